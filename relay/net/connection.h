@@ -1,0 +1,85 @@
+// A byte stream over TCP or a UNIX socket, plain or TLS, on one event loop.
+// Callbacks never run inside a call to the connection; on_closed is the last one.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "relay/net/clock.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/expected.h"
+#include "relay/net/operation.h"
+#include "relay/net/socket_address.h"
+#include "relay/net/tls_client.h"
+#include "relay/net/tls_outcome.h"
+
+namespace relay::net {
+
+class Connection {
+ public:
+  enum class CloseReason { eof, error };
+
+  /// Receives the stream's events; outlives the connection. Each method may destroy the
+  /// connection as its last act.
+  class Observer {
+   public:
+    Observer() = default;
+    Observer(const Observer&) = delete;
+    Observer& operator=(const Observer&) = delete;
+    /// bytes are valid during the call only and count as consumed.
+    virtual void on_bytes(std::string_view bytes) = 0;
+    /// Output fell to nothing after it had been non-empty.
+    virtual void on_drained() = 0;
+    /// The peer closed or the stream broke. detail: for the log.
+    virtual void on_closed(CloseReason reason, std::string detail) = 0;
+
+   protected:
+    ~Observer() = default;
+  };
+
+  /// Takes over a connected, non-blocking socket.
+  static std::unique_ptr<Connection> adopt(EventLoop& loop, int fd);
+  virtual ~Connection() = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// Must be set before the loop runs again; may be replaced between events (connection reuse).
+  virtual void set_observer(Observer* observer) = 0;
+  /// Queues bytes; never blocks. Memory is bounded by the caller through pending_output().
+  virtual void write(std::string_view bytes) = 0;
+  [[nodiscard]] virtual std::size_t pending_output() const = 0;
+  /// Stops or resumes reading from the socket (backpressure towards the peer).
+  virtual void pause_reading() = 0;
+  virtual void resume_reading() = 0;
+  /// Client side of STARTTLS. done gets TlsFailed, TlsUnverified or TlsVerified exactly once
+  /// unless the connection is destroyed. Plaintext bytes already received and not yet delivered
+  /// make it TlsFailed{"starttls-injection"} (CVE-2011-0411 class).
+  virtual void start_tls(TlsClientContext& context, const TlsClientOptions& options,
+                         std::chrono::milliseconds timeout,
+                         std::function<void(TlsOutcome)> done) = 0;
+  /// Sends what is queued, then closes; the object may be destroyed at once.
+  /// (Flushing is bounded to a few seconds and owned by the loop.)
+  static void close_gracefully(std::unique_ptr<Connection> connection);
+
+  [[nodiscard]] virtual std::optional<SocketAddress> local_address() const = 0;
+  [[nodiscard]] virtual std::optional<SocketAddress> peer_address() const = 0;
+
+ protected:
+  Connection() = default;
+};
+
+struct ConnectFailure {
+  bool timed_out = false;
+  std::string reason;  ///< "Connection refused", "timed out after 30 s"
+};
+
+/// Connects to address (from source, if given), giving up after timeout.
+Operation connect(EventLoop& loop, const SocketAddress& address,
+                  const std::optional<SocketAddress>& source, std::chrono::milliseconds timeout,
+                  std::function<void(Expected<std::unique_ptr<Connection>, ConnectFailure>)> done);
+
+}  // namespace relay::net

@@ -1,0 +1,62 @@
+// HTTPS without the web: one request on a fresh verified connection, no redirects, cookies, proxy,
+// netrc, Alt-Svc, HSTS or content decoding (RFC 8461 §3.3). libcurl multi on one event loop.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "relay/net/domain_name.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/expected.h"
+#include "relay/net/operation.h"
+#include "relay/net/socket_address.h"
+
+namespace relay::net {
+
+struct HttpsClientOptions {
+  std::string ca_file;  ///< PEM bundle; empty: the system's
+  std::chrono::milliseconds connect_timeout{10000};
+  std::chrono::milliseconds total_timeout{60000};
+  std::size_t max_body = 64 * 1024;
+};
+
+struct HttpsRequest {
+  DomainName host;  ///< URL host, SNI, Host header and reference name
+  std::uint16_t port = 443;
+  std::string path;
+  std::vector<SocketAddress> addresses;  ///< resolved by the caller; both families are raced
+};
+
+struct HttpsResponse {
+  int status = 0;
+  std::string content_type;  ///< as sent; empty when absent
+  std::string body;          ///< complete, at most max_body
+};
+
+struct HttpsFailure {
+  enum class Kind { connect, timeout, tls, certificate, too_large, protocol };
+  Kind kind;
+  std::string reason;  ///< short code: "connection-refused", "timeout", "X509_V_ERR_CERT_HAS_EXPIRED"
+};
+
+class HttpsClient {
+ public:
+  using Callback = std::function<void(Expected<HttpsResponse, HttpsFailure>)>;
+  HttpsClient(EventLoop& loop, HttpsClientOptions options);
+  ~HttpsClient();
+  HttpsClient(const HttpsClient&) = delete;
+  HttpsClient& operator=(const HttpsClient&) = delete;
+
+  /// GET; any complete response is a response, whatever its status.
+  Operation get(const HttpsRequest& request, Callback done);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace relay::net

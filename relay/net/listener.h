@@ -1,0 +1,52 @@
+// Listening sockets: bound once (before privileges are dropped), accepted from by several loops.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "relay/net/connection.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/expected.h"
+#include "relay/net/socket_address.h"
+
+namespace relay::net {
+
+/// A bound, listening socket; closes on destruction. Shared by the accepting loops.
+class ListeningSocket {
+ public:
+  /// The error names the address and the system's reason ("127.0.0.1:25: Address already in use").
+  static Expected<std::shared_ptr<ListeningSocket>, std::string> bind(const SocketAddress& address);
+  /// A UNIX stream socket created with the given mode (0600); a stale one is replaced, a live one
+  /// (something answers) is an error.
+  static Expected<std::shared_ptr<ListeningSocket>, std::string> bind_unix(const std::string& path,
+                                                                           unsigned mode);
+  ~ListeningSocket();
+  ListeningSocket(const ListeningSocket&) = delete;
+  ListeningSocket& operator=(const ListeningSocket&) = delete;
+  [[nodiscard]] int fd() const { return fd_; }
+  /// The bound address with its real port; nullopt for UNIX sockets.
+  [[nodiscard]] std::optional<SocketAddress> address() const;
+
+ private:
+  explicit ListeningSocket(int fd) : fd_(fd) {}
+  int fd_;
+  std::string unlink_path_;
+};
+
+/// Accepts connections on one loop; several loops may share one socket.
+class Acceptor {
+ public:
+  /// accepted: called with each new connection. On EMFILE it pauses for a second and logs nothing.
+  Acceptor(EventLoop& loop, std::shared_ptr<ListeningSocket> socket,
+           std::function<void(std::unique_ptr<Connection>)> accepted);
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace relay::net

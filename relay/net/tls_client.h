@@ -1,0 +1,74 @@
+// TLS towards servers: trust anchors, verification rules and resumable sessions.
+// Verification follows RFC 8461 §4.2 and RFC 6125: dNSName SANs only, no CN, wildcard only as the
+// whole left-most label. The handshake itself never fails for a bad certificate; every fault is
+// collected and handed on as a value (net/tls_outcome).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "relay/net/clock.h"
+#include "relay/net/domain_name.h"
+#include "relay/net/expected.h"
+#include "relay/net/tls_outcome.h"
+
+struct ssl_ctx_st;
+struct ssl_session_st;
+
+namespace relay::net {
+
+/// A ticket with the verdict that its full handshake earned: a resumed session carries no chain,
+/// so the verdict has to travel with it.
+struct ResumableSession {
+  std::shared_ptr<ssl_session_st> session;
+  std::vector<CertificateFault> faults;  ///< empty: verified
+  WallTime usable_until;                 ///< min(ticket life, 1 h, notAfter of the chain)
+};
+
+/// Tickets by key. Key: whatever makes two sessions interchangeable (host, address, SNI, floor,
+/// required level); built by the caller. Each ticket is handed out once (TLS 1.3 single use).
+/// Belongs to one event loop.
+class TlsSessionCache {
+ public:
+  explicit TlsSessionCache(std::size_t capacity) : capacity_(capacity) {}
+  std::optional<ResumableSession> take(const std::string& key, WallTime now);
+  void put(const std::string& key, ResumableSession session);
+  void clear();
+
+ private:
+  std::size_t capacity_;
+  std::list<std::pair<std::string, ResumableSession>> entries_;  // newest first
+  std::unordered_multimap<std::string, std::list<std::pair<std::string, ResumableSession>>::iterator>
+      by_key_;
+};
+
+/// Trust anchors and protocol settings shared by all client connections of a worker.
+class TlsClientContext {
+ public:
+  /// ca_file: PEM bundle replacing the system's trust store; empty: the system's. The error says
+  /// which file and why.
+  static Expected<std::shared_ptr<TlsClientContext>, std::string> create(const std::string& ca_file);
+  ~TlsClientContext();
+  TlsClientContext(const TlsClientContext&) = delete;
+  TlsClientContext& operator=(const TlsClientContext&) = delete;
+
+  [[nodiscard]] ssl_ctx_st* get() const { return context_; }  ///< for relay/net only
+
+ private:
+  explicit TlsClientContext(ssl_ctx_st* context) : context_(context) {}
+  ssl_ctx_st* context_;
+};
+
+struct TlsClientOptions {
+  DomainName reference_name;  ///< SNI and the name the certificate must prove
+  TlsFloor floor = TlsFloor::any;
+  TlsSessionCache* sessions = nullptr;  ///< null: no resumption
+  std::string session_key;
+};
+
+}  // namespace relay::net

@@ -1,0 +1,149 @@
+// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461) as an engine
+// without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and EHLO once,
+// then any number of mail transactions. After the handshake it sends nothing but QUIT unless its
+// TlsRequirement is met.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "relay/net/tls_outcome.h"
+#include "relay/smtp/reply.h"
+#include "relay/smtp/tls_requirement.h"
+
+namespace relay::smtp {
+
+/// Where in the conversation something happened; also the index of the timeout table.
+enum class Stage { connect, greeting, ehlo, starttls, tls_handshake, mail, rcpt, data, body, final_dot, rset, quit };
+[[nodiscard]] std::string_view name(Stage stage);  ///< "greeting", "final-dot" …
+
+/// RFC 5321 §4.5.3.2, as settings.
+struct ClientTimeouts {
+  std::chrono::milliseconds connect{30'000}, greeting{300'000}, ehlo{300'000}, starttls{60'000},
+      mail{300'000}, rcpt{300'000}, data{120'000}, body{180'000}, final_dot{600'000}, rset{20'000};
+};
+
+struct ClientSettings {
+  std::string helo_name;
+  TlsRequirement tls = TlsRequirement::opportunistic();
+  ClientTimeouts timeouts;
+  bool force_8bit = false;  ///< send 8-bit content to servers without 8BITMIME
+};
+
+/// One recipient of a transaction; parameters verbatim as received (RFC 3461), empty when absent.
+struct ClientRecipient {
+  std::string address;  ///< "local@domain", without angle brackets
+  std::string notify;   ///< "SUCCESS,FAILURE", "NEVER"
+  std::string orcpt;    ///< "rfc822;user@example.com" (xtext)
+};
+
+struct ClientTransaction {
+  std::string sender;  ///< empty: the null reverse-path
+  std::vector<ClientRecipient> recipients;  ///< at least one
+  std::uint64_t size = 0;                   ///< octets of content with CRLF line ends
+  bool eight_bit = false;
+  bool smtputf8 = false;
+  std::string ret;    ///< "FULL", "HDRS" or empty
+  std::string envid;  ///< xtext or empty
+};
+
+enum class Disposition {
+  delivered,   ///< the final dot (or the recipient) was accepted for good
+  deferred,    ///< 4xx for this recipient or the transaction
+  rejected,    ///< 5xx for this recipient or the transaction
+  unsuitable,  ///< this host cannot take the message (SIZE, 8BITMIME, SMTPUTF8); another might
+  not_tried,   ///< the session ended before the server answered about this recipient
+  unknown,     ///< connection lost after the final dot, before its reply (RFC 1047)
+};
+
+struct RecipientResult {
+  Disposition disposition = Disposition::not_tried;
+  Stage stage = Stage::connect;
+  std::optional<Reply> reply;  ///< what the server said, if it did
+  std::string detail;          ///< one sentence when there is no reply
+  std::string enhanced_code;   ///< RFC 3463 code to use for this result; never empty
+};
+
+/// The end of one transaction. recipients: same order as the transaction's.
+struct TransactionResult {
+  std::vector<RecipientResult> recipients;
+};
+
+/// Why a session is over.
+struct SessionEnd {
+  enum class Kind {
+    quit,             ///< by our own wish
+    tls_requirement,  ///< TlsRequirement not met (tls_outcome() says why)
+    tls_failed,       ///< opportunistic handshake failed: a plaintext retry is possible
+    refused,          ///< greeting, EHLO or 421 said no (reply)
+    timeout,
+    lost,             ///< connection closed or reset
+    protocol,         ///< not SMTP
+  };
+  Kind kind = Kind::quit;
+  Stage stage = Stage::quit;
+  std::optional<Reply> reply;
+  std::string detail;  ///< one sentence for log and DSN
+};
+
+class ClientSession {
+ public:
+  enum class Demand {
+    read,       ///< deliver bytes from the server, or timed_out() after timeout()
+    start_tls,  ///< do the handshake, then tls_established()
+    ready,      ///< idle: begin() a transaction or quit()
+    send_body,  ///< feed body() slices, then body_end(); keep reading meanwhile
+    close,      ///< flush output, then close the connection
+  };
+
+  explicit ClientSession(ClientSettings settings);
+
+  void receive(std::string_view bytes);
+  void tls_established(net::TlsOutcome outcome);
+  void timed_out();
+  /// The peer closed or the stream broke.
+  void closed(std::string_view detail);
+
+  /// Starts a transaction; demand() must be ready. On a reused session RSET rides in front of MAIL.
+  void begin(ClientTransaction transaction);
+  /// Message content with CRLF line ends, in slices of any cut; dot-stuffed here (§4.5.2).
+  void body(std::string_view slice);
+  void body_end();
+  /// The content cannot be read to its end (disk error): the transaction must not complete. The
+  /// connection is closed without the final dot.
+  void body_failed();
+  void quit();
+
+  [[nodiscard]] std::string take_output();
+  [[nodiscard]] Demand demand() const { return demand_; }
+  /// How long the present wait may last.
+  [[nodiscard]] std::chrono::milliseconds timeout() const;
+  [[nodiscard]] Stage stage() const { return stage_; }
+  /// The finished transaction's result, once.
+  [[nodiscard]] std::optional<TransactionResult> take_result();
+  /// Set when demand() is close.
+  [[nodiscard]] const std::optional<SessionEnd>& end() const { return end_; }
+  /// Absent until TLS was decided for this session, and for good when TLS was never reached
+  /// (greeting refused …) or not wanted (plaintext retry).
+  [[nodiscard]] const std::optional<net::TlsOutcome>& tls_outcome() const { return tls_outcome_; }
+  /// First word of the server's EHLO (else greeting) reply, at most 255 octets; may be empty.
+  [[nodiscard]] const std::string& server_name() const { return server_name_; }
+
+ private:
+  // Owned by the implementer of relay/smtp; replace freely.
+  ClientSettings settings_;
+  Demand demand_ = Demand::read;
+  Stage stage_ = Stage::greeting;
+  std::optional<SessionEnd> end_;
+  std::optional<net::TlsOutcome> tls_outcome_;
+  std::string server_name_;
+};
+
+}  // namespace relay::smtp

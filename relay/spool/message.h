@@ -1,0 +1,69 @@
+// What the queue holds about a message: its identity, envelope and recipients. Values.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "relay/net/clock.h"
+
+namespace relay::spool {
+
+/// Queue id: unique for the life of the spool, rising with time of arrival.
+class MessageId {
+ public:
+  constexpr explicit MessageId(std::int64_t value) : value_(value) {}
+  /// Parses text(); nullopt for anything else.
+  static std::optional<MessageId> parse(std::string_view text);
+  [[nodiscard]] constexpr std::int64_t value() const { return value_; }
+  /// Upper-case letters and digits without vowels, at most 13: "3KX0W7QZ2H".
+  [[nodiscard]] std::string text() const;
+  friend constexpr auto operator<=>(MessageId, MessageId) = default;
+
+ private:
+  std::int64_t value_;
+};
+
+enum class Origin { submitted, notice, report };  ///< accepted from a client | our DSN | our TLS report
+
+struct Recipient {
+  std::uint32_t index = 0;  ///< position in the transaction, stable for life
+  std::string address;      ///< "local@domain"; domain in A-labels, lower case
+  std::string domain;       ///< A-labels, or an address literal in brackets
+  std::string notify;       ///< RFC 3461 NOTIFY as received; empty: absent
+  std::string orcpt;        ///< RFC 3461 ORCPT as received (xtext); empty: absent
+  int attempts = 0;         ///< delivery attempts that ended in a deferral
+  net::WallTime next_try{};
+  std::string last_result;  ///< one sentence or reply of the last attempt; empty before it
+};
+
+struct Envelope {
+  MessageId id{0};
+  Origin origin = Origin::submitted;
+  std::string sender;  ///< "local@domain"; empty: null reverse-path
+  net::WallTime received_at{};
+  net::WallTime expires_at{};
+  std::uint64_t size = 0;  ///< octets of content, with the Received header
+  bool eight_bit = false;  ///< BODY=8BITMIME or content with octets over 127
+  bool smtputf8 = false;
+  bool requiretls = false;
+  std::string ret;    ///< RFC 3461 RET
+  std::string envid;  ///< RFC 3461 ENVID (xtext)
+  std::string client_ip;
+  std::string client_helo;
+  /// Recipients still to be settled, by index.
+  std::vector<Recipient> recipients;
+};
+
+}  // namespace relay::spool
+
+template <>
+struct std::hash<relay::spool::MessageId> {
+  std::size_t operator()(relay::spool::MessageId id) const noexcept {
+    return std::hash<std::int64_t>{}(id.value());
+  }
+};

@@ -1,0 +1,132 @@
+// The queue on disk: SQLite, WAL, synchronous=FULL, one writer thread with group commit.
+// A callback that reports success is called after the commit that holds its data reached the disk.
+// Threading: every method may be called from any thread; callbacks are posted to the loop given.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "relay/net/clock.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/expected.h"
+#include "relay/spool/message.h"
+#include "rpt/result.h"
+#include "sts/policy_cache.h"
+
+namespace relay::spool {
+
+struct StoreFault {
+  enum class Kind { disk_full, io_error, closed };
+  Kind kind;
+  std::string reason;  ///< SQLite's and the system's words, for the log
+};
+template <class T>
+using Stored = Expected<T, StoreFault>;
+
+/// What happened to one recipient in one delivery attempt.
+struct RecipientUpdate {
+  enum class Outcome { delivered, failed, deferred };
+  std::uint32_t index;
+  Outcome outcome;
+  net::WallTime next_try{};  ///< deferred only
+  std::string result;        ///< reply or sentence, kept as last_result
+};
+
+/// A message made by us (DSN, report): stored in the same transaction as what caused it.
+struct Notice {
+  Envelope envelope;  ///< id from Spool::new_id(); recipients filled in
+  std::string content;
+};
+
+/// All that follows from one delivery attempt of one recipient group; applied atomically.
+struct Settlement {
+  MessageId id{0};
+  std::vector<RecipientUpdate> updates;
+  std::vector<Notice> notices;
+  std::vector<rpt::SessionResult> sessions;
+};
+
+/// A message being received. Slices are durable rows that nothing refers to until commit();
+/// destroying it before commit() removes them. Memory: only slices not yet written.
+class IncomingMessage {
+ public:
+  IncomingMessage() = default;
+  IncomingMessage(const IncomingMessage&) = delete;
+  IncomingMessage& operator=(const IncomingMessage&) = delete;
+  virtual ~IncomingMessage() = default;
+  [[nodiscard]] virtual MessageId id() const = 0;
+  /// Appends content (≤ 64 KiB per call). Octets handed over and not yet written: unwritten().
+  virtual void append(std::string slice) = 0;
+  [[nodiscard]] virtual std::size_t unwritten() const = 0;
+  /// Called on the loop when unwritten() fell to zero, or when writing failed (the commit will
+  /// then report the fault).
+  virtual void set_drained(std::function<void()> drained) = 0;
+  /// Ends the message. done runs when message, recipients and slices are on disk, or not at all
+  /// on disk. envelope.id must be id(). At most once. If the object is destroyed before done ran,
+  /// done never runs, but the message may still be stored and will then be delivered.
+  virtual void commit(Envelope envelope, std::function<void(Stored<void>)> done) = 0;
+};
+
+struct SpoolOptions {
+  std::string directory;
+  std::uint64_t min_free_bytes = 64ULL << 20;  ///< below it, nothing new is accepted
+};
+
+/// One pending group of recipients, as the dispatcher keeps it.
+struct PendingGroup {
+  MessageId id{0};
+  std::string domain;
+  net::WallTime next_try{};
+};
+
+class Spool {
+ public:
+  /// Opens or creates the spool, takes its lock, recovers, removes slices of messages that never
+  /// got their 250. The error is a sentence that names the directory and the remedy, e.g. when
+  /// another daemon holds the lock.
+  static Expected<std::unique_ptr<Spool>, std::string> open(const SpoolOptions& options,
+                                                            const net::Clock& clock);
+  /// Commits what was handed over, then closes.
+  ~Spool();
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  /// Called on the spool thread after the commit of each new message (accepted ones and notices).
+  /// Set before the first message.
+  void set_stored_observer(std::function<void(std::shared_ptr<const Envelope>)> observer);
+
+  [[nodiscard]] MessageId new_id();
+  std::unique_ptr<IncomingMessage> receive(net::EventLoop& loop);
+  /// Whether the file system has room for a message of this size now (cheap: cached for a second).
+  [[nodiscard]] bool has_room_for(std::uint64_t octets) const;
+  /// After an I/O error the store is failed for good: nothing is accepted until a restart.
+  [[nodiscard]] bool failed() const;
+
+  void settle(Settlement settlement, net::EventLoop& loop, std::function<void(Stored<void>)> done);
+  /// Counts sessions that belong to no delivery settlement.
+  void count(std::vector<rpt::SessionResult> sessions);
+  /// Removes recipients (all: empty domain) without notice to anyone. Answer: recipients removed.
+  void remove(MessageId id, net::EventLoop& loop, std::function<void(Stored<std::size_t>)> done);
+  /// Makes all recipients of a message due at a time.
+  void reschedule(MessageId id, net::WallTime next_try, net::EventLoop& loop,
+                  std::function<void(Stored<std::size_t>)> done);
+  /// Stores (replaces) or, with no value, forgets a domain's cached policy.
+  void save_policy(sts::CachedPolicy policy);
+  void forget_policy(std::string domain);
+
+  struct Statistics {
+    std::uint64_t commits = 0, requests = 0, messages_stored = 0, settlements = 0;
+  };
+  [[nodiscard]] Statistics statistics() const;
+
+ private:
+  Spool();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace relay::spool

@@ -1,0 +1,51 @@
+// Read-only view of the spool over its own connection; one per thread that reads. Sees every commit
+// that ended before the call.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "relay/net/expected.h"
+#include "relay/spool/message.h"
+#include "relay/spool/spool.h"
+#include "rpt/tally.h"
+#include "sts/policy_cache.h"
+
+namespace relay::spool {
+
+class SpoolReader {
+ public:
+  static Expected<std::unique_ptr<SpoolReader>, std::string> open(const std::string& directory);
+  ~SpoolReader();
+  SpoolReader(const SpoolReader&) = delete;
+  SpoolReader& operator=(const SpoolReader&) = delete;
+
+  /// The envelope with the recipients still pending; domain: only those of it (empty: all).
+  Stored<std::optional<Envelope>> envelope(MessageId id, const std::string& domain);
+  /// Content slice n (0…); nullopt past the last one. A slice that does not match its checksum is
+  /// an io_error.
+  Stored<std::optional<std::string>> slice(MessageId id, std::uint32_t n);
+  /// Every pending (message, domain) group.
+  Stored<void> each_pending(const std::function<void(PendingGroup)>& visit);
+  /// Envelopes ordered by id, after a given id, at most limit.
+  Stored<std::vector<Envelope>> list(std::optional<MessageId> after, std::size_t limit);
+  struct Totals {
+    std::uint64_t messages = 0, recipients = 0, octets = 0;
+    std::optional<net::WallTime> oldest;
+  };
+  Stored<Totals> totals();
+  Stored<std::vector<sts::CachedPolicy>> policies();
+  /// The counts of a UTC day.
+  Stored<rpt::Tally> tally(std::chrono::sys_days day);
+
+ private:
+  SpoolReader();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace relay::spool
