@@ -65,7 +65,9 @@ class TlsClientContext {
 };
 
 struct TlsClientOptions {
-  DomainName reference_name;  ///< SNI and the name the certificate must prove
+  /// SNI and the name the certificate must prove; absent for a target given as an address only:
+  /// then no SNI is sent and no certificate counts as verified.
+  std::optional<DomainName> reference_name;
   TlsFloor floor = TlsFloor::any;
   TlsSessionCache* sessions = nullptr;  ///< null: no resumption
   std::string session_key;
