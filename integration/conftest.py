@@ -1,0 +1,63 @@
+"""Fixtures: a certificate authority per run, and worlds that are stopped and checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from peers.ca import Authority
+from peers.world import World
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+def _close(worlds: list[World]) -> None:
+    errors = []
+    for world in worlds:
+        try:
+            world.close()
+        except AssertionError as error:
+            errors.append(str(error))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def make_world(authority, request):
+    """Makes worlds; their daemons are stopped afterwards and must end without complaint."""
+    worlds: list[World] = []
+
+    def make(start: bool = True, **config) -> World:
+        worlds.append(World(authority, config))
+        return worlds[-1].start() if start else worlds[-1]
+
+    yield make
+    if request.node.stash.get(FAILED, False):
+        for world in worlds:
+            print(f"--- log of {world.folder}\n{world.daemon.text()[-12000:]}")
+    _close(worlds)
+
+
+@pytest.fixture
+def world(make_world) -> World:
+    """A running world of its own for one test."""
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def shared_world(authority):
+    """A running world for a table of rows that each use a domain of their own."""
+    world = World(authority).start()
+    yield world
+    _close([world])
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call" and outcome.get_result().failed:
+        item.stash[FAILED] = True

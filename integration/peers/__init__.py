@@ -1,0 +1,1 @@
+"""Scripted peers for the integration tests: a CA, a DNS server, policy hosts and MX hosts."""

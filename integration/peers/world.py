@@ -1,0 +1,368 @@
+"""A small Internet on loopback and a real daemon that delivers into it.
+
+Each world has a network 127.X.0.0/16 of its own, so that several can run at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .ca import Authority, Leaf
+from .dns import DnsServer
+from .mx import MxHost, Script
+from .policy_host import PolicyHost, Reply, policy_body
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer")
+FIELD = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
+
+
+def binary() -> Path:
+    """The daemon under test: STSRELAY_BIN, else the newest build in the tree."""
+    if "STSRELAY_BIN" in os.environ:
+        return Path(os.environ["STSRELAY_BIN"])
+    built = [REPOSITORY / "build" / preset / "stsrelay" for preset in ("asan", "debug", "release")]
+    built = [path for path in built if path.exists()]
+    if not built:
+        raise FileNotFoundError("no stsrelay is built; run tests/run, or set STSRELAY_BIN")
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
+def wait_until(predicate: Callable[[], Any], what: str = "", seconds: float = 20) -> Any:
+    """Polls predicate until it gives something true, and returns that."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what or predicate}")
+        time.sleep(0.02)
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """base with changes put over it, maps merged key by key."""
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else (
+            value)
+    return result
+
+
+class Network:
+    """Addresses of a loopback /16 that no other world on this machine uses."""
+
+    def __init__(self) -> None:
+        self._claim = socket.socket(socket.AF_UNIX)
+        for second in range(16, 250):
+            try:  # an abstract name: freed by the kernel whatever happens to this process
+                self._claim.bind(f"\0stsrelay-world-{second}")
+            except OSError:
+                continue
+            self._prefix = f"127.{second}"
+            self._next = 0
+            return
+        raise OSError("more than 230 worlds at once")
+
+    def address(self) -> str:
+        self._next += 1
+        return f"{self._prefix}.{self._next // 250}.{self._next % 250 + 1}"
+
+    def close(self) -> None:
+        self._claim.close()
+
+
+def free_port(ip: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
+        probe.bind((ip, 0))
+        return probe.getsockname()[1]
+
+
+class Daemon:
+    """A stsrelay process: started, asked, stopped, and its log read."""
+
+    def __init__(self, config_file: Path, folder: Path, listener: tuple[str, int]) -> None:
+        self.config_file = config_file
+        self.listener = listener
+        self.log_file = folder / "daemon.log"
+        self.process: subprocess.Popen | None = None
+        self.environment = dict(os.environ)
+
+    def start(self, wait: bool = True) -> None:
+        command = [str(binary()), "run", "--config", str(self.config_file)]
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=self.environment)
+        if wait:
+            wait_until(self._ready, "the daemon to be ready", 30)
+
+    def _ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the daemon left with {self.process.returncode}:\n{self.text()}")
+        try:
+            with socket.create_connection(self.listener, 1):
+                pass
+        except OSError:
+            return False
+        return self.run("status", "--json").returncode == 0
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        """A stsrelay command, with this daemon's configuration."""
+        command = [str(binary()), *arguments, "--config", str(self.config_file)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60,
+                              env=self.environment)
+
+    def ctl(self, *arguments: str) -> Any:
+        """A command's --json output as a value."""
+        result = self.run(*arguments, "--json")
+        if result.returncode != 0:
+            raise AssertionError(f"{arguments}: {result.returncode} {result.stderr}")
+        return json.loads(result.stdout)
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+        self.process = None
+
+    def stop(self, seconds: float = 30) -> None:
+        """SIGTERM; the daemon must end well."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"SIGTERM did not end the daemon within {seconds} s") from None
+        report = SANITIZER.search(self.text())
+        assert report is None, self.text()[report.start():][:8000]
+        assert status == 0, f"the daemon left with {status}:\n{self.text()[-4000:]}"
+
+    def text(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def log(self, event: str = "", **fields: str) -> list[dict[str, str]]:
+        """Log lines of an event (all: "") with all these fields, parsed."""
+        found = []
+        for line in self.text().splitlines():
+            entry = parse_logfmt(line)
+            if event and entry.get("event") != event:
+                continue
+            if all(entry.get(key) == value for key, value in fields.items()):
+                found.append(entry)
+        return found
+
+    def memory_peak(self) -> int:
+        """The process's VmHWM in octets."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
+
+
+def parse_logfmt(line: str) -> dict[str, str]:
+    entry = {}
+    for key, value in FIELD.findall(line):
+        if value.startswith('"'):
+            value = re.sub(r"\\(x[0-9a-f]{2}|.)",
+                           lambda m: chr(int(m[1][1:], 16)) if m[1][0] == "x" and len(m[1]) == 3
+                           else m[1], value[1:-1])
+        entry[key] = value
+    return entry
+
+
+class World:
+    """DNS, policy hosts, MX hosts and one daemon. config: merged over the world's own."""
+
+    def __init__(self, authority: Authority, config: dict | None = None,
+                 folder: Path | None = None) -> None:
+        self.authority = authority
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="stsrelay-"))
+        self._remove_folder = folder is None
+        self._network = Network()
+        first = self._network.address()
+        self.smtp_port, self.https_port = free_port(first), free_port(first)
+        self.dns = DnsServer()
+        self.mx: dict[str, MxHost] = {}
+        self.policy_hosts: dict[str, PolicyHost] = {}
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(lambda *_: None)  # scripted faults, all of them
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        dns_port = self.call(self.dns.start(first))
+        self.listener = (self.address(), 0)
+        self.listener = (self.listener[0], free_port(self.listener[0]))
+        self.resolver = f"{first}:{dns_port}"
+        self.config = merged(self._default_config(), config or {})
+        self.config_file = self.folder / "relay.yaml"
+        self.write_config()
+        self.daemon = Daemon(self.config_file, self.folder, self.listener)
+
+    def _default_config(self) -> dict:
+        wait = "10s"
+        return {
+            "hostname": "relay.test",
+            "workers": 2,
+            "listen": [{"address": "%s:%d" % self.listener}],
+            "queue": {"path": str(self.folder / "spool"), "retry": ["0s", "1h"],
+                      "min_free": "1MiB"},
+            "delivery": {"timeouts": {key: wait for key in (
+                "connect", "greeting", "ehlo", "starttls", "mail", "rcpt", "data", "body",
+                "final_dot", "rset")}},
+            "dns": {"timeout": "1s", "rounds": 2},
+            "test_world": {
+                "resolvers": [self.resolver],
+                "smtp_port": self.smtp_port,
+                "https_port": self.https_port,
+                "ca_file": str(self.authority.ca_file),
+                "allow_private_addresses": True,
+            },
+        }
+
+    def write_config(self, **changes) -> None:
+        self.config = merged(self.config, changes)
+        self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+
+    # --- the Internet --------------------------------------------------------------------------
+    def call(self, coroutine) -> Any:
+        """Runs a coroutine on the peers' loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+    def address(self) -> str:
+        return self._network.address()
+
+    def add_mx(self, name: str, *, leaf: Leaf | None = None, script: Script | None = None,
+               ip: str = "", starttls: str = "", rules: dict | None = None) -> MxHost:
+        """A listening MX host with its address record."""
+        script = script or Script()
+        script.starttls = starttls or script.starttls
+        script.rules.update(rules or {})
+        host = MxHost(self.authority, name, leaf, script)
+        ip = ip or self.address()
+        self.call(host.start(ip, self.smtp_port))
+        self.dns.set(name, "AAAA" if ":" in ip else "A", ip)
+        self.mx[name] = host
+        return host
+
+    def set_mx(self, domain: str, *hosts: MxHost | str, preferences: list[int] | None = None,
+               **options) -> None:
+        """The domain's MX records, in this order of preference unless told otherwise."""
+        numbers = preferences or [10 * (n + 1) for n in range(len(hosts))]
+        names = [host if isinstance(host, str) else host.name for host in hosts]
+        self.dns.set(domain, "MX", [f"{n} {name}." for n, name in zip(numbers, names)], **options)
+
+    def publish(self, domain: str, mode: str, mx: list[str], *, id: str = "1",
+                max_age: int = 86400, body: bytes | None = None, leaf: Leaf | None = None,
+                ttl: int = 300) -> PolicyHost:
+        """The domain's TXT record and policy; replaces what was published before."""
+        self.dns.set(f"_mta-sts.{domain}", "TXT", f"v=STSv1; id={id};", ttl=ttl)
+        name = f"mta-sts.{domain}"
+        host = self.policy_hosts.get(name) or self.add_policy_host(name, leaf)
+        host.reply = Reply(policy_body(mode, mx, max_age) if body is None else body)
+        return host
+
+    def add_policy_host(self, name: str, leaf: Leaf | None = None, ip: str = "") -> PolicyHost:
+        host = PolicyHost(self.authority, name, leaf)
+        ip = ip or self.address()
+        self.call(host.start(ip, self.https_port))
+        self.dns.set(name, "AAAA" if ":" in ip else "A", ip)
+        self.policy_hosts[name] = host
+        return host
+
+    def add_domain(self, domain: str, mode: str = "", **host_options) -> MxHost:
+        """A domain with one MX host mx1 and, with a mode, a policy that lists it."""
+        host = self.add_mx(f"mx1.{domain}", **host_options)
+        self.set_mx(domain, host)
+        if mode:
+            self.publish(domain, mode, [host.name])
+        return host
+
+    # --- clients of the daemon -----------------------------------------------------------------
+    def smtp(self, timeout: float = 30) -> smtplib.SMTP:
+        client = smtplib.SMTP(*self.listener, local_hostname="client.test", timeout=timeout)
+        client.ehlo()
+        return client
+
+    def send(self, to: str | list[str], *, sender: str = "alice@sender.example",
+             body: bytes = b"Hello.\r\n", subject: str = "test", options: list[str] = [],
+             recipient_options: list[str] = []) -> str:
+        """Submits a message, which must be accepted; returns its queue id."""
+        content = b"From: <alice@sender.example>\r\nSubject: %s\r\n\r\n" % subject.encode() + body
+        with self.smtp() as client:
+            return submit(client, sender, [to] if isinstance(to, str) else to, content, options,
+                          recipient_options)
+
+    # --- what became of a message ---------------------------------------------------------------
+    def queue(self) -> list[dict]:
+        return self.daemon.ctl("queue", "list")
+
+    def deliveries(self, **fields: str) -> list[dict[str, str]]:
+        """Log lines of delivery attempts."""
+        return self.daemon.log("delivery", **fields)
+
+    def wait_for_delivery(self, id: str, result: str = "", seconds: float = 20) -> dict[str, str]:
+        """The first attempt's log line of a message (with that result)."""
+        fields = {"id": id, **({"result": result} if result else {})}
+        try:
+            return wait_until(lambda: self.deliveries(**fields), f"delivery {fields}", seconds)[0]
+        except AssertionError as error:
+            raise AssertionError(f"{error}; instead {self.deliveries(id=id)}") from None
+
+    def results(self) -> list[dict]:
+        """Today's TLS result counts, one per report domain and policy."""
+        return self.daemon.ctl("results")
+
+    def start(self) -> "World":
+        self.daemon.start()
+        return self
+
+    def close(self, check: bool = True) -> None:
+        """Stops the daemon (which must end well, when check) and the peers."""
+        try:
+            if check:
+                self.daemon.stop()
+            else:
+                self.daemon.kill()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._network.close()
+            if self._remove_folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def submit(client: smtplib.SMTP, sender: str, to: list[str], content: bytes,
+           options: list[str] = [], recipient_options: list[str] = []) -> str:
+    """One transaction on an open connection; returns the queue id from the 250 reply."""
+    code, text = client.mail(sender, options)
+    assert code == 250, (code, text)
+    for address in to:
+        code, text = client.rcpt(address, recipient_options)
+        assert code == 250, (code, text)
+    code, text = client.data(content)
+    assert code == 250, (code, text)
+    return text.decode().split()[-1]
