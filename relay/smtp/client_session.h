@@ -1,27 +1,41 @@
-// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461) as an engine
-// without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and EHLO once,
-// then any number of mail transactions. After the handshake it sends nothing but QUIT unless its
-// TlsRequirement is met.
+// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461) as an
+// engine without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and
+// EHLO once, then any number of mail transactions. After the handshake it sends nothing but QUIT
+// unless its TlsRequirement is met.
 #pragma once
 
-#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "relay/net/tls_outcome.h"
+#include "relay/smtp/dot_stuffing.h"
+#include "relay/smtp/extensions.h"
 #include "relay/smtp/reply.h"
 #include "relay/smtp/tls_requirement.h"
 
 namespace relay::smtp {
 
 /// Where in the conversation something happened; also the index of the timeout table.
-enum class Stage { connect, greeting, ehlo, starttls, tls_handshake, mail, rcpt, data, body, final_dot, rset, quit };
+enum class Stage {
+  connect,
+  greeting,
+  ehlo,
+  starttls,
+  tls_handshake,
+  mail,
+  rcpt,
+  data,
+  body,
+  final_dot,
+  rset,
+  quit
+};
 [[nodiscard]] std::string_view name(Stage stage);  ///< "greeting", "final-dot" …
 
 /// RFC 5321 §4.5.3.2, as settings.
@@ -45,7 +59,7 @@ struct ClientRecipient {
 };
 
 struct ClientTransaction {
-  std::string sender;  ///< empty: the null reverse-path
+  std::string sender;                       ///< empty: the null reverse-path
   std::vector<ClientRecipient> recipients;  ///< at least one
   std::uint64_t size = 0;                   ///< octets of content with CRLF line ends
   bool eight_bit = false;
@@ -69,6 +83,9 @@ struct RecipientResult {
   std::optional<Reply> reply;  ///< what the server said, if it did
   std::string detail;          ///< one sentence when there is no reply
   std::string enhanced_code;   ///< RFC 3463 code to use for this result; never empty
+  /// The server takes no more recipients in this transaction (452 4.5.3, RFC 9422 RCPTMAX) and
+  /// took some: these may follow at once in a new one. disposition is deferred.
+  bool too_many = false;
 };
 
 /// The end of one transaction. recipients: same order as the transaction's.
@@ -84,8 +101,8 @@ struct SessionEnd {
     tls_failed,       ///< opportunistic handshake failed: a plaintext retry is possible
     refused,          ///< greeting, EHLO or 421 said no (reply)
     timeout,
-    lost,             ///< connection closed or reset
-    protocol,         ///< not SMTP
+    lost,      ///< connection closed or reset
+    protocol,  ///< not SMTP
   };
   Kind kind = Kind::quit;
   Stage stage = Stage::quit;
@@ -137,13 +154,73 @@ class ClientSession {
   [[nodiscard]] const std::string& server_name() const { return server_name_; }
 
  private:
-  // Owned by the implementer of relay/smtp; replace freely.
+  struct Awaited {
+    Stage stage;
+    std::size_t recipient = 0;  ///< stage rcpt only
+  };
+  enum class Progress { open, accepted, decided };
+  enum class AfterEnd { say_quit, just_close };
+
+  // client_session.cc: greeting to ready, and every way to the end.
+  void on_reply(Reply reply);
+  void on_greeting(const Reply& reply);
+  void on_ehlo(Reply reply);
+  void on_starttls(const Reply& reply);
+  void send(std::string_view line, Stage stage);
+  void say_ehlo();
+  void use_extensions(const Reply& reply);
+  void without_tls(std::string reason, const Reply& reply);
+  void become_ready();
+  void fault(std::string detail);
+  void end_session(SessionEnd end, AfterEnd after);
+
+  // client_transaction.cc: MAIL to the reply after the final dot.
+  void on_transaction_reply(const Reply& reply);
+  void on_mail(const Reply& reply);
+  void on_rcpt(std::size_t index, const Reply& reply);
+  void on_data(const Reply& reply);
+  void on_final_dot(const Reply& reply);
+  void on_early_reply(const Reply& reply);
+  [[nodiscard]] std::optional<RecipientResult> unsuitable() const;
+  void refuse_unsendable();
+  void limit_recipients();
+  void advance();
+  void send_batch();
+  void send_next();
+  [[nodiscard]] std::string mail_command() const;
+  [[nodiscard]] std::string rcpt_command(const ClientRecipient& recipient) const;
+  void decide(std::size_t index, RecipientResult result);
+  void decide_accepted(const RecipientResult& result);
+  void decide_all(const RecipientResult& result);
+  void abandon_transaction(const SessionEnd& end);
+  void close_transaction();
+  void finish_transaction();
+
   ClientSettings settings_;
   Demand demand_ = Demand::read;
   Stage stage_ = Stage::greeting;
   std::optional<SessionEnd> end_;
   std::optional<net::TlsOutcome> tls_outcome_;
   std::string server_name_;
+  std::string output_;
+  ReplyParser parser_;
+  Extensions extensions_;
+  bool said_helo_ = false;
+  bool in_tls_ = false;
+  std::uint64_t transactions_ = 0;
+
+  // The transaction in progress.
+  bool in_transaction_ = false;
+  ClientTransaction transaction_;
+  std::vector<RecipientResult> results_;
+  std::vector<Progress> progress_;
+  std::size_t next_command_ = 0;  // 0: MAIL, 1..n: RCPT, n + 1: DATA, then none
+  std::size_t accepted_ = 0;
+  std::deque<Awaited> awaited_;
+  bool needs_rset_ = false;
+  bool mail_refused_ = false;
+  DotStuffer stuffer_;
+  std::optional<TransactionResult> result_;
 };
 
 }  // namespace relay::smtp

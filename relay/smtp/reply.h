@@ -2,6 +2,7 @@
 // sends. Pure.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,9 @@ class ReplyParser {
   Expected<std::optional<Reply>, ReplyFault> feed(std::string_view& bytes);
 
  private:
+  /// Parses the whole line in line_ into partial_; true when it was the reply's last.
+  Expected<bool, ReplyFault> take_line();
+
   std::string line_;
   Reply partial_;
   std::size_t octets_ = 0;

@@ -1,0 +1,458 @@
+// ClientSession's mail transactions: MAIL, RCPT, DATA, content, final dot.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/smtp/client_session.h"
+
+namespace relay::smtp {
+namespace {
+
+// RFC 2920 §3.1: more than the peer reads before it answers could leave both sides writing.
+constexpr std::size_t kBatchCommands = 100;
+constexpr std::size_t kBatchOctets = 32 * 1024;
+
+bool same_text(std::string_view text, std::string_view lower_case, std::size_t at) {
+  for (std::size_t i = 0; i < lower_case.size(); ++i) {
+    const char c = text[at + i];
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != lower_case[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool contains_words(std::string_view text, std::string_view lower_case) {
+  for (std::size_t at = 0; at + lower_case.size() <= text.size(); ++at) {
+    if (same_text(text, lower_case, at)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// RFC 5321 §4.5.3.1.10: 452 and, from old servers, 552.
+bool says_too_many(const Reply& reply) {
+  if (reply.code != 452 && reply.code != 552) {
+    return false;
+  }
+  const auto code = reply.enhanced_code();
+  return code.empty() ? contains_words(reply.text(), "too many recipients")
+                      : code.substr(1) == ".5.3";
+}
+
+// A control character would let an address say a command of its own.
+bool sendable(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return (c >= '\0' && c < ' ') || c == '\x7f'; });
+}
+
+bool sendable(const ClientRecipient& recipient) {
+  return !recipient.address.empty() && sendable(recipient.address) && sendable(recipient.notify) &&
+         sendable(recipient.orcpt);
+}
+
+std::string code_for(const Reply& reply) {
+  auto code = reply.enhanced_code();
+  return code.empty() ? fmt::format("{}.0.0", reply.severity()) : code;
+}
+
+RecipientResult answered(Stage stage, const Reply& reply) {
+  const auto disposition = reply.severity() == 2   ? Disposition::delivered
+                           : reply.severity() == 4 ? Disposition::deferred
+                                                   : Disposition::rejected;
+  return {disposition, stage, reply, {}, code_for(reply)};
+}
+
+std::string code_for(const SessionEnd& end) {
+  if (end.reply) {
+    const auto code = end.reply->enhanced_code();
+    return code.starts_with('4') ? code : "4.0.0";
+  }
+  switch (end.kind) {
+    case SessionEnd::Kind::timeout:
+      return "4.4.1";
+    case SessionEnd::Kind::protocol:
+      return "4.5.0";
+    case SessionEnd::Kind::lost:
+    case SessionEnd::Kind::refused:
+    case SessionEnd::Kind::quit:
+      return "4.4.2";
+    case SessionEnd::Kind::tls_requirement:
+    case SessionEnd::Kind::tls_failed:
+      return "4.7.5";
+  }
+  return "4.0.0";
+}
+
+}  // namespace
+
+void ClientSession::begin(ClientTransaction transaction) {
+  transaction_ = std::move(transaction);
+  const auto count = transaction_.recipients.size();
+  results_.assign(count, {});
+  progress_.assign(count, Progress::open);
+  next_command_ = 0;
+  accepted_ = 0;
+  mail_refused_ = false;
+  in_transaction_ = true;
+  stage_ = Stage::mail;
+  if (const auto result = unsuitable()) {
+    decide_all(*result);
+    finish_transaction();
+    return;
+  }
+  refuse_unsendable();
+  limit_recipients();
+  if (std::all_of(progress_.begin(), progress_.end(),
+                  [](Progress progress) { return progress == Progress::decided; })) {
+    finish_transaction();
+    return;
+  }
+  ++transactions_;
+  demand_ = Demand::read;
+  send_batch();
+}
+
+std::optional<RecipientResult> ClientSession::unsuitable() const {
+  if (extensions_.size_limit && transaction_.size > *extensions_.size_limit) {
+    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
+                           fmt::format("The message has {} octets, the server takes at most {}.",
+                                       transaction_.size, *extensions_.size_limit),
+                           "5.3.4"};
+  }
+  if (transaction_.smtputf8 && !extensions_.smtputf8) {
+    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
+                           "The message needs SMTPUTF8, which the server does not offer.", "5.6.7"};
+  }
+  if (transaction_.eight_bit && !extensions_.eight_bit_mime && !settings_.force_8bit) {
+    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
+                           "The message holds 8-bit text and the server does not offer 8BITMIME.",
+                           "5.6.3"};
+  }
+  return std::nullopt;
+}
+
+void ClientSession::refuse_unsendable() {
+  if (!sendable(transaction_.sender) || !sendable(transaction_.ret) ||
+      !sendable(transaction_.envid)) {
+    decide_all({Disposition::rejected, Stage::mail, std::nullopt,
+                "The sender address holds control characters.", "5.1.7"});
+    return;
+  }
+  for (std::size_t i = 0; i < progress_.size(); ++i) {
+    if (!sendable(transaction_.recipients[i])) {
+      decide(i, {Disposition::rejected, Stage::rcpt, std::nullopt,
+                 "The recipient address is empty or holds control characters.", "5.1.3"});
+    }
+  }
+}
+
+// RFC 9422 RCPTMAX: what the server would refuse is not sent.
+void ClientSession::limit_recipients() {
+  if (!extensions_.rcpt_max) {
+    return;
+  }
+  std::uint64_t used = 0;
+  for (std::size_t i = 0; i < progress_.size(); ++i) {
+    if (progress_[i] == Progress::open && ++used > *extensions_.rcpt_max) {
+      RecipientResult result{
+          Disposition::deferred, Stage::rcpt, std::nullopt,
+          fmt::format("The server takes at most {} recipients a message.", *extensions_.rcpt_max),
+          "4.5.3"};
+      result.too_many = true;
+      decide(i, std::move(result));
+    }
+  }
+}
+
+std::string ClientSession::mail_command() const {
+  auto command = "MAIL FROM:<" + transaction_.sender + ">";
+  if (extensions_.size) {
+    command += " SIZE=" + std::to_string(transaction_.size);
+  }
+  if (transaction_.eight_bit && extensions_.eight_bit_mime) {
+    command += " BODY=8BITMIME";
+  }
+  if (transaction_.smtputf8) {
+    command += " SMTPUTF8";
+  }
+  if (extensions_.dsn && !transaction_.ret.empty()) {
+    command += " RET=" + transaction_.ret;
+  }
+  if (extensions_.dsn && !transaction_.envid.empty()) {
+    command += " ENVID=" + transaction_.envid;
+  }
+  return command;
+}
+
+std::string ClientSession::rcpt_command(const ClientRecipient& recipient) const {
+  auto command = "RCPT TO:<" + recipient.address + ">";
+  if (extensions_.dsn && !recipient.notify.empty()) {
+    command += " NOTIFY=" + recipient.notify;
+  }
+  if (extensions_.dsn && !recipient.orcpt.empty()) {
+    command += " ORCPT=" + recipient.orcpt;
+  }
+  return command;
+}
+
+void ClientSession::send_next() {
+  const auto count = transaction_.recipients.size();
+  if (next_command_ == 0) {
+    if (needs_rset_) {
+      output_.append("RSET\r\n");
+      awaited_.push_back({Stage::rset});
+      needs_rset_ = false;
+      return;
+    }
+    output_.append(mail_command()).append("\r\n");
+    awaited_.push_back({Stage::mail});
+    needs_rset_ = true;
+  } else if (next_command_ <= count) {
+    const auto index = next_command_ - 1;
+    if (progress_[index] == Progress::open) {
+      output_.append(rcpt_command(transaction_.recipients[index])).append("\r\n");
+      awaited_.push_back({Stage::rcpt, index});
+    }
+  } else {
+    output_.append("DATA\r\n");
+    awaited_.push_back({Stage::data});
+  }
+  ++next_command_;
+}
+
+void ClientSession::send_batch() {
+  const std::size_t most = extensions_.pipelining ? kBatchCommands : 1;
+  const auto octets = output_.size() + kBatchOctets;
+  const auto data = transaction_.recipients.size() + 1;
+  while (next_command_ <= data && awaited_.size() < most && output_.size() < octets) {
+    if (next_command_ == data && awaited_.empty() && accepted_ == 0) {
+      finish_transaction();
+      return;
+    }
+    send_next();
+  }
+  stage_ = awaited_.front().stage;
+}
+
+// After an answer: waits for the next, sends more, or is done.
+void ClientSession::advance() {
+  if (!in_transaction_) {
+    return;
+  }
+  if (!awaited_.empty()) {
+    stage_ = awaited_.front().stage;
+  } else if (mail_refused_ || next_command_ > transaction_.recipients.size() + 1) {
+    finish_transaction();
+  } else {
+    send_batch();
+  }
+}
+
+void ClientSession::on_transaction_reply(const Reply& reply) {
+  if (awaited_.empty()) {
+    on_early_reply(reply);
+    return;
+  }
+  const auto awaited = awaited_.front();
+  if (reply.code == 421 && awaited.stage != Stage::final_dot) {
+    end_session({SessionEnd::Kind::refused, stage_, reply,
+                 "The server closed the session: " + reply.text()},
+                AfterEnd::just_close);
+    return;
+  }
+  awaited_.pop_front();
+  switch (awaited.stage) {
+    case Stage::rset:
+      if (reply.severity() != 2) {
+        fault("RSET was answered with " + reply.text());
+      }
+      break;
+    case Stage::mail:
+      on_mail(reply);
+      break;
+    case Stage::rcpt:
+      on_rcpt(awaited.recipient, reply);
+      break;
+    case Stage::data:
+      on_data(reply);
+      return;
+    case Stage::final_dot:
+      on_final_dot(reply);
+      return;
+    case Stage::connect:
+    case Stage::greeting:
+    case Stage::ehlo:
+    case Stage::starttls:
+    case Stage::tls_handshake:
+    case Stage::body:
+    case Stage::quit:
+      break;
+  }
+  advance();
+}
+
+void ClientSession::on_mail(const Reply& reply) {
+  if (reply.severity() == 3) {
+    fault("MAIL was answered with " + reply.text());
+  } else if (reply.severity() != 2) {
+    mail_refused_ = true;
+    decide_all(answered(Stage::mail, reply));
+  }
+}
+
+void ClientSession::on_rcpt(std::size_t index, const Reply& reply) {
+  if (progress_[index] != Progress::open) {
+    return;
+  }
+  if (reply.severity() == 3) {
+    fault("RCPT was answered with " + reply.text());
+  } else if (reply.severity() == 2) {
+    progress_[index] = Progress::accepted;
+    ++accepted_;
+  } else {
+    auto result = answered(Stage::rcpt, reply);
+    if (says_too_many(reply)) {
+      result.disposition = Disposition::deferred;
+      result.too_many = true;
+      result.enhanced_code = "4.5.3";
+    }
+    decide(index, std::move(result));
+  }
+}
+
+void ClientSession::on_data(const Reply& reply) {
+  if (reply.code == 354) {
+    if (accepted_ > 0) {
+      stage_ = Stage::body;
+      demand_ = Demand::send_body;
+    } else {
+      // RFC 2920 §3.1: a server that takes DATA without recipients gets an empty message, which
+      // it must refuse.
+      output_.append(".\r\n");
+      awaited_.push_back({Stage::final_dot});
+      stage_ = Stage::final_dot;
+    }
+  } else if (reply.severity() <= 3) {
+    fault("DATA was answered with " + reply.text());
+  } else {
+    decide_accepted(answered(Stage::data, reply));
+    finish_transaction();
+  }
+}
+
+void ClientSession::body(std::string_view slice) {
+  if (demand_ == Demand::send_body) {
+    stuffer_.stuff(slice, output_);
+  }
+}
+
+void ClientSession::body_end() {
+  if (demand_ != Demand::send_body) {
+    return;
+  }
+  stuffer_.finish(output_);
+  awaited_.push_back({Stage::final_dot});
+  stage_ = Stage::final_dot;
+  demand_ = Demand::read;
+}
+
+void ClientSession::body_failed() {
+  if (demand_ != Demand::send_body) {
+    return;
+  }
+  decide_accepted({Disposition::deferred, Stage::body, std::nullopt,
+                   "The message could not be read from the queue.", "4.3.0"});
+  end_session({SessionEnd::Kind::quit, Stage::body, std::nullopt,
+               "The message could not be read from the queue."},
+              AfterEnd::just_close);
+}
+
+void ClientSession::on_final_dot(const Reply& reply) {
+  if (reply.severity() == 3) {
+    awaited_.push_back({Stage::final_dot});
+    fault("The final dot was answered with " + reply.text());
+    return;
+  }
+  needs_rset_ = reply.severity() != 2 || accepted_ == 0;
+  decide_accepted(answered(Stage::final_dot, reply));
+  if (reply.code == 421) {
+    end_session({SessionEnd::Kind::refused, Stage::final_dot, reply,
+                 "The server closed the session: " + reply.text()},
+                AfterEnd::just_close);
+    return;
+  }
+  finish_transaction();
+}
+
+// The server spoke while we were sending content: it will not take the message, and the stream
+// cannot be brought back into step.
+void ClientSession::on_early_reply(const Reply& reply) {
+  if (reply.severity() < 4) {
+    fault("A reply before the end of the message: " + reply.text());
+    return;
+  }
+  if (reply.code != 421) {
+    decide_accepted(answered(Stage::body, reply));
+  }
+  end_session({SessionEnd::Kind::refused, Stage::body, reply,
+               "The server interrupted the message: " + reply.text()},
+              AfterEnd::just_close);
+}
+
+void ClientSession::decide(std::size_t index, RecipientResult result) {
+  results_[index] = std::move(result);
+  progress_[index] = Progress::decided;
+}
+
+void ClientSession::decide_accepted(const RecipientResult& result) {
+  for (std::size_t i = 0; i < progress_.size(); ++i) {
+    if (progress_[i] == Progress::accepted) {
+      decide(i, result);
+    }
+  }
+}
+
+void ClientSession::decide_all(const RecipientResult& result) {
+  for (std::size_t i = 0; i < progress_.size(); ++i) {
+    if (progress_[i] != Progress::decided) {
+      decide(i, result);
+    }
+  }
+}
+
+void ClientSession::abandon_transaction(const SessionEnd& end) {
+  const bool dot_unanswered = !awaited_.empty() && awaited_.front().stage == Stage::final_dot;
+  RecipientResult result{Disposition::not_tried, end.stage, end.reply,
+                         end.reply ? std::string{} : end.detail, code_for(end)};
+  if (dot_unanswered) {
+    // RFC 1047: the server may or may not have the message.
+    result.disposition = Disposition::unknown;
+    decide_accepted(result);
+    result.disposition = Disposition::not_tried;
+  }
+  decide_all(result);
+  close_transaction();
+}
+
+void ClientSession::close_transaction() {
+  for (auto& result : results_) {
+    // Sending the rest at once helps only if this transaction got somewhere.
+    result.too_many = result.too_many && (accepted_ > 0 || !result.reply);
+  }
+  result_ = TransactionResult{std::exchange(results_, {})};
+  progress_.clear();
+  awaited_.clear();
+  transaction_ = {};
+  stuffer_ = {};
+  in_transaction_ = false;
+}
+
+void ClientSession::finish_transaction() {
+  close_transaction();
+  become_ready();
+}
+
+}  // namespace relay::smtp

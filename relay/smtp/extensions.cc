@@ -1,0 +1,92 @@
+#include "relay/smtp/extensions.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace relay::smtp {
+namespace {
+
+// Cuts the first blank-separated word off text.
+std::string_view next_word(std::string_view& text) {
+  const auto begin = std::min(text.find_first_not_of(" \t"), text.size());
+  text.remove_prefix(begin);
+  const auto end = std::min(text.find_first_of(" \t"), text.size());
+  const auto word = text.substr(0, end);
+  text.remove_prefix(end);
+  return word;
+}
+
+std::string upper(std::string_view word) {
+  std::string result(word);
+  for (char& c : result) {
+    if (c >= 'a' && c <= 'z') {
+      c = static_cast<char>(c - 'a' + 'A');
+    }
+  }
+  return result;
+}
+
+// A number above zero; zero means "no limit" in RFC 1870 and is not allowed in RFC 9422.
+std::optional<std::uint64_t> limit(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value == 0) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+void read_limits(std::string_view parameters, Extensions& extensions) {
+  const std::array<std::pair<std::string_view, std::optional<std::uint64_t>*>, 3> known{
+      {{"MAILMAX", &extensions.mail_max},
+       {"RCPTMAX", &extensions.rcpt_max},
+       {"RCPTDOMAINMAX", &extensions.rcpt_domain_max}}};
+  for (auto word = next_word(parameters); !word.empty(); word = next_word(parameters)) {
+    const auto equals = std::min(word.find('='), word.size());
+    const auto key = upper(word.substr(0, equals));
+    for (const auto& [name, field] : known) {
+      if (key == name && equals < word.size()) {
+        *field = limit(word.substr(equals + 1));
+      }
+    }
+  }
+}
+
+void read_keyword(std::string_view line, Extensions& extensions) {
+  const std::array<std::pair<std::string_view, bool*>, 8> flags{
+      {{"PIPELINING", &extensions.pipelining},
+       {"8BITMIME", &extensions.eight_bit_mime},
+       {"SMTPUTF8", &extensions.smtputf8},
+       {"STARTTLS", &extensions.starttls},
+       {"DSN", &extensions.dsn},
+       {"ENHANCEDSTATUSCODES", &extensions.enhanced_status_codes},
+       {"CHUNKING", &extensions.chunking},
+       {"SIZE", &extensions.size}}};
+  const auto keyword = upper(next_word(line));
+  for (const auto& [name, flag] : flags) {
+    if (keyword == name) {
+      *flag = true;
+    }
+  }
+  if (keyword == "SIZE") {
+    extensions.size_limit = limit(next_word(line));
+  } else if (keyword == "LIMITS") {
+    read_limits(line, extensions);
+  }
+}
+
+}  // namespace
+
+Extensions Extensions::parse(const Reply& ehlo_reply) {
+  Extensions extensions;
+  for (std::size_t i = 1; i < ehlo_reply.lines.size(); ++i) {
+    read_keyword(ehlo_reply.lines[i], extensions);
+  }
+  return extensions;
+}
+
+}  // namespace relay::smtp
