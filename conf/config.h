@@ -21,8 +21,9 @@ using Duration = std::chrono::milliseconds;
 /// One listening address and who may relay through it.
 struct Listener {
   AddressLiteral address{"127.0.0.1", 25};
-  std::vector<Network> allow_networks;      ///< default: 127.0.0.0/8, ::1/128
+  std::vector<Network> allow_networks = loopback_networks();
   std::vector<Network> normalize_networks;  ///< clients whose bare LF/CR are mended, not refused
+  friend bool operator==(const Listener&, const Listener&) = default;
 };
 
 /// Mail for matching recipient domains goes to another next hop (RFC 8461 §3.4: its name is then
@@ -32,6 +33,7 @@ struct Route {
   std::string mx;     ///< look up the MX of this name; exclusive with host
   std::string host;   ///< this host, no MX lookup; a name or an IP address
   std::uint16_t port = 25;
+  friend bool operator==(const Route&, const Route&) = default;
 };
 
 struct Limits {
@@ -39,23 +41,29 @@ struct Limits {
   int recipients = 1000;                     ///< per transaction, at least 100
   int connections = 500;                     ///< inbound, all listeners
   int connections_per_client = 50;
-  int received_headers = 50;        ///< hops before a message counts as looping
+  int received_headers = 50;  ///< hops before a message counts as looping
   std::uint64_t header_size = 256ULL << 10;
-  int line_length = 998;            ///< octets of a text line without CRLF
-  int soft_errors = 10;             ///< from here on replies are slowed down
-  int hard_errors = 20;             ///< then 421
-  int junk_commands = 100;          ///< NOOP, RSET, VRFY … per message
+  int line_length = 998;    ///< octets of a text line without CRLF
+  int soft_errors = 10;     ///< from here on replies are slowed down
+  int hard_errors = 20;     ///< then 421
+  int junk_commands = 100;  ///< NOOP, RSET, VRFY … per message
   Duration command_timeout{std::chrono::minutes(5)};
   Duration session_timeout{std::chrono::hours(1)};
   std::uint64_t minimum_data_rate = 500;  ///< octets per second during DATA, mean
+  friend bool operator==(const Limits&, const Limits&) = default;
 };
 
 struct Queue {
   std::string path = "/var/lib/stsrelay";
   Duration lifetime{std::chrono::hours(96)};
-  std::vector<Duration> retry;  ///< waits; default 0, 1m, 5m, 15m, 30m, 1h, 2h, 4h; last repeats
+  /// Waits before the first, second … attempt; the last one repeats.
+  std::vector<Duration> retry{std::chrono::minutes(0),  std::chrono::minutes(1),
+                              std::chrono::minutes(5),  std::chrono::minutes(15),
+                              std::chrono::minutes(30), std::chrono::hours(1),
+                              std::chrono::hours(2),    std::chrono::hours(4)};
   int jitter_percent = 10;
   std::uint64_t min_free = 64ULL << 20;
+  friend bool operator==(const Queue&, const Queue&) = default;
 };
 
 struct Timeouts {
@@ -64,26 +72,29 @@ struct Timeouts {
       mail{std::chrono::minutes(5)}, rcpt{std::chrono::minutes(5)}, data{std::chrono::minutes(2)},
       body{std::chrono::minutes(3)}, final_dot{std::chrono::minutes(10)},
       rset{std::chrono::seconds(20)}, attempt{std::chrono::minutes(15)};
+  friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
 struct Delivery {
   int connections_per_destination = 20;
-  int connections = 500;             ///< outbound, all destinations
+  int connections = 500;  ///< outbound, all destinations
   Duration connection_idle{std::chrono::seconds(5)};
   Duration connection_age{std::chrono::minutes(5)};
   int messages_per_connection = 100;
-  int hosts_per_attempt = 20;      ///< MX hosts looked at
+  int hosts_per_attempt = 20;  ///< MX hosts looked at
   int addresses_per_attempt = 5;
-  int sessions_per_attempt = 2;    ///< sessions that reached a greeting
+  int sessions_per_attempt = 2;  ///< sessions that reached a greeting
   bool force_8bit = false;
   bool ipv6 = true;
   Timeouts timeouts;
+  friend bool operator==(const Delivery&, const Delivery&) = default;
 };
 
 struct Sts {
   Duration first_contact_wait{std::chrono::seconds(60)};
   int concurrent_fetches = 64;
   std::uint64_t cache_entries = 1'000'000;
+  friend bool operator==(const Sts&, const Sts&) = default;
 };
 
 struct Dns {
@@ -91,16 +102,19 @@ struct Dns {
   std::vector<AddressLiteral> trust_ad;   ///< empty: loopback resolvers but 127.0.0.11
   Duration timeout{std::chrono::seconds(2)};
   int rounds = 3;
+  friend bool operator==(const Dns&, const Dns&) = default;
 };
 
 struct Control {
-  std::string socket;  ///< default: <queue.path>/control.sock
+  std::string socket;  ///< parse() fills in <queue.path>/control.sock where none is given
+  friend bool operator==(const Control&, const Control&) = default;
 };
 
 enum class LogLevel { error, warning, info, debug };
 struct Logging {
   LogLevel level = LogLevel::info;
   enum class Format { logfmt, json } format = Format::logfmt;
+  friend bool operator==(const Logging&, const Logging&) = default;
 };
 
 /// Overrides for tests on loopback; off unless named, and loudly announced.
@@ -110,13 +124,14 @@ struct TestWorld {
   std::uint16_t https_port = 443;
   std::string ca_file;
   bool allow_private_addresses = false;
+  friend bool operator==(const TestWorld&, const TestWorld&) = default;
 };
 
 struct Config {
   std::string hostname;  ///< default: the system's FQDN is filled in by the daemon
   std::string user;      ///< to become after binding, when started as root; "name" or "name:group"
   int workers = 0;       ///< 0: one per core
-  std::vector<Listener> listen;  ///< default: one on 127.0.0.1:25
+  std::vector<Listener> listen{Listener{}};
   std::vector<Route> routes;
   Limits limits;
   Queue queue;
@@ -126,12 +141,16 @@ struct Config {
   Control control;
   Logging log;
   std::optional<TestWorld> test_world;
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 struct ConfigError {
   std::size_t line = 0;  ///< from 1; 0: the file as a whole
   std::string key;       ///< "listen[0].address"
   std::string reason;    ///< what was wrong and what is accepted
+  /// "line 12: queue.lifetime: …".
+  [[nodiscard]] std::string text() const;
+  friend bool operator==(const ConfigError&, const ConfigError&) = default;
 };
 
 /// Parses a whole file. Unknown keys, duplicate keys, wrong types and open relays

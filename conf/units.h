@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace conf {
 
@@ -32,10 +33,14 @@ struct AddressLiteral {
 /// A CIDR network; IPv4 is held as IPv4.
 class Network {
  public:
+  /// "192.0.2.0/24", "2001:db8::/32", or one address. Host bits must be zero.
   static std::optional<Network> parse(std::string_view text);
   /// ip: canonical text as SocketAddress::ip() gives; false for anything unparsable.
   [[nodiscard]] bool contains(std::string_view ip) const;
+  [[nodiscard]] bool is_v6() const { return v6_; }
   [[nodiscard]] int prefix() const { return prefix_; }
+  /// The first address in network order, host bits zero; IPv4 in the first four octets.
+  [[nodiscard]] const std::array<std::uint8_t, 16>& bits() const { return bits_; }
   [[nodiscard]] std::string text() const;
   friend bool operator==(const Network&, const Network&) = default;
 
@@ -44,5 +49,8 @@ class Network {
   std::array<std::uint8_t, 16> bits_{};
   int prefix_ = 0;
 };
+
+/// 127.0.0.0/8 and ::1/128: who may relay unless told otherwise.
+[[nodiscard]] std::vector<Network> loopback_networks();
 
 }  // namespace conf

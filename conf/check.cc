@@ -1,0 +1,150 @@
+#include "conf/check.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace conf {
+namespace {
+
+/// Addresses from first to last: an IPv4 address, or the upper half of an IPv6 address.
+struct Range {
+  std::uint64_t first, last;
+};
+
+Range range_of(const Network& network) {
+  const int width = network.is_v6() ? 64 : 32;
+  std::uint64_t first = 0;
+  for (int octet = 0; octet < width / 8; ++octet) {
+    first = (first << 8) | network.bits().at(static_cast<std::size_t>(octet));
+  }
+  const int free_bits = std::max(width - network.prefix(), 0);
+  const std::uint64_t size_less_one =
+      free_bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << free_bits) - 1;
+  return {first, first | size_less_one};
+}
+
+/// How many addresses the networks of one family hold together, at most 2^64 - 1.
+std::uint64_t covered(const std::vector<Network>& networks, bool v6) {
+  std::vector<Range> ranges;
+  for (const Network& network : networks) {
+    if (network.is_v6() == v6) {
+      ranges.push_back(range_of(network));
+    }
+  }
+  std::ranges::sort(ranges, {}, &Range::first);
+  std::uint64_t sum = 0;
+  std::optional<std::uint64_t> seen;  // the highest address counted
+  for (const Range& range : ranges) {
+    if (seen && range.last <= *seen) {
+      continue;
+    }
+    const std::uint64_t from = seen ? std::max(range.first, *seen + 1) : range.first;
+    const std::uint64_t count = range.last - from;
+    sum = count >= ~sum ? ~std::uint64_t{0} : sum + count + 1;
+    seen = range.last;
+  }
+  return sum;
+}
+
+constexpr std::string_view kOpenRelay =
+    "would make an open relay, which strangers use to send spam in your name; list only the "
+    "networks of your own clients, for example 192.0.2.0/24";
+
+bool is_too_wide(const Network& network) {
+  // Unique local and link-local addresses are nobody else's, however many there are.
+  const std::uint8_t first = network.bits()[0];
+  const bool internal =
+      network.is_v6() &&
+      ((network.prefix() >= 7 && (first & 0xfe) == 0xfc) ||
+       (network.prefix() >= 10 && first == 0xfe && (network.bits()[1] & 0xc0) == 0x80));
+  return !internal && network.prefix() < (network.is_v6() ? 16 : 8);
+}
+
+void check_open_relay(const Listener& listener, const std::string& path, Findings& findings) {
+  const std::string key = path + ".allow_networks";
+  bool wide = false;
+  for (std::size_t i = 0; i < listener.allow_networks.size(); ++i) {
+    const Network& network = listener.allow_networks[i];
+    if (is_too_wide(network)) {
+      findings.fail(fmt::format("{}[{}]", key, i),
+                    fmt::format("{} {}", network.text(), kOpenRelay));
+      wide = true;
+    }
+  }
+  // Half of IPv4, half of the global unicast IPv6 space 2000::/3.
+  const bool half = covered(listener.allow_networks, false) > (1ULL << 31) ||
+                    covered(listener.allow_networks, true) > (1ULL << 60);
+  if (half && !wide) {
+    findings.fail(
+        key, fmt::format("these networks hold over half of all addresses; that {}", kOpenRelay));
+  }
+}
+
+void check_listeners(const Config& config, Findings& findings) {
+  if (config.listen.empty()) {
+    findings.fail("listen", "needs at least one entry, for example [{address: 127.0.0.1:25}]");
+  }
+  std::set<AddressLiteral> seen;
+  for (std::size_t i = 0; i < config.listen.size(); ++i) {
+    const Listener& listener = config.listen[i];
+    const std::string path = fmt::format("listen[{}]", i);
+    if (!seen.insert(listener.address).second) {
+      findings.fail(
+          path + ".address",
+          fmt::format("{} is listened on already; remove one of the two", listener.address.text()));
+    }
+    check_open_relay(listener, path, findings);
+  }
+}
+
+void check_routes(const Config& config, Findings& findings) {
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const Route& route = config.routes[i];
+    const std::string path = fmt::format("routes[{}]", i);
+    if (route.match.empty()) {
+      findings.fail(path, "has no match; write for example match: example.com");
+    }
+    if (route.mx.empty() == route.host.empty()) {
+      findings.fail(path,
+                    "needs exactly one of mx (a domain whose MX records name the hosts) and host "
+                    "(one host, no MX lookup)");
+    }
+    if (seen.contains("*") || !seen.insert(route.match).second) {
+      findings.fail(path + ".match",
+                    fmt::format("\"{}\" is never reached: an earlier route matches all of it; put "
+                                "this one first or remove it",
+                                route.match));
+    }
+  }
+}
+
+void check_socket(const Config& config, Findings& findings) {
+  // sockaddr_un holds 108 octets with the final NUL.
+  constexpr std::size_t kLongestSocketPath = 107;
+  if (config.control.socket.size() > kLongestSocketPath) {
+    findings.fail("control.socket",
+                  fmt::format("{} is longer than the {} octets that a socket's path may have; set "
+                              "control.socket to a shorter one",
+                              config.control.socket, kLongestSocketPath));
+  }
+}
+
+}  // namespace
+
+void check(const Config& config, Findings& findings) {
+  check_listeners(config, findings);
+  check_routes(config, findings);
+  check_socket(config, findings);
+  if (config.limits.hard_errors < config.limits.soft_errors) {
+    findings.fail("limits.hard_errors",
+                  fmt::format("{} is below limits.soft_errors ({}); it must not be smaller",
+                              config.limits.hard_errors, config.limits.soft_errors));
+  }
+}
+
+}  // namespace conf

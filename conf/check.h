@@ -1,0 +1,11 @@
+// What no single setting can show: open relays, contradictions, routes that are never reached.
+#pragma once
+
+#include "conf/findings.h"
+
+namespace conf {
+
+/// Adds an error for each fault of a configuration that was read without one.
+void check(const Config& config, Findings& findings);
+
+}  // namespace conf

@@ -1,0 +1,117 @@
+#include "conf/config.h"
+
+#include <algorithm>
+#include <cctype>
+#include <exception>
+#include <utility>
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include "conf/check.h"
+#include "conf/findings.h"
+#include "conf/reader.h"
+
+namespace conf {
+namespace {
+
+constexpr std::size_t kMaxText = 4U << 20;
+
+std::size_t line_at(std::string_view text, std::size_t position) {
+  return static_cast<std::size_t>(std::ranges::count(text.substr(0, position), '\n')) + 1;
+}
+
+/// Octets of the UTF-8 character that text begins with; 0 if it begins with none.
+std::size_t utf8_length(std::string_view text) {
+  const auto octet = [text](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned lead = octet(0);
+  if (lead < 0x80) {
+    return 1;
+  }
+  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  // RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF.
+  if (lead < 0xc2 || lead > 0xf4 || (lead == 0xe0 && octet(1) < 0xa0) ||
+      (lead == 0xed && octet(1) > 0x9f) || (lead == 0xf0 && octet(1) < 0x90) ||
+      (lead == 0xf4 && octet(1) > 0x8f)) {
+    return 0;
+  }
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((octet(i) & 0xc0) != 0x80) {
+      return 0;
+    }
+  }
+  return length;
+}
+
+std::optional<ConfigError> text_fault(std::string_view text) {
+  if (text.size() > kMaxText) {
+    return ConfigError{0, "", fmt::format("the file is larger than {}", size_to_text(kMaxText))};
+  }
+  std::size_t position = 0;
+  while (position < text.size()) {
+    const std::size_t length = utf8_length(text.substr(position));
+    if (length == 0 || text[position] == '\0') {
+      return ConfigError{line_at(text, position), "", "is no UTF-8 text; save the file as UTF-8"};
+    }
+    position += length;
+  }
+  return std::nullopt;
+}
+
+ConfigError malformed(const YAML::Exception& fault, std::string_view text) {
+  const std::size_t line = fault.mark.is_null() ? 0 : static_cast<std::size_t>(fault.mark.line) + 1;
+  // The usual reason, and the one YAML's own message hides best.
+  const bool tab = text.starts_with('\t') || text.find("\n\t") != std::string_view::npos;
+  return {line, "",
+          fmt::format("is not well-formed YAML: {}{}", fault.msg,
+                      tab ? " (indent with spaces, not with tabs)" : "")};
+}
+
+Config read(const YAML::Node& root, Findings& findings) {
+  Config config;
+  if (!root.IsNull()) {
+    Reader(findings, "", root).read(config);
+  }
+  std::ranges::transform(config.hostname, config.hostname.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  if (config.control.socket.empty()) {
+    config.control.socket = config.queue.path + "/control.sock";
+  }
+  if (!findings.any()) {
+    check(config, findings);
+  }
+  return config;
+}
+
+tl::expected<Config, std::vector<ConfigError>> refuse(ConfigError error) {
+  return tl::unexpected(std::vector<ConfigError>{std::move(error)});
+}
+
+}  // namespace
+
+tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml) {
+  if (auto fault = text_fault(yaml)) {
+    return refuse(std::move(*fault));
+  }
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
+    if (documents.size() > 1) {
+      return refuse({0, "", "the file holds several YAML documents; remove the \"---\" lines"});
+    }
+    Findings findings;
+    Config config = read(documents.empty() ? YAML::Node() : documents.front(), findings);
+    if (findings.any()) {
+      return tl::unexpected(findings.take_errors());
+    }
+    return config;
+  } catch (const YAML::Exception& fault) {
+    return refuse(malformed(fault, yaml));
+  } catch (const std::exception& fault) {
+    return refuse({0, "", fmt::format("cannot be read: {}", fault.what())});
+  }
+}
+
+}  // namespace conf

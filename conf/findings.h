@@ -1,0 +1,29 @@
+// What reading a configuration found: errors, and where each key stands for checks made later.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "conf/config.h"
+
+namespace conf {
+
+class Findings {
+ public:
+  void fail(std::size_t line, std::string key, std::string reason);
+  /// For a key that was read before; its line is known then.
+  void fail(const std::string& key, std::string reason) { fail(line_of(key), key, reason); }
+  void note_line(std::string key, std::size_t line);
+  /// The line of a key or of the nearest one that holds it; 0 if it is not in the text.
+  [[nodiscard]] std::size_t line_of(std::string key) const;
+  [[nodiscard]] bool any() const { return !errors_.empty(); }
+  /// By line.
+  [[nodiscard]] std::vector<ConfigError> take_errors();
+
+ private:
+  std::vector<ConfigError> errors_;
+  std::map<std::string, std::size_t> lines_;
+};
+
+}  // namespace conf

@@ -1,0 +1,146 @@
+#include "conf/names.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace conf {
+namespace {
+
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+bool is_label(std::string_view label) {
+  // Underscores are no host name characters, but live in domain names that receive mail.
+  return !label.empty() && label.size() <= 63 && label.front() != '-' && label.back() != '-' &&
+         std::ranges::all_of(
+             label, [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; });
+}
+
+bool is_ip(std::string_view text) {
+  const auto network = Network::parse(text);
+  return network && text.find('/') == std::string_view::npos;
+}
+
+bool is_account(std::string_view text) {
+  return !text.empty() && text.size() <= 32 && text.front() != '-' &&
+         std::ranges::all_of(text, [](char c) {
+           return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.';
+         });
+}
+
+std::optional<std::string> refuse_unless(bool fine, std::string_view text,
+                                         std::string_view expectation) {
+  if (fine) {
+    return std::nullopt;
+  }
+  return fmt::format("\"{}\" {}", text, expectation);
+}
+
+constexpr std::string_view kAscii =
+    "(internationalised names in their xn-- form, without a trailing dot)";
+
+std::optional<std::string> route_match_fault(std::string_view text) {
+  const std::string_view name = text.starts_with("*.") ? text.substr(2) : text;
+  return refuse_unless(
+      text == "*" || is_domain_name(name), text,
+      fmt::format("matches no domain; write example.com, *.example.com or * {}", kAscii));
+}
+
+bool is_path(std::string_view text) {
+  return text.starts_with('/') && std::ranges::none_of(text, [](char c) {
+           const auto octet = static_cast<unsigned char>(c);
+           return octet < ' ' || octet == 0x7f;
+         });
+}
+
+bool is_user(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  return is_account(text.substr(0, colon)) &&
+         (colon == std::string_view::npos || is_account(text.substr(colon + 1)));
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+bool is_domain_name(std::string_view text) {
+  if (text.empty() || text.size() > 253 || is_ip(text)) {
+    return false;
+  }
+  std::string_view rest = text;
+  while (true) {
+    const std::size_t dot = rest.find('.');
+    if (!is_label(rest.substr(0, dot))) {
+      return false;
+    }
+    if (dot == std::string_view::npos) {
+      return true;
+    }
+    rest.remove_prefix(dot + 1);
+  }
+}
+
+std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
+  const bool empty = text.empty();
+  switch (kind) {
+    case TextKind::host_name:
+      return refuse_unless(
+          empty || (is_domain_name(text) && text.find('.') != std::string_view::npos &&
+                    text.find('_') == std::string_view::npos),
+          text, "is no fully qualified host name; write for example relay.example.com");
+    case TextKind::user:
+      return refuse_unless(empty || is_user(text), text,
+                           "names no account; write a user, or user:group");
+    case TextKind::directory:
+      return refuse_unless(is_path(text), text,
+                           "is no absolute path; write for example /var/lib/stsrelay");
+    case TextKind::file:
+      return refuse_unless(empty || is_path(text), text,
+                           "is no absolute path; it must begin with /");
+    case TextKind::route_match:
+      return route_match_fault(text);
+    case TextKind::domain:
+      return refuse_unless(
+          empty || is_domain_name(text), text,
+          fmt::format("is no domain name; write for example example.com {}", kAscii));
+    case TextKind::next_hop:
+      return refuse_unless(
+          empty || is_domain_name(text) || is_ip(text), text,
+          "is no host; write a host name, or an IP address without brackets and port");
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& known) {
+  const auto distance = [text](const std::string& name) { return edit_distance(text, name); };
+  // Keys are short; text comes from a file and may be anything.
+  if (known.empty() || text.size() > 64) {
+    return std::nullopt;
+  }
+  const std::string& best = *std::ranges::min_element(known, {}, distance);
+  if (distance(best) > std::max<std::size_t>(1, best.size() / 3)) {
+    return std::nullopt;
+  }
+  return best;
+}
+
+}  // namespace conf

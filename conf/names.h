@@ -1,0 +1,24 @@
+// Syntax of names in the configuration: domains, users, paths; and the nearest known key.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/schema.h"
+
+namespace conf {
+
+/// A host or domain name in ASCII: letters, digits, inner hyphens, labels of 1 to 63 octets, at
+/// most 253 in all, no trailing dot, and no IP address.
+[[nodiscard]] bool is_domain_name(std::string_view text);
+
+/// What is wrong with a text of this kind and what is accepted; nullopt: nothing.
+[[nodiscard]] std::optional<std::string> fault_of(TextKind kind, std::string_view text);
+
+/// The known name that text was probably meant to be.
+[[nodiscard]] std::optional<std::string> nearest(std::string_view text,
+                                                 const std::vector<std::string>& known);
+
+}  // namespace conf

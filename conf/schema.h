@@ -1,0 +1,180 @@
+// Every setting once: its key, its place in Config and what it accepts. The reader, the emitter
+// and whoever else walks a configuration visit these lists; a new setting is added here, in
+// conf/config.h and in conf/relay.yaml. A visitor has value(key, member, rule), section(key,
+// member), optional_section(key, member) and list(key, member).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "conf/config.h"
+
+namespace conf {
+
+struct Number {
+  std::uint64_t min, max;
+};
+struct Octets {
+  std::uint64_t min, max;
+};
+struct Wait {
+  Duration min, max;
+};
+/// A list of waits, not empty; the last one repeats and so must not be shorter than this.
+struct WaitList {
+  Duration min_last;
+};
+struct Flag {};
+enum class TextKind { host_name, user, directory, file, route_match, domain, next_hop };
+struct Text {
+  TextKind kind;
+};
+struct Address {
+  std::uint16_t default_port;
+};
+struct AddressList {
+  std::uint16_t default_port;
+};
+struct NetworkList {};
+/// Names of the enumerators 0, 1, …
+template <std::size_t N>
+struct Choice {
+  std::array<std::string_view, N> names;
+};
+
+inline constexpr Number kPort{1, 65535};
+inline constexpr Number kCount{1, 1'000'000};
+inline constexpr Wait kTimeout{Duration(1), std::chrono::hours(24)};
+inline constexpr Choice<4> kLogLevels{{"error", "warning", "info", "debug"}};
+inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
+
+template <class Visitor>
+void visit(Visitor& visitor, Listener& listener) {
+  visitor.value("address", listener.address, Address{25});
+  visitor.value("allow_networks", listener.allow_networks, NetworkList{});
+  visitor.value("normalize_networks", listener.normalize_networks, NetworkList{});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Route& route) {
+  visitor.value("match", route.match, Text{TextKind::route_match});
+  visitor.value("mx", route.mx, Text{TextKind::domain});
+  visitor.value("host", route.host, Text{TextKind::next_hop});
+  visitor.value("port", route.port, kPort);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Limits& limits) {
+  // RFC 5321 §4.5.3.1.7: 64K octets of content must be possible.
+  visitor.value("message_size", limits.message_size, Octets{64ULL << 10, 4ULL << 30});
+  // RFC 5321 §4.5.3.1.8: 100 recipients must be possible.
+  visitor.value("recipients", limits.recipients, Number{100, 100'000});
+  visitor.value("connections", limits.connections, kCount);
+  visitor.value("connections_per_client", limits.connections_per_client, kCount);
+  visitor.value("received_headers", limits.received_headers, Number{10, 1000});
+  visitor.value("header_size", limits.header_size, Octets{16ULL << 10, 64ULL << 20});
+  // RFC 5321 §4.5.3.1.6: 1000 octets with CRLF must be possible.
+  visitor.value("line_length", limits.line_length, Number{998, 1'000'000});
+  visitor.value("soft_errors", limits.soft_errors, kCount);
+  visitor.value("hard_errors", limits.hard_errors, kCount);
+  visitor.value("junk_commands", limits.junk_commands, kCount);
+  visitor.value("command_timeout", limits.command_timeout, kTimeout);
+  visitor.value("session_timeout", limits.session_timeout, kTimeout);
+  visitor.value("minimum_data_rate", limits.minimum_data_rate, Number{0, 1'000'000'000});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Queue& queue) {
+  visitor.value("path", queue.path, Text{TextKind::directory});
+  visitor.value("lifetime", queue.lifetime,
+                Wait{std::chrono::seconds(1), std::chrono::hours(24 * 30)});
+  visitor.value("retry", queue.retry, WaitList{std::chrono::milliseconds(100)});
+  visitor.value("jitter_percent", queue.jitter_percent, Number{0, 50});
+  visitor.value("min_free", queue.min_free, Octets{0, 1ULL << 40});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Timeouts& timeouts) {
+  visitor.value("connect", timeouts.connect, kTimeout);
+  visitor.value("greeting", timeouts.greeting, kTimeout);
+  visitor.value("ehlo", timeouts.ehlo, kTimeout);
+  visitor.value("starttls", timeouts.starttls, kTimeout);
+  visitor.value("mail", timeouts.mail, kTimeout);
+  visitor.value("rcpt", timeouts.rcpt, kTimeout);
+  visitor.value("data", timeouts.data, kTimeout);
+  visitor.value("body", timeouts.body, kTimeout);
+  visitor.value("final_dot", timeouts.final_dot, kTimeout);
+  visitor.value("rset", timeouts.rset, kTimeout);
+  visitor.value("attempt", timeouts.attempt, kTimeout);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Delivery& delivery) {
+  visitor.value("connections_per_destination", delivery.connections_per_destination, kCount);
+  visitor.value("connections", delivery.connections, kCount);
+  visitor.value("connection_idle", delivery.connection_idle,
+                Wait{Duration(0), std::chrono::hours(1)});
+  visitor.value("connection_age", delivery.connection_age, kTimeout);
+  visitor.value("messages_per_connection", delivery.messages_per_connection, kCount);
+  visitor.value("hosts_per_attempt", delivery.hosts_per_attempt, Number{1, 1000});
+  visitor.value("addresses_per_attempt", delivery.addresses_per_attempt, Number{1, 1000});
+  visitor.value("sessions_per_attempt", delivery.sessions_per_attempt, Number{1, 1000});
+  visitor.value("force_8bit", delivery.force_8bit, Flag{});
+  visitor.value("ipv6", delivery.ipv6, Flag{});
+  visitor.section("timeouts", delivery.timeouts);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Sts& sts) {
+  visitor.value("first_contact_wait", sts.first_contact_wait, kTimeout);
+  visitor.value("concurrent_fetches", sts.concurrent_fetches, Number{1, 10'000});
+  visitor.value("cache_entries", sts.cache_entries, Number{1, 100'000'000});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Dns& dns) {
+  visitor.value("resolvers", dns.resolvers, AddressList{53});
+  visitor.value("trust_ad", dns.trust_ad, AddressList{53});
+  visitor.value("timeout", dns.timeout, Wait{Duration(1), std::chrono::minutes(1)});
+  visitor.value("rounds", dns.rounds, Number{1, 20});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Control& control) {
+  visitor.value("socket", control.socket, Text{TextKind::file});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Logging& log) {
+  visitor.value("level", log.level, kLogLevels);
+  visitor.value("format", log.format, kLogFormats);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, TestWorld& world) {
+  visitor.value("resolvers", world.resolvers, AddressList{53});
+  visitor.value("smtp_port", world.smtp_port, kPort);
+  visitor.value("https_port", world.https_port, kPort);
+  visitor.value("ca_file", world.ca_file, Text{TextKind::file});
+  visitor.value("allow_private_addresses", world.allow_private_addresses, Flag{});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Config& config) {
+  visitor.value("hostname", config.hostname, Text{TextKind::host_name});
+  visitor.value("user", config.user, Text{TextKind::user});
+  visitor.value("workers", config.workers, Number{0, 1024});
+  visitor.list("listen", config.listen);
+  visitor.list("routes", config.routes);
+  visitor.section("limits", config.limits);
+  visitor.section("queue", config.queue);
+  visitor.section("delivery", config.delivery);
+  visitor.section("sts", config.sts);
+  visitor.section("dns", config.dns);
+  visitor.section("control", config.control);
+  visitor.section("log", config.log);
+  visitor.optional_section("test_world", config.test_world);
+}
+
+}  // namespace conf

@@ -1,0 +1,367 @@
+#include "conf/config.h"
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "conf/schema.h"
+
+namespace {
+
+using conf::ConfigError;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+conf::Config parsed(const std::string& yaml) {
+  auto config = conf::parse(yaml);
+  if (!config) {
+    for (const ConfigError& error : config.error()) {
+      MESSAGE(error.text());
+    }
+    FAIL("refused");
+  }
+  return *config;
+}
+
+std::vector<ConfigError> refused(const std::string& yaml) {
+  const auto config = conf::parse(yaml);
+  return config ? std::vector<ConfigError>{} : config.error();
+}
+
+std::string shipped_example() {
+  std::ifstream file(std::string(STSRELAY_TEST_DATA) + "/../../conf/relay.yaml");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Lists every key of the configuration by visiting it.
+struct KeyCollector {
+  std::vector<std::string> keys;
+  template <class T, class Rule>
+  void value(const char* key, T& /*target*/, const Rule& /*rule*/) {
+    keys.emplace_back(key);
+  }
+  template <class Section>
+  void section(const char* key, Section& section) {
+    keys.emplace_back(key);
+    visit(*this, section);
+  }
+  template <class Section>
+  void optional_section(const char* key, std::optional<Section>& /*absent*/) {
+    Section section;
+    this->section(key, section);
+  }
+  template <class Section>
+  void list(const char* key, std::vector<Section>& /*sections*/) {
+    Section section;
+    this->section(key, section);
+  }
+};
+
+TEST_CASE("an empty file means the defaults") {
+  for (const char* yaml : {"", "\n", "# nothing\n", "---\n", "{}", "limits:\nlisten:\n"}) {
+    CAPTURE(yaml);
+    CHECK(parsed(yaml) == parsed(""));
+  }
+  conf::Config expected;
+  expected.control.socket = "/var/lib/stsrelay/control.sock";
+  CHECK(parsed("") == expected);
+}
+
+TEST_CASE("the defaults listen on loopback, for loopback") {
+  const conf::Config config = parsed("");
+  REQUIRE(config.listen.size() == 1);
+  CHECK(config.listen[0].address.text() == "127.0.0.1:25");
+  REQUIRE(config.listen[0].allow_networks.size() == 2);
+  CHECK(config.listen[0].allow_networks[0].text() == "127.0.0.0/8");
+  CHECK(config.listen[0].allow_networks[1].text() == "::1/128");
+  CHECK(config.queue.retry.size() == 8);
+  CHECK(config.queue.retry.back() == hours(4));
+  CHECK_FALSE(config.test_world);
+}
+
+TEST_CASE("the shipped example parses to the defaults") {
+  CHECK(parsed(shipped_example()) == parsed(""));
+}
+
+TEST_CASE("the shipped example shows every setting") {
+  KeyCollector collector;
+  conf::Config config;
+  visit(collector, config);
+  CHECK(collector.keys.size() > 60);
+  const std::string example = shipped_example();
+  for (const std::string& key : collector.keys) {
+    CAPTURE(key);
+    CHECK(std::regex_search(example, std::regex("(^|\n)#?[ -]*" + key + ":")));
+  }
+}
+
+TEST_CASE("the shipped example's optional settings are right, too") {
+  const std::string with_options =
+      std::regex_replace(shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_]+:)"), "$1$2$3");
+  const std::string without_doubles =
+      std::regex_replace(with_options, std::regex("\nroutes: \\[\\]"), "");
+  const conf::Config config = parsed(without_doubles);
+  CHECK(config.routes.size() == 2);
+  REQUIRE(config.test_world);
+  CHECK(config.test_world->smtp_port == 2525);
+}
+
+TEST_CASE("values are read into their settings") {
+  const conf::Config config = parsed(R"(
+hostname: Relay.Example.Com
+user: mail:mail
+workers: 4
+listen:
+  - address: 192.0.2.1:2525
+    allow_networks: [192.0.2.0/24, 10.0.0.0/8, fd00::/8]
+    normalize_networks:
+      - 192.0.2.9
+  - {address: "[::1]"}
+routes:
+  - {match: example.com, mx: example.net}
+  - {match: "*", host: 192.0.2.5, port: 587}
+limits: {message_size: 25MiB, recipients: 100, command_timeout: 90s}
+queue: {path: /srv/q, lifetime: 2d, retry: [0, 250ms, 1m], jitter_percent: 0, min_free: 0}
+delivery: {ipv6: false, timeouts: {connect: 1500ms}}
+dns: {resolvers: [127.0.0.1, "[::1]:5353"], trust_ad: ["127.0.0.1:53"], rounds: 1}
+log: {level: debug, format: json}
+test_world: {resolvers: ["127.0.0.2:5300"], smtp_port: 2525, ca_file: /tmp/ca.pem,
+             allow_private_addresses: true}
+)");
+  CHECK(config.hostname == "relay.example.com");
+  CHECK(config.user == "mail:mail");
+  CHECK(config.workers == 4);
+  REQUIRE(config.listen.size() == 2);
+  CHECK(config.listen[0].allow_networks.size() == 3);
+  CHECK(config.listen[0].normalize_networks.at(0).text() == "192.0.2.9/32");
+  CHECK(config.listen[1].address.text() == "[::1]:25");
+  CHECK(config.listen[1].allow_networks == conf::loopback_networks());
+  REQUIRE(config.routes.size() == 2);
+  CHECK(config.routes[0].mx == "example.net");
+  CHECK(config.routes[1].host == "192.0.2.5");
+  CHECK(config.routes[1].port == 587);
+  CHECK(config.limits.message_size == 25U << 20);
+  CHECK(config.limits.command_timeout == seconds(90));
+  CHECK(config.limits.connections == 500);
+  CHECK(config.queue.retry ==
+        std::vector<conf::Duration>{milliseconds(0), milliseconds(250), milliseconds(60'000)});
+  CHECK(config.control.socket == "/srv/q/control.sock");
+  CHECK_FALSE(config.delivery.ipv6);
+  CHECK(config.delivery.timeouts.connect == milliseconds(1500));
+  CHECK(config.dns.resolvers.at(0).text() == "127.0.0.1:53");
+  CHECK(config.dns.resolvers.at(1).text() == "[::1]:5353");
+  CHECK(config.log.level == conf::LogLevel::debug);
+  CHECK(config.log.format == conf::Logging::Format::json);
+  REQUIRE(config.test_world);
+  CHECK(config.test_world->allow_private_addresses);
+  CHECK(config.test_world->https_port == 443);
+}
+
+TEST_CASE("an error names its line, its key, what was wrong and what is accepted") {
+  struct Row {
+    const char* yaml;
+    const char* text;
+  };
+  const std::vector<Row> rows{
+      {"\nqueue:\n  lifetime: 5x\n",
+       "line 3: queue.lifetime: \"5x\" is no duration; write for example 30s, 5m, 4h or 4d"},
+      {"queue: {lifetime: 5}",
+       "line 1: queue.lifetime: \"5\" is no duration; write for example 30s, 5m, 4h or 4d"},
+      {"queue: {lifetime: 100ms}", "line 1: queue.lifetime: \"100ms\" is not between 1s and 30d"},
+      {"limits:\n  recipients: 99",
+       "line 2: limits.recipients: \"99\" is no whole number from 100 to 100000"},
+      {"limits:\n  recipients: many",
+       "line 2: limits.recipients: \"many\" is no whole number from 100 to 100000"},
+      {"limits:\n  message_size: 25MB",
+       "line 2: limits.message_size: \"25MB\" is no size; write octets, or for example 64KiB, "
+       "25MiB or 1GiB"},
+      {"limits: {message_size: 1KiB}",
+       "line 1: limits.message_size: \"1KiB\" is not between 64KiB and 4GiB"},
+      {"workers: -1", "line 1: workers: \"-1\" is no whole number from 0 to 1024"},
+      {"workers: [1]", "line 1: workers: must be a single value, not a list or a section"},
+      {"workers:", "line 1: workers: has no value; give one or remove the line"},
+      {"queue:\n  lifetme: 4d", "line 2: queue.lifetme: is no setting; did you mean \"lifetime\"?"},
+      {"dns:\n  zzzzzzzzz: 1",
+       "line 2: dns.zzzzzzzzz: is no setting; known here: resolvers, trust_ad, timeout, rounds"},
+      {"workers: 1\nworkers: 2", "line 2: workers: is given twice (first on line 1); remove one"},
+      {"limits: 5", "line 1: limits: must hold \"key: value\" lines"},
+      {"- 5", "line 1: must hold \"key: value\" lines"},
+      {"just words", "line 1: must hold \"key: value\" lines"},
+      {"? [a]\n: b", "line 1: a key must be a plain word"},
+      {"listen:\n  address: 127.0.0.1:25",
+       "line 1: listen: must be a list; begin each entry with \"- \""},
+      {"listen:\n  - address: example.com:25",
+       "line 2: listen[0].address: \"example.com:25\" is no IP address with a port; write for "
+       "example 192.0.2.1:25 or \"[2001:db8::1]:25\" (port 25 may be left out)"},
+      {"listen: []",
+       "line 1: listen: needs at least one entry, for example [{address: 127.0.0.1:25}]"},
+      {"listen:\n  - 127.0.0.1:25", "line 2: listen[0]: must hold \"key: value\" lines"},
+      {"listen: [{address: 127.0.0.1},\n {address: 127.0.0.1:25}]",
+       "line 2: listen[1].address: 127.0.0.1:25 is listened on already; remove one of the two"},
+      {"listen:\n  - allow_networks: 10.0.0.0/8",
+       "line 2: listen[0].allow_networks: must be a list: [first, second], also for one item"},
+      {"listen:\n  - allow_networks:\n      - 10.0.0.0/8\n      - 10.0.0.1/8",
+       "line 4: listen[0].allow_networks[1]: \"10.0.0.1/8\" is no network; write for example "
+       "192.0.2.0/24, 2001:db8::/32 or one address (bits after the prefix must be zero)"},
+      {"delivery: {ipv6: yes}", "line 1: delivery.ipv6: \"yes\" is neither true nor false"},
+      {"log: {level: loud}",
+       "line 1: log.level: \"loud\" is not known; write one of error, warning, info, debug"},
+      {"hostname: relay",
+       "line 1: hostname: \"relay\" is no fully qualified host name; write for example "
+       "relay.example.com"},
+      {"hostname: 192.0.2.1",
+       "line 1: hostname: \"192.0.2.1\" is no fully qualified host name; write for example "
+       "relay.example.com"},
+      {"hostname: -a.example.com.",
+       "line 1: hostname: \"-a.example.com.\" is no fully qualified host name; write for example "
+       "relay.example.com"},
+      {"user: \"a b\"", "line 1: user: \"a b\" names no account; write a user, or user:group"},
+      {"queue: {path: spool}",
+       "line 1: queue.path: \"spool\" is no absolute path; write for example /var/lib/stsrelay"},
+      {"control: {socket: sock}",
+       "line 1: control.socket: \"sock\" is no absolute path; it must begin with /"},
+      {"queue: {retry: []}",
+       "line 1: queue.retry: must end with a wait of at least 100ms, because the last one repeats"},
+      {"queue: {retry: [1m, 0]}",
+       "line 1: queue.retry: must end with a wait of at least 100ms, because the last one repeats"},
+      {"queue:\n  retry: [1m,\n    soon]",
+       "line 3: queue.retry[1]: \"soon\" is no duration; write for example 30s, 5m, 4h or 4d"},
+      {"limits:\n  soft_errors: 30\n  hard_errors: 20",
+       "line 3: limits.hard_errors: 20 is below limits.soft_errors (30); it must not be smaller"},
+      {"routes:\n  - match: example.com",
+       "line 2: routes[0]: needs exactly one of mx (a domain whose MX records name the hosts) and "
+       "host (one host, no MX lookup)"},
+      {"routes:\n  - {match: example.com, mx: a.example, host: b.example}",
+       "line 2: routes[0]: needs exactly one of mx (a domain whose MX records name the hosts) and "
+       "host (one host, no MX lookup)"},
+      {"routes:\n  - mx: a.example",
+       "line 2: routes[0]: has no match; write for example match: example.com"},
+      {"routes:\n  - {match: \"*\", mx: a.example}\n  - {match: b.example, mx: a.example}",
+       "line 3: routes[1].match: \"b.example\" is never reached: an earlier route matches all of "
+       "it; put this one first or remove it"},
+      {"routes: [{match: \"mail.*.example\", mx: a.example}]",
+       "line 1: routes[0].match: \"mail.*.example\" matches no domain; write example.com, "
+       "*.example.com or * (internationalised names in their xn-- form, without a trailing dot)"},
+      {"routes: [{match: bücher.example, mx: a.example}]",
+       "line 1: routes[0].match: \"bücher.example\" matches no domain; write example.com, "
+       "*.example.com or * (internationalised names in their xn-- form, without a trailing dot)"},
+      {"routes: [{match: a.example, host: \"[::1]:25\"}]",
+       "line 1: routes[0].host: \"[::1]:25\" is no host; write a host name, or an IP address "
+       "without brackets and port"},
+      {"workers: 1\n---\nworkers: 2",
+       "the file holds several YAML documents; remove the \"---\" lines"},
+      {"workers: 1\nuser: \"\xff\"", "line 2: is no UTF-8 text; save the file as UTF-8"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.yaml);
+    const auto errors = refused(row.yaml);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].text() == row.text);
+  }
+}
+
+TEST_CASE("malformed YAML is refused with its line") {
+  struct Row {
+    const char* yaml;
+    std::size_t line;
+  };
+  for (const Row& row : std::vector<Row>{{"workers: 1\nlimits: {a: 1\n", 3},
+                                         {"workers: 1\n\tuser: x\n", 2},
+                                         {"a: b: c", 1},
+                                         {"user: *nobody", 1},
+                                         {"user: \"open", 1}}) {
+    CAPTURE(row.yaml);
+    const auto errors = refused(row.yaml);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].line == row.line);
+    CHECK(errors[0].reason.find("is not well-formed YAML") == 0);
+  }
+  CHECK(refused("limits:\n\trecipients: 5")[0].reason.find("not with tabs") != std::string::npos);
+}
+
+TEST_CASE("all errors are reported at once, by line") {
+  const auto errors =
+      refused("limits: {recipients: 1}\nwrkers: 1\nqueue:\n  lifetime: x\nworkers: x\n");
+  REQUIRE(errors.size() == 4);
+  CHECK(errors[0].key == "limits.recipients");
+  CHECK(errors[1].key == "wrkers");
+  CHECK(errors[2].key == "queue.lifetime");
+  CHECK(errors[3].key == "workers");
+}
+
+TEST_CASE("an open relay is refused") {
+  struct Row {
+    const char* networks;
+    const char* key;  // "" if it is none
+  };
+  std::string halves;  // 64.0.0.0/8 … 192.0.0.0/8: 129 networks
+  for (int i = 64; i <= 192; ++i) {
+    halves += fmt::format("{}{}.0.0.0/8", i == 64 ? "" : ", ", i);
+  }
+  const std::vector<Row> rows{
+      {"0.0.0.0/0", "listen[0].allow_networks[0]"},
+      {"10.0.0.0/8, \"::/0\"", "listen[0].allow_networks[1]"},
+      {"0.0.0.0/1, 128.0.0.0/1", "listen[0].allow_networks[0]"},
+      {"8.0.0.0/7", "listen[0].allow_networks[0]"},
+      {"\"::ffff:0:0/96\"", "listen[0].allow_networks[0]"},
+      {"\"2000::/3\"", "listen[0].allow_networks[0]"},
+      {"\"2000::/15\"", "listen[0].allow_networks[0]"},
+      {halves.c_str(), "listen[0].allow_networks"},
+      {"8.0.0.0/8", ""},
+      {"8.0.0.0/8, 8.0.0.0/9, 8.0.0.0/8", ""},
+      {"\"fc00::/7\", \"fe80::/10\"", ""},
+      {"\"2001::/16\", \"2001:db8::/32\", \"2001:db8::1\"", ""},
+      {"", ""},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.networks);
+    const auto errors = refused(fmt::format("listen:\n  - allow_networks: [{}]\n", row.networks));
+    if (*row.key == '\0') {
+      CHECK(errors.empty());
+      continue;
+    }
+    REQUIRE_FALSE(errors.empty());
+    CHECK(errors[0].line == 2);
+    CHECK(errors[0].key == row.key);
+    CHECK(errors[0].reason.find("would make an open relay") != std::string::npos);
+    CHECK(errors[0].reason.find("list only the networks of your own clients") != std::string::npos);
+  }
+}
+
+TEST_CASE("a control socket path that the system cannot hold is refused") {
+  const auto errors = refused("queue: {path: /" + std::string(100, 'q') + "}");
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].key == "control.socket");
+  CHECK(errors[0].reason.find("107 octets") != std::string::npos);
+}
+
+TEST_CASE("a configuration that is written and read again is the same") {
+  const std::vector<std::string> yamls{
+      "",
+      "test_world: {}",
+      "listen: [{address: \"[::1]:25\", allow_networks: []}]",
+      "queue: {path: '/with space/\"quote\" # ü', retry: [0, 250ms]}\nuser: \"null\"",
+      "routes: [{match: \"*.a.example\", mx: b.example}, {match: '*', host: 2001:db8::1}]",
+      "hostname: relay.example\nlog: {level: error, format: json}\nlimits: {minimum_data_rate: 0}"};
+  for (const std::string& yaml : yamls) {
+    CAPTURE(yaml);
+    const conf::Config config = parsed(yaml);
+    CHECK(parsed(conf::to_yaml(config)) == config);
+  }
+}
+
+TEST_CASE("anchors and aliases are read as what they stand for") {
+  const conf::Config config = parsed(
+      "listen:\n  - {address: 127.0.0.1, allow_networks: &own [192.0.2.0/24]}\n"
+      "  - {address: 127.0.0.2, allow_networks: *own}\n");
+  CHECK(config.listen[0].allow_networks == config.listen[1].allow_networks);
+  CHECK_FALSE(refused("listen: &x [*x]").empty());
+}
+
+}  // namespace
