@@ -82,7 +82,7 @@ struct Delivery {
   Duration connection_age{std::chrono::minutes(5)};
   int messages_per_connection = 100;
   int hosts_per_attempt = 20;  ///< MX hosts looked at
-  int addresses_per_attempt = 5;
+  int addresses_per_host = 5;
   int sessions_per_attempt = 2;  ///< sessions that reached a greeting
   bool force_8bit = false;
   bool ipv6 = true;

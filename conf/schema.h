@@ -118,7 +118,7 @@ void visit(Visitor& visitor, Delivery& delivery) {
   visitor.value("connection_age", delivery.connection_age, kTimeout);
   visitor.value("messages_per_connection", delivery.messages_per_connection, kCount);
   visitor.value("hosts_per_attempt", delivery.hosts_per_attempt, Number{1, 1000});
-  visitor.value("addresses_per_attempt", delivery.addresses_per_attempt, Number{1, 1000});
+  visitor.value("addresses_per_host", delivery.addresses_per_host, Number{1, 1000});
   visitor.value("sessions_per_attempt", delivery.sessions_per_attempt, Number{1, 1000});
   visitor.value("force_8bit", delivery.force_8bit, Flag{});
   visitor.value("ipv6", delivery.ipv6, Flag{});

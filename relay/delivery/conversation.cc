@@ -1,0 +1,253 @@
+#include "relay/delivery/conversation.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace relay::delivery {
+namespace {
+
+/// Enough to keep the socket busy while the next slice is read; bounds memory per connection.
+constexpr std::size_t kOutputHighWater = 128UL * 1024;
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
+  });
+}
+
+}  // namespace
+
+std::string ConversationTarget::key() const {
+  return fmt::format("{}|{}|{}", host ? host->text() : std::string{}, address.literal(),
+                     requirement.name());
+}
+
+Conversation::Conversation(const ConversationContext& context, ConversationTarget target,
+                           smtp::ClientSettings settings)
+    : context_(context),
+      target_(std::move(target)),
+      key_(target_.key()),
+      session_(settings),
+      connect_timeout_(settings.timeouts.connect),
+      own_name_(settings.helo_name),
+      deadline_(context.loop, [this] { on_deadline(); }),
+      late_report_(context.loop, [this] { report(); }) {}
+
+void Conversation::open(MessageJob job, Done done) {
+  origin_ = SessionUsed::Origin::opened;
+  opened_at_ = context_.clock.steady();
+  job_ = std::move(job);
+  done_ = std::move(done);
+  connecting_ = net::connect(context_.loop, target_.address, std::nullopt, connect_timeout_,
+                             [this](auto result) { connected(std::move(result)); });
+}
+
+void Conversation::send(MessageJob job, Done done) {
+  origin_ = SessionUsed::Origin::reused;
+  ended_ = nullptr;
+  job_ = std::move(job);
+  done_ = std::move(done);
+  result_.reset();
+  call_ = Call::send;
+  pump();
+  call_ = Call::none;
+}
+
+void Conversation::park(std::chrono::milliseconds idle, std::function<void()> ended) {
+  ended_ = std::move(ended);
+  watched_.reset();
+  deadline_.start(idle);
+}
+
+void Conversation::close() {
+  if (!connection_) {
+    return;
+  }
+  if (session_.demand() == smtp::ClientSession::Demand::ready) {
+    session_.quit();
+  }
+  flush();
+  net::Connection::close_gracefully(std::move(connection_));
+}
+
+bool Conversation::usable() const {
+  return connection_ != nullptr && session_.demand() == smtp::ClientSession::Demand::ready;
+}
+
+void Conversation::connected(
+    Expected<std::unique_ptr<net::Connection>, net::ConnectFailure> result) {
+  if (!result) {
+    const Done done = std::move(done_);
+    done(ConnectFailed{result.error().reason});
+    return;
+  }
+  connection_ = std::move(*result);
+  connection_->set_observer(this);
+  if (const auto local = connection_->local_address()) {
+    local_ip_ = local->ip();
+  }
+  pump();
+}
+
+void Conversation::on_bytes(std::string_view bytes) {
+  session_.receive(bytes);
+  pump();
+}
+
+void Conversation::on_drained() {
+  if (session_.demand() == smtp::ClientSession::Demand::send_body) {
+    watched_.reset();  // progress: each block has its own deadline (RFC 5321 §4.5.3.2.5)
+    pump();
+  }
+}
+
+void Conversation::on_closed(net::Connection::CloseReason /*reason*/, std::string detail) {
+  session_.closed(detail);
+  connection_.reset();
+  pump();
+}
+
+void Conversation::flush() {
+  if (!connection_) {
+    return;
+  }
+  const std::string output = session_.take_output();
+  if (!output.empty()) {
+    connection_->write(output);
+  }
+}
+
+void Conversation::pump() {
+  using Demand = smtp::ClientSession::Demand;
+  for (;;) {
+    flush();
+    if (auto result = session_.take_result()) {
+      result_ = std::move(result);
+    }
+    switch (session_.demand()) {
+      case Demand::ready:
+        if (job_) {
+          begin();
+          continue;
+        }
+        report();
+        return;
+      case Demand::close:
+        report();
+        return;
+      case Demand::start_tls:
+        start_tls();
+        return;
+      case Demand::send_body:
+        feed_body();
+        if (session_.demand() != Demand::send_body) {
+          continue;
+        }
+        watch_deadline();
+        return;
+      case Demand::read:
+        watch_deadline();
+        return;
+    }
+  }
+}
+
+void Conversation::begin() {
+  // RFC 5321 §5.1: a host that greets with our own name is this relay again.
+  if (same_name(session_.server_name(), own_name_)) {
+    peer_ = SessionUsed::Peer::self;
+    job_.reset();
+    session_.quit();
+    return;
+  }
+  ++messages_;
+  message_ = job_->id;
+  next_slice_ = 0;
+  session_.begin(std::move(job_->transaction));
+  job_.reset();
+}
+
+void Conversation::feed_body() {
+  while (session_.demand() == smtp::ClientSession::Demand::send_body && connection_ &&
+         connection_->pending_output() < kOutputHighWater) {
+    auto slice = context_.reader.slice(message_, next_slice_);
+    if (!slice) {
+      session_.body_failed();
+    } else if (!*slice) {
+      session_.body_end();
+    } else {
+      ++next_slice_;
+      session_.body(**slice);
+    }
+    flush();
+  }
+}
+
+void Conversation::start_tls() {
+  deadline_.stop();
+  watched_.reset();
+  net::TlsClientOptions options{target_.host, target_.requirement.floor(), &context_.tls_sessions,
+                                key_};
+  connection_->start_tls(*context_.tls, options, session_.timeout(), [this](net::TlsOutcome outcome) {
+    session_.tls_established(std::move(outcome));
+    pump();
+  });
+}
+
+void Conversation::watch_deadline() {
+  // Not per byte: a peer that sends one byte a second must not live for ever.
+  const std::pair now{session_.stage(), session_.demand()};
+  if (watched_ != now) {
+    watched_ = now;
+    deadline_.start(session_.timeout());
+  }
+}
+
+void Conversation::on_deadline() {
+  watched_.reset();
+  if (ended_) {
+    close();
+    const auto ended = std::move(ended_);
+    ended();
+    return;
+  }
+  session_.timed_out();
+  pump();
+}
+
+void Conversation::report() {
+  if (call_ == Call::send) {
+    late_report_.start(std::chrono::milliseconds(0));
+    return;
+  }
+  deadline_.stop();
+  watched_.reset();
+  if (session_.demand() == smtp::ClientSession::Demand::close && connection_) {
+    flush();
+    net::Connection::close_gracefully(std::move(connection_));
+  }
+  if (ended_) {
+    const auto ended = std::move(ended_);
+    ended();
+    return;
+  }
+  if (!done_) {
+    return;
+  }
+  SessionUsed used;
+  used.origin = origin_;
+  used.peer = peer_;
+  used.tls = session_.tls_outcome();
+  used.server_name = session_.server_name();
+  used.local_ip = local_ip_;
+  used.transaction = std::exchange(result_, std::nullopt);
+  used.end = session_.end();
+  const Done done = std::move(done_);
+  done(std::move(used));
+}
+
+}  // namespace relay::delivery

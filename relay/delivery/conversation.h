@@ -1,0 +1,114 @@
+// One outbound connection with its smtp::ClientSession: connects, does TLS, sends one message at a
+// time, and may be kept for the next. The driver has no opinion about SMTP or policy; the engine
+// tells it what to do next. Belongs to one event loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "relay/delivery/outcome.h"
+#include "relay/net/clock.h"
+#include "relay/net/connection.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/operation.h"
+#include "relay/net/tls_client.h"
+#include "relay/smtp/client_session.h"
+#include "relay/spool/message.h"
+#include "relay/spool/spool_reader.h"
+
+namespace relay::delivery {
+
+/// What every conversation of a worker shares; outlives them.
+struct ConversationContext {
+  net::EventLoop& loop;
+  const net::Clock& clock;
+  std::shared_ptr<net::TlsClientContext> tls;
+  net::TlsSessionCache& tls_sessions;
+  spool::SpoolReader& reader;
+};
+
+/// Whom to talk to and what the session must achieve. Two equal keys are interchangeable sessions.
+struct ConversationTarget {
+  std::optional<net::DomainName> host;
+  net::SocketAddress address;
+  smtp::TlsRequirement requirement;
+  /// Host, address and requirement: never a weaker session for a stricter message.
+  [[nodiscard]] std::string key() const;
+};
+
+/// One message for some of its recipients.
+struct MessageJob {
+  spool::MessageId id{0};
+  smtp::ClientTransaction transaction;
+};
+
+class Conversation final : private net::Connection::Observer {
+ public:
+  using Done = std::function<void(ConversationReport)>;
+
+  Conversation(const ConversationContext& context, ConversationTarget target,
+               smtp::ClientSettings settings);
+  ~Conversation() = default;
+  Conversation(const Conversation&) = delete;
+  Conversation& operator=(const Conversation&) = delete;
+
+  /// Connects and sends the message. done is called once; it may destroy the conversation.
+  void open(MessageJob job, Done done);
+  /// Sends another message over an idle conversation.
+  void send(MessageJob job, Done done);
+  /// Waits idle for at most this long, then ends politely. ended: the conversation is over and must
+  /// be destroyed.
+  void park(std::chrono::milliseconds idle, std::function<void()> ended);
+  /// Ends politely; the object may be destroyed at once.
+  void close();
+
+  [[nodiscard]] bool usable() const;
+  [[nodiscard]] const std::string& key() const { return key_; }
+  [[nodiscard]] int messages() const { return messages_; }
+  [[nodiscard]] net::SteadyTime opened_at() const { return opened_at_; }
+
+ private:
+  void on_bytes(std::string_view bytes) override;
+  void on_drained() override;
+  void on_closed(net::Connection::CloseReason reason, std::string detail) override;
+
+  void connected(Expected<std::unique_ptr<net::Connection>, net::ConnectFailure> result);
+  void pump();
+  void flush();
+  void feed_body();
+  void start_tls();
+  void begin();
+  void watch_deadline();
+  void on_deadline();
+  void report();
+
+  const ConversationContext& context_;
+  ConversationTarget target_;
+  std::string key_;
+  smtp::ClientSession session_;
+  std::chrono::milliseconds connect_timeout_;
+  std::string own_name_;
+  net::Operation connecting_;
+  std::unique_ptr<net::Connection> connection_;
+  net::Timer deadline_;
+  net::Timer late_report_;  ///< a result that was ready before send() returned
+  enum class Call { none, send } call_ = Call::none;
+  std::optional<std::pair<smtp::Stage, smtp::ClientSession::Demand>> watched_;
+  SessionUsed::Origin origin_ = SessionUsed::Origin::opened;
+  SessionUsed::Peer peer_ = SessionUsed::Peer::other;
+  std::optional<MessageJob> job_;  ///< not yet begun
+  spool::MessageId message_{0};
+  std::uint32_t next_slice_ = 0;
+  std::optional<smtp::TransactionResult> result_;
+  std::string local_ip_;
+  Done done_;
+  std::function<void()> ended_;
+  int messages_ = 0;
+  net::SteadyTime opened_at_{};
+};
+
+}  // namespace relay::delivery

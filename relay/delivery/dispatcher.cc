@@ -1,0 +1,52 @@
+#include "relay/delivery/dispatcher.h"
+
+#include <functional>
+#include <set>
+
+namespace relay::delivery {
+
+std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const std::string& domain,
+                              std::size_t count) {
+  auto found = next_hop(routes, domain, 0);
+  const auto* hop = std::get_if<NextHop>(&found);
+  const std::string key = hop != nullptr && hop->policy_domain() ? hop->policy_domain()->text()
+                                                                 : domain;
+  return std::hash<std::string>{}(key) % count;
+}
+
+const Dispatcher::Place& Dispatcher::place_of(const std::string& domain) const {
+  return places_[owner(routes_, domain, places_.size())];
+}
+
+void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) {
+  std::set<std::string> domains;
+  for (const spool::Recipient& recipient : envelope->recipients) {
+    if (domains.insert(recipient.domain).second) {
+      const Place& place = place_of(recipient.domain);
+      place.loop->post([worker = place.worker, envelope, domain = recipient.domain] {
+        worker->add(envelope, domain);
+      });
+    }
+  }
+}
+
+void Dispatcher::pending(spool::PendingGroup group) {
+  const Place& place = place_of(group.domain);
+  place.loop->post([worker = place.worker, group = std::move(group)]() mutable {
+    worker->add_pending(std::move(group));
+  });
+}
+
+void Dispatcher::retry_now(spool::MessageId id) {
+  for (const Place& place : places_) {
+    place.loop->post([worker = place.worker, id] { worker->retry_now(id); });
+  }
+}
+
+void Dispatcher::forget(spool::MessageId id) {
+  for (const Place& place : places_) {
+    place.loop->post([worker = place.worker, id] { worker->forget(id); });
+  }
+}
+
+}  // namespace relay::delivery

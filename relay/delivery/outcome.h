@@ -1,0 +1,49 @@
+// What one session brought, and what became of each recipient. Values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "relay/net/tls_outcome.h"
+#include "relay/smtp/client_session.h"
+
+namespace relay::delivery {
+
+/// No TCP connection came about.
+struct ConnectFailed {
+  std::string reason;
+};
+
+/// A session was used, a new one or one from the pool.
+struct SessionUsed {
+  enum class Origin { opened, reused } origin = Origin::opened;
+  enum class Peer { other, self } peer = Peer::other;  ///< self: it greets with our own name
+  std::optional<net::TlsOutcome> tls;  ///< absent: ended before TLS was decided, or not wanted
+  std::string server_name;             ///< from its EHLO reply
+  std::string local_ip;
+  /// Absent: the session ended before the transaction began.
+  std::optional<smtp::TransactionResult> transaction;
+  std::optional<smtp::SessionEnd> end;  ///< absent: the session lives on in the pool
+};
+
+using ConversationReport = std::variant<ConnectFailed, SessionUsed>;
+
+enum class Certainty { known, maybe_delivered };
+
+/// What became of one recipient in one attempt.
+struct RecipientOutcome {
+  enum class Result { delivered, deferred, failed };
+  std::uint32_t index = 0;  ///< spool::Recipient::index
+  Result result = Result::deferred;
+  std::string status;      ///< RFC 3463, "2.0.0"
+  std::string text;        ///< the remote reply, or one sentence of ours
+  std::string host;        ///< MX host, may be empty
+  std::string ip;          ///< its address, may be empty
+  std::string remote_reply;  ///< the remote reply alone, empty if there was none
+  Certainty certainty = Certainty::known;
+};
+
+}  // namespace relay::delivery

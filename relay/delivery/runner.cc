@@ -1,0 +1,226 @@
+#include "relay/delivery/runner.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace relay::delivery {
+namespace {
+
+template <class... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+template <class... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+std::string describe_parameters(const net::TlsParameters& parameters, std::string_view verdict) {
+  return fmt::format("{} {} {}{}", parameters.version, parameters.cipher, verdict,
+                     parameters.resumed ? " resumed" : "");
+}
+
+/// Only what happened at connection level moves the destination's window.
+WindowFeedback feedback_of(const ConversationReport& report) {
+  const auto* session = std::get_if<SessionUsed>(&report);
+  if (session == nullptr) {
+    return WindowFeedback::failure;
+  }
+  if (!session->end) {
+    return WindowFeedback::success;
+  }
+  return session->origin == SessionUsed::Origin::reused ? WindowFeedback::none
+                                                        : WindowFeedback::failure;
+}
+
+std::string policy_text(const sts::CachedPolicy* policy) {
+  return policy == nullptr
+             ? std::string("none")
+             : fmt::format("sts/{}/{}", sts::name(policy->policy.mode), policy->id);
+}
+
+}  // namespace
+
+std::string describe(const net::TlsOutcome& outcome) {
+  return std::visit(
+      Overloaded{
+          [](const net::TlsNotOffered& none) { return fmt::format("none ({})", none.reason); },
+          [](const net::TlsFailed& failed) { return fmt::format("failed ({})", failed.reason); },
+          [](const net::TlsUnverified& unverified) {
+            return describe_parameters(
+                unverified.parameters,
+                fmt::format("unverified ({})", unverified.faults.front().code));
+          },
+          [](const net::TlsVerified& verified) {
+            return describe_parameters(verified.parameters, "verified");
+          }},
+      outcome);
+}
+
+Runner::Runner(const RunnerContext& context, AttemptSettings settings, NextHop next_hop,
+               std::shared_ptr<const spool::Envelope> envelope, smtp::ClientSettings client,
+               std::chrono::milliseconds deadline, Done done)
+    : context_(context),
+      envelope_(envelope),
+      attempt_(std::move(settings), std::move(next_hop), std::move(envelope)),
+      client_(std::move(client)),
+      deadline_after_(deadline),
+      done_(std::move(done)),
+      deadline_(context.loop, [this] {
+        lookup_.cancel();
+        second_lookup_.cancel();
+        conversation_.reset();
+        feedback_ = WindowFeedback::failure;
+        visit(attempt_.on_deadline());
+      }) {}
+
+void Runner::start() {
+  started_at_ = context_.clock.wall();
+  deadline_.start(deadline_after_);
+  visit(attempt_.start(started_at_));
+}
+
+void Runner::visit(Step step) {
+  log_notes();
+  std::visit(Overloaded{[this](Finished& finished) { perform(std::move(finished)); },
+                        [this](const auto& other) { perform(other); }},
+             step);
+}
+
+void Runner::perform(const FindPolicy& step) {
+  lookup_ = context_.policies.resolve(
+      step.domain,
+      step.freshness == Freshness::past_cache ? net::DnsCacheUse::bypass : net::DnsCacheUse::allowed,
+      [this](const sts::PolicyVerdict& verdict) {
+        policy_ = verdict.policy;
+        visit(attempt_.on_policy(verdict, context_.clock.wall()));
+      });
+}
+
+void Runner::perform(const FindMx& step) {
+  lookup_ = context_.dns.query(
+      step.domain.text(), net::DnsType::mx, net::DnsCacheUse::allowed,
+      [this](const net::DnsResult& answer) { visit(attempt_.on_mx(answer, context_.clock.wall())); });
+}
+
+void Runner::perform(const FindAddresses& step) {
+  a_.reset();
+  aaaa_.reset();
+  lookup_ = context_.dns.query(step.host.text(), net::DnsType::a, net::DnsCacheUse::allowed,
+                               [this](net::DnsResult result) {
+                                 a_ = std::move(result);
+                                 addresses_found();
+                               });
+  second_lookup_ = context_.dns.query(step.host.text(), net::DnsType::aaaa,
+                                      net::DnsCacheUse::allowed, [this](net::DnsResult result) {
+                                        aaaa_ = std::move(result);
+                                        addresses_found();
+                                      });
+}
+
+void Runner::addresses_found() {
+  if (a_ && aaaa_) {
+    visit(attempt_.on_addresses(*a_, *aaaa_, context_.clock.wall()));
+  }
+}
+
+void Runner::perform(const Converse& step) {
+  converse_ = step;
+  const ConversationTarget target{step.host, step.address, step.requirement};
+  MessageJob job{envelope_->id, transaction(step.recipients)};
+  const auto done = [this](ConversationReport report) { conversation_over(std::move(report)); };
+  if (step.use == ConnectionUse::pooled_or_new) {
+    if (auto pooled = context_.pool.take(target.key())) {
+      conversation_ = std::move(pooled);
+      conversation_->send(std::move(job), done);
+      return;
+    }
+  }
+  smtp::ClientSettings settings = client_;
+  settings.tls = step.requirement;
+  conversation_ =
+      std::make_unique<Conversation>(context_.conversations, target, std::move(settings));
+  conversation_->open(std::move(job), done);
+}
+
+void Runner::conversation_over(ConversationReport report) {
+  feedback_ = feedback_of(report);
+  log_session(report);
+  context_.pool.put(std::move(conversation_));
+  visit(attempt_.on_conversation(report, context_.clock.wall()));
+}
+
+void Runner::perform(Finished finished) {
+  deadline_.stop();
+  AttemptEnd end;
+  end.finished = std::move(finished);
+  end.policy = policy_;
+  end.policy_source = attempt_.policy_source();
+  end.tls = std::move(tls_);
+  end.started_at = started_at_;
+  end.feedback = feedback_;
+  const Done done = std::move(done_);
+  done(std::move(end));
+}
+
+smtp::ClientTransaction Runner::transaction(const std::vector<std::size_t>& recipients) const {
+  smtp::ClientTransaction transaction;
+  transaction.sender = envelope_->sender;
+  transaction.size = envelope_->size;
+  transaction.eight_bit = envelope_->eight_bit;
+  transaction.smtputf8 = envelope_->smtputf8;
+  transaction.ret = envelope_->ret;
+  transaction.envid = envelope_->envid;
+  transaction.recipients.reserve(recipients.size());
+  for (const std::size_t position : recipients) {
+    const spool::Recipient& recipient = envelope_->recipients[position];
+    transaction.recipients.push_back({recipient.address, recipient.notify, recipient.orcpt});
+  }
+  return transaction;
+}
+
+void Runner::log_notes() {
+  for (AttemptNote& note : attempt_.take_notes()) {
+    context_.log.warning("host-skipped", {{"id", envelope_->id.text()},
+                                          {"host", std::move(note.host)},
+                                          {"reason", std::move(note.reason_code)},
+                                          {"policy", policy_text(policy_.get())},
+                                          {"detail", std::move(note.text)}});
+  }
+}
+
+void Runner::log_session(const ConversationReport& report) {
+  const std::string host = converse_->host ? converse_->host->text() : std::string{};
+  if (const auto* failed = std::get_if<ConnectFailed>(&report)) {
+    context_.log.info("session", {{"id", envelope_->id.text()},
+                                  {"host", host},
+                                  {"ip", converse_->address.ip()},
+                                  {"port", std::to_string(converse_->address.port())},
+                                  {"result", "connect-failed"},
+                                  {"detail", failed->reason}});
+    return;
+  }
+  const auto& session = std::get<SessionUsed>(report);
+  if (session.tls) {
+    tls_ = describe(*session.tls);
+  }
+  if (session.origin == SessionUsed::Origin::reused && !session.end) {
+    return;  // One line per session, not per message; its deliveries have their own lines.
+  }
+  std::vector<LogField> fields{{"id", envelope_->id.text()},
+                               {"host", host},
+                               {"ip", converse_->address.ip()},
+                               {"port", std::to_string(converse_->address.port())},
+                               {"requirement", std::string(converse_->requirement.name())},
+                               {"tls", tls_},
+                               {"policy", policy_text(policy_.get())}};
+  if (session.end) {
+    fields.push_back({"result", std::string("ended-at-").append(smtp::name(session.end->stage))});
+    fields.push_back({"detail", session.end->detail});
+    fields.push_back({"reply", session.end->reply ? session.end->reply->text() : std::string{}});
+  } else {
+    fields.push_back({"result", "open"});
+  }
+  context_.log.info("session", fields);
+}
+
+}  // namespace relay::delivery

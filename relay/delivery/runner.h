@@ -1,0 +1,89 @@
+// Drives one DeliveryAttempt: performs each step with the worker's clients and feeds the answer
+// back. Knows nothing about SMTP, policy or reports. Belongs to one event loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "relay/delivery/attempt.h"
+#include "relay/delivery/connection_pool.h"
+#include "relay/delivery/conversation.h"
+#include "relay/delivery/pending_queue.h"
+#include "relay/delivery/policy_resolver.h"
+#include "relay/log.h"
+#include "relay/net/dns_client.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/operation.h"
+
+namespace relay::delivery {
+
+/// The clients that a worker's runners share; outlives them.
+struct RunnerContext {
+  net::EventLoop& loop;
+  const net::Clock& clock;
+  net::DnsClient& dns;
+  PolicyResolver& policies;
+  ConnectionPool& pool;
+  const ConversationContext& conversations;
+  Log& log;
+};
+
+/// What the worker needs to settle and log an attempt.
+struct AttemptEnd {
+  Finished finished;
+  std::shared_ptr<const sts::CachedPolicy> policy;
+  sts::PolicyVerdict::Source policy_source = sts::PolicyVerdict::Source::none;
+  std::string tls;  ///< "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" of the last session; may be empty
+  net::WallTime started_at{};
+  WindowFeedback feedback = WindowFeedback::none;
+};
+
+class Runner {
+ public:
+  using Done = std::function<void(AttemptEnd)>;
+
+  Runner(const RunnerContext& context, AttemptSettings settings, NextHop next_hop,
+         std::shared_ptr<const spool::Envelope> envelope, smtp::ClientSettings client,
+         std::chrono::milliseconds deadline, Done done);
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  /// done runs once, from the loop, and may destroy the runner.
+  void start();
+
+ private:
+  void visit(Step step);
+  void perform(const FindPolicy& step);
+  void perform(const FindMx& step);
+  void perform(const FindAddresses& step);
+  void perform(const Converse& step);
+  void perform(Finished finished);
+  void addresses_found();
+  void conversation_over(ConversationReport report);
+  void log_notes();
+  void log_session(const ConversationReport& report);
+  [[nodiscard]] smtp::ClientTransaction transaction(const std::vector<std::size_t>& recipients) const;
+
+  const RunnerContext& context_;
+  std::shared_ptr<const spool::Envelope> envelope_;
+  DeliveryAttempt attempt_;
+  smtp::ClientSettings client_;
+  std::chrono::milliseconds deadline_after_;
+  Done done_;
+  net::Timer deadline_;
+  net::Operation lookup_;
+  net::Operation second_lookup_;
+  std::optional<net::DnsResult> a_, aaaa_;
+  std::optional<Converse> converse_;
+  std::unique_ptr<Conversation> conversation_;
+  net::WallTime started_at_{};
+  std::string tls_;
+  WindowFeedback feedback_ = WindowFeedback::none;
+  std::shared_ptr<const sts::CachedPolicy> policy_;
+};
+
+/// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified", "none (not-advertised)" …, for the log.
+[[nodiscard]] std::string describe(const net::TlsOutcome& outcome);
+
+}  // namespace relay::delivery

@@ -1,0 +1,102 @@
+#include "relay/delivery/settlement.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "relay/spool/schedule.h"
+
+namespace relay::delivery {
+namespace {
+
+using Outcome = spool::RecipientUpdate::Outcome;
+
+Fate deferral_or_expiry(const spool::Envelope& envelope, const spool::Recipient& recipient,
+                        const RetryRules& retry, net::WallTime now) {
+  Fate fate;
+  fate.next_try = spool::next_try(
+      retry.waits, {recipient.attempts + 1, now, envelope.expires_at, retry.jitter});
+  fate.kind = fate.next_try ? Fate::Kind::deferred : Fate::Kind::expired;
+  return fate;
+}
+
+Fate fate_of(const spool::Envelope& envelope, const spool::Recipient& recipient,
+             const RecipientOutcome& outcome, const RetryRules& retry, net::WallTime now) {
+  Fate fate;
+  switch (outcome.result) {
+    case RecipientOutcome::Result::delivered:
+      fate.kind = Fate::Kind::delivered;
+      break;
+    case RecipientOutcome::Result::failed:
+      fate.kind = Fate::Kind::failed;
+      break;
+    case RecipientOutcome::Result::deferred:
+      fate = deferral_or_expiry(envelope, recipient, retry, now);
+      break;
+  }
+  fate.recipient = &recipient;
+  fate.outcome = &outcome;
+  return fate;
+}
+
+spool::RecipientUpdate update_of(const Fate& fate) {
+  spool::RecipientUpdate update{fate.recipient->index, Outcome::failed, {}, fate.outcome->text};
+  switch (fate.kind) {
+    case Fate::Kind::delivered:
+      update.outcome = Outcome::delivered;
+      break;
+    case Fate::Kind::deferred:
+      update.outcome = Outcome::deferred;
+      update.next_try = *fate.next_try;
+      break;
+    case Fate::Kind::failed:
+    case Fate::Kind::expired:
+      break;
+  }
+  return update;
+}
+
+}  // namespace
+
+std::string_view name(Fate::Kind kind) {
+  switch (kind) {
+    case Fate::Kind::delivered:
+      return "delivered";
+    case Fate::Kind::deferred:
+      return "deferred";
+    case Fate::Kind::failed:
+      return "failed";
+    case Fate::Kind::expired:
+      return "expired";
+  }
+  return "failed";
+}
+
+SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
+                      const RetryRules& retry, net::WallTime now) {
+  std::unordered_map<std::uint32_t, const spool::Recipient*> by_index;
+  for (const spool::Recipient& recipient : envelope.recipients) {
+    by_index.emplace(recipient.index, &recipient);
+  }
+  SettledAttempt settled;
+  settled.settlement.id = envelope.id;
+  settled.settlement.sessions = finished.sessions;
+  for (const RecipientOutcome& outcome : finished.outcomes) {
+    const Fate fate = fate_of(envelope, *by_index.at(outcome.index), outcome, retry, now);
+    settled.settlement.updates.push_back(update_of(fate));
+    settled.fates.push_back(fate);
+  }
+  return settled;
+}
+
+bool wants_notice(const spool::Envelope& envelope, const Fate& fate) {
+  if (fate.kind != Fate::Kind::failed && fate.kind != Fate::Kind::expired) {
+    return false;
+  }
+  if (envelope.sender.empty() || envelope.origin != spool::Origin::submitted) {
+    return false;
+  }
+  const std::string& notify = fate.recipient->notify;
+  return notify.empty() || notify.find("FAILURE") != std::string::npos;
+}
+
+}  // namespace relay::delivery

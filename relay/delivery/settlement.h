@@ -1,0 +1,43 @@
+// From the end of an attempt to what the spool must record: who is done, who is tried again and
+// when, who has failed for good and is told of. Pure.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "relay/delivery/attempt.h"
+#include "relay/net/clock.h"
+#include "relay/spool/spool.h"
+
+namespace relay::delivery {
+
+struct RetryRules {
+  std::span<const std::chrono::milliseconds> waits;
+  double jitter = 0;  ///< this attempt's share of the wait, already drawn
+};
+
+/// One recipient's fate, for log and notice.
+struct Fate {
+  enum class Kind { delivered, deferred, failed, expired } kind = Kind::deferred;
+  const spool::Recipient* recipient = nullptr;
+  const RecipientOutcome* outcome = nullptr;
+  std::optional<net::WallTime> next_try;  ///< deferred only
+};
+[[nodiscard]] std::string_view name(Fate::Kind kind);
+
+struct SettledAttempt {
+  spool::Settlement settlement;  ///< notices still to be added
+  std::vector<Fate> fates;       ///< points into the envelope and the outcomes given
+};
+
+[[nodiscard]] SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
+                                    const RetryRules& retry, net::WallTime now);
+
+/// Whether the sender is to be told of this fate (RFC 3461 §5.2, RFC 5321 §6.1): failed or expired,
+/// a sender there, not our own notice or report, and NOTIFY asks for it or is absent.
+[[nodiscard]] bool wants_notice(const spool::Envelope& envelope, const Fate& fate);
+
+}  // namespace relay::delivery

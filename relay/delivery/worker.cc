@@ -1,0 +1,391 @@
+#include "relay/delivery/worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/delivery/notice.h"
+
+namespace relay::delivery {
+namespace {
+
+constexpr std::size_t kTlsSessions = 10'000;
+/// A group whose spool data could not be read or written is looked at again after this long.
+constexpr std::chrono::minutes kStoreRetry{5};
+
+PolicyResolver::Options resolver_options(const WorkerSettings& settings) {
+  PolicyResolver::Options options;
+  options.first_contact_wait = settings.sts.first_contact_wait;
+  options.concurrent_fetches = std::max(1, settings.sts.concurrent_fetches / settings.workers);
+  options.https_port = settings.https_port;
+  options.private_addresses = settings.private_addresses;
+  return options;
+}
+
+std::string seconds_text(std::chrono::milliseconds duration) {
+  return fmt::format("{:.2f}", std::chrono::duration<double>(duration).count());
+}
+
+std::string_view source_name(sts::PolicyVerdict::Source source) {
+  switch (source) {
+    case sts::PolicyVerdict::Source::none:
+      return "none";
+    case sts::PolicyVerdict::Source::cache:
+      return "cache";
+    case sts::PolicyVerdict::Source::fetched:
+      return "fetched";
+  }
+  return "none";
+}
+
+Finished all_recipients(const spool::Envelope& envelope, const Undeliverable& end) {
+  Finished finished;
+  for (const spool::Recipient& recipient : envelope.recipients) {
+    RecipientOutcome outcome;
+    outcome.index = recipient.index;
+    outcome.result = end.kind == Undeliverable::Kind::permanent
+                         ? RecipientOutcome::Result::failed
+                         : RecipientOutcome::Result::deferred;
+    outcome.status = end.status;
+    outcome.text = end.reason;
+    finished.outcomes.push_back(std::move(outcome));
+  }
+  return finished;
+}
+
+std::optional<net::WallTime> earliest_retry(const std::vector<Fate>& fates) {
+  std::optional<net::WallTime> earliest;
+  for (const Fate& fate : fates) {
+    if (fate.next_try && (!earliest || *fate.next_try < *earliest)) {
+      earliest = fate.next_try;
+    }
+  }
+  return earliest;
+}
+
+}  // namespace
+
+Worker::Worker(Parts parts)
+    : loop_(parts.loop),
+      clock_(parts.clock),
+      spool_(parts.spool),
+      log_(parts.log),
+      settings_(std::move(parts.settings)),
+      reader_(std::move(parts.reader)),
+      tls_sessions_(kTlsSessions),
+      dns_(loop_, clock_, std::move(parts.dns)),
+      https_(loop_, net::HttpsClientOptions{.ca_file = settings_->ca_file}),
+      policies_(loop_, clock_, dns_, https_, spool_, log_, resolver_options(*settings_),
+                std::move(parts.policies),
+                std::max<std::size_t>(1, settings_->sts.cache_entries /
+                                             static_cast<std::size_t>(settings_->workers))),
+      conversations_{loop_, clock_, std::move(parts.tls), tls_sessions_, *reader_},
+      pool_(clock_, PoolLimits{settings_->delivery.connection_idle,
+                               settings_->delivery.connection_age,
+                               settings_->delivery.messages_per_connection}),
+      runners_{loop_, clock_, dns_, policies_, pool_, conversations_, log_},
+      queue_(queue_limits()),
+      wake_(loop_, [this] { pump(); }),
+      random_(std::random_device{}()) {}
+
+Worker::~Worker() { active_.clear(); }
+
+void Worker::add(const std::shared_ptr<const spool::Envelope>& envelope,
+                 const std::string& domain) {
+  const net::WallTime now = clock_.wall();
+  net::WallTime next_try = net::WallTime::max();
+  for (const spool::Recipient& recipient : envelope->recipients) {
+    if (recipient.domain == domain) {
+      next_try = std::min(next_try, recipient.next_try);
+    }
+  }
+  queue_.add(Group{envelope->id, domain, envelope}, destination_key(domain), next_try, now);
+  pump();
+}
+
+void Worker::add_pending(spool::PendingGroup group) {
+  const std::string key = destination_key(group.domain);
+  queue_.add(Group{group.id, std::move(group.domain), nullptr}, key, group.next_try,
+             clock_.wall());
+  pump();
+}
+
+void Worker::retry_now(spool::MessageId id) {
+  queue_.hasten(id, clock_.wall());
+  pump();
+}
+
+void Worker::forget(spool::MessageId id) { queue_.forget(id); }
+
+void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
+                         std::shared_ptr<net::TlsClientContext> tls) {
+  settings_ = std::move(settings);
+  conversations_.tls = std::move(tls);
+  tls_sessions_.clear();  // Verdicts made with the old trust anchors.
+  pool_.close_all();
+  pool_.set_limits({settings_->delivery.connection_idle, settings_->delivery.connection_age,
+                    settings_->delivery.messages_per_connection});
+  queue_.set_limits(queue_limits());
+  pump();
+}
+
+void Worker::drain(std::function<void()> done) {
+  state_ = State::draining;
+  drained_ = std::move(done);
+  wake_.stop();
+  pump();
+}
+
+WorkerCounts Worker::counts() const {
+  WorkerCounts counts = totals_;
+  counts.waiting = queue_.waiting();
+  counts.ready = queue_.ready();
+  counts.active = queue_.active();
+  counts.idle_connections = pool_.size();
+  counts.policies = policies_.cache().size();
+  return counts;
+}
+
+void Worker::pump() {
+  if (state_ == State::draining) {
+    if (active_.empty() && settling_ == 0 && drained_) {
+      pool_.close_all();
+      std::exchange(drained_, nullptr)();
+    }
+    return;
+  }
+  const net::WallTime now = clock_.wall();
+  while (auto ready = queue_.next(now)) {
+    start(std::move(*ready));
+  }
+  if (const auto due = queue_.next_due()) {
+    // Bounded, so that a step of the wall clock is noticed.
+    wake_.start(std::clamp<std::chrono::milliseconds>(*due - now, std::chrono::milliseconds(1),
+                                                      std::chrono::seconds(30)));
+  }
+}
+
+void Worker::start(PendingQueue::Ready ready) {
+  std::shared_ptr<const spool::Envelope> envelope = envelope_of(ready);
+  if (envelope == nullptr) {
+    return;
+  }
+  auto found = next_hop(settings_->routes, ready.group.domain, settings_->smtp_port);
+  if (auto* hop = std::get_if<NextHop>(&found)) {
+    attempt(envelope, std::move(ready), std::move(*hop));
+    return;
+  }
+  AttemptEnd end;
+  end.finished = all_recipients(*envelope, std::get<Undeliverable>(found));
+  end.started_at = clock_.wall();
+  settle(ready, *envelope, std::move(end));
+}
+
+std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::Ready& ready) {
+  const auto& fresh = ready.group.envelope;
+  if (fresh != nullptr) {
+    const auto of_domain = [&](const spool::Recipient& r) { return r.domain == ready.group.domain; };
+    if (std::all_of(fresh->recipients.begin(), fresh->recipients.end(), of_domain)) {
+      return fresh;
+    }
+    auto subset = std::make_shared<spool::Envelope>(*fresh);
+    std::erase_if(subset->recipients,
+                  [&](const spool::Recipient& recipient) { return !of_domain(recipient); });
+    return subset;
+  }
+  auto loaded = reader_->envelope(ready.group.id, ready.group.domain);
+  if (!loaded) {
+    log_.error("spool-read-failed", {{"id", ready.group.id.text()},
+                                     {"domain", ready.group.domain},
+                                     {"detail", loaded.error().reason}});
+    queue_.finished(ready.destination, WindowFeedback::none);
+    queue_.add(ready.group, ready.destination, clock_.wall() + kStoreRetry, clock_.wall());
+    return nullptr;
+  }
+  if (!*loaded) {
+    queue_.finished(ready.destination, WindowFeedback::none);  // Removed by the operator.
+    return nullptr;
+  }
+  return std::make_shared<const spool::Envelope>(std::move(**loaded));
+}
+
+void Worker::attempt(const std::shared_ptr<const spool::Envelope>& envelope,
+                     PendingQueue::Ready ready, NextHop next_hop) {
+  const std::uint64_t key = next_key_++;
+  auto runner = std::make_unique<Runner>(
+      runners_, attempt_settings(), std::move(next_hop), envelope, client_settings(),
+      settings_->delivery.timeouts.attempt,
+      [this, key](AttemptEnd end) { attempt_over(key, std::move(end)); });
+  Runner& started = *runner;
+  active_.emplace(key, Active{std::move(ready), envelope, std::move(runner)});
+  started.start();
+}
+
+void Worker::attempt_over(std::uint64_t key, AttemptEnd end) {
+  const auto found = active_.find(key);
+  Active over = std::move(found->second);
+  active_.erase(found);
+  settle(over.ready, *over.envelope, std::move(end));
+  pump();
+}
+
+void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope,
+                    AttemptEnd end) {
+  const double jitter = settings_->queue.jitter_percent / 100.0 *
+                        std::uniform_real_distribution<double>(-1, 1)(random_);
+  SettledAttempt settled_attempt = delivery::settle(
+      envelope, end.finished, RetryRules{settings_->queue.retry, jitter}, clock_.wall());
+  for (const Fate& fate : settled_attempt.fates) {
+    log_fate(envelope, fate, end);
+    count(fate);
+  }
+  add_notice(envelope, settled_attempt);
+  ++settling_;
+  spool_.settle(std::move(settled_attempt.settlement), loop_,
+                [this, alive = std::weak_ptr(alive_), ready, feedback = end.feedback,
+                 next_try = earliest_retry(settled_attempt.fates)](
+                    const spool::Stored<void>& result) {
+                  if (!alive.expired()) {
+                    settled(ready, feedback, next_try, result);
+                  }
+                });
+}
+
+void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
+                     std::optional<net::WallTime> next_try, const spool::Stored<void>& result) {
+  --settling_;
+  queue_.finished(ready.destination, feedback);
+  const net::WallTime now = clock_.wall();
+  Group group{ready.group.id, ready.group.domain, nullptr};
+  if (!result) {
+    // What was delivered may be delivered again: better than lost (RFC 1047).
+    log_.error("settle-failed", {{"id", group.id.text()},
+                                 {"domain", group.domain},
+                                 {"detail", result.error().reason}});
+    queue_.add(std::move(group), ready.destination, now + kStoreRetry, now);
+  } else if (next_try) {
+    queue_.add(std::move(group), ready.destination, *next_try, now);
+  }
+  pump();
+}
+
+void Worker::add_notice(const spool::Envelope& envelope, SettledAttempt& settled_attempt) {
+  std::vector<Fate> reported;
+  for (const Fate& fate : settled_attempt.fates) {
+    if (wants_notice(envelope, fate)) {
+      reported.push_back(fate);
+    } else if (fate.kind == Fate::Kind::failed || fate.kind == Fate::Kind::expired) {
+      log_.warning("notice-dropped", {{"id", envelope.id.text()},
+                                      {"to", fate.recipient->address},
+                                      {"reason", envelope.sender.empty()
+                                                     ? "null sender"
+                                                     : "not wanted by the sender"}});
+    }
+  }
+  if (reported.empty()) {
+    return;
+  }
+  NoticeFacts facts{settings_->hostname, spool_.new_id(), clock_.wall(),
+                    settings_->queue.lifetime};
+  spool::Notice notice = failure_notice(envelope, reported, original_content(envelope), facts);
+  log_.info("notice", {{"id", notice.envelope.id.text()},
+                       {"to", envelope.sender},
+                       {"about", envelope.id.text()}});
+  settled_attempt.settlement.notices.push_back(std::move(notice));
+}
+
+std::string Worker::original_content(const spool::Envelope& envelope) {
+  // The first slice holds the header (bounded at reception below one slice's multiple); a notice
+  // never returns more than kMaxReturned octets.
+  std::string content;
+  for (std::uint32_t n = 0; content.size() < kMaxReturned; ++n) {
+    auto slice = reader_->slice(envelope.id, n);
+    if (!slice || !*slice) {
+      break;
+    }
+    content += **slice;
+  }
+  return content;
+}
+
+void Worker::count(const Fate& fate) {
+  switch (fate.kind) {
+    case Fate::Kind::delivered:
+      ++totals_.delivered;
+      return;
+    case Fate::Kind::deferred:
+      ++totals_.deferred;
+      return;
+    case Fate::Kind::failed:
+    case Fate::Kind::expired:
+      ++totals_.failed;
+      return;
+  }
+}
+
+void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const AttemptEnd& end) {
+  const net::WallTime now = clock_.wall();
+  const RecipientOutcome& outcome = *fate.outcome;
+  const sts::CachedPolicy* policy = end.policy.get();
+  log_.info("delivery",
+            {{"id", envelope.id.text()},
+             {"from", envelope.sender.empty() ? "<>" : envelope.sender},
+             {"to", fate.recipient->address},
+             {"host", outcome.host},
+             {"ip", outcome.ip},
+             {"tls", end.tls},
+             {"policy_type", policy == nullptr ? "no-policy-found" : "sts"},
+             {"policy_mode", policy == nullptr ? "" : std::string(sts::name(policy->policy.mode))},
+             {"policy_id", policy == nullptr ? "" : policy->id},
+             {"policy_source", std::string(source_name(end.policy_source))},
+             {"result", std::string(name(fate.kind))},
+             {"dsn", outcome.status},
+             {"reply", outcome.text},
+             {"certainty",
+              outcome.certainty == Certainty::maybe_delivered ? "maybe-delivered" : ""},
+             {"delay", seconds_text(now - envelope.received_at)},
+             {"delays", fmt::format("{}/{}", seconds_text(end.started_at - envelope.received_at),
+                                    seconds_text(now - end.started_at))},
+             {"attempt", std::to_string(fate.recipient->attempts + 1)},
+             {"next", fate.next_try ? fmt::format("+{}s", (*fate.next_try - now).count() / 1000)
+                                    : std::string{}}});
+}
+
+AttemptSettings Worker::attempt_settings() {
+  const conf::Delivery& delivery = settings_->delivery;
+  AttemptSettings settings;
+  settings.own_name = settings_->hostname;
+  settings.hosts = static_cast<std::size_t>(delivery.hosts_per_attempt);
+  settings.addresses_per_host = static_cast<std::size_t>(delivery.addresses_per_host);
+  settings.sessions = static_cast<std::size_t>(delivery.sessions_per_attempt);
+  settings.private_addresses = settings_->private_addresses;
+  settings.ipv6 = delivery.ipv6 ? UseIpv6::yes : UseIpv6::no;
+  settings.shuffle = [this](std::span<MxHost> hosts) {
+    std::shuffle(hosts.begin(), hosts.end(), random_);
+  };
+  return settings;
+}
+
+smtp::ClientSettings Worker::client_settings() const {
+  const conf::Timeouts& t = settings_->delivery.timeouts;
+  smtp::ClientSettings settings;
+  settings.helo_name = settings_->hostname;
+  settings.timeouts = {t.connect, t.greeting, t.ehlo, t.starttls,  t.mail,
+                       t.rcpt,    t.data,     t.body, t.final_dot, t.rset};
+  settings.force_8bit = settings_->delivery.force_8bit;
+  return settings;
+}
+
+std::string Worker::destination_key(const std::string& domain) const {
+  auto found = next_hop(settings_->routes, domain, settings_->smtp_port);
+  const auto* hop = std::get_if<NextHop>(&found);
+  return hop != nullptr ? hop->key() : domain;
+}
+
+QueueLimits Worker::queue_limits() const {
+  return {settings_->delivery.connections_per_destination,
+          std::max(1, settings_->delivery.connections / settings_->workers)};
+}
+
+}  // namespace relay::delivery

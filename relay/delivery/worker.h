@@ -1,0 +1,127 @@
+// The delivery side of one worker loop: the recipient domains hashed to it, its DNS and HTTPS
+// clients, policy cache, connections and attempts. Everything runs on the worker's loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "conf/config.h"
+#include "relay/delivery/pending_queue.h"
+#include "relay/delivery/runner.h"
+#include "relay/delivery/settlement.h"
+#include "relay/log.h"
+#include "relay/net/dns_client.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/https_client.h"
+#include "relay/spool/spool.h"
+#include "relay/spool/spool_reader.h"
+
+namespace relay::delivery {
+
+/// What delivery needs of the configuration; immutable, replaced as a whole on reload.
+struct WorkerSettings {
+  std::string hostname;
+  std::vector<conf::Route> routes;
+  conf::Delivery delivery;
+  conf::Queue queue;
+  conf::Sts sts;
+  int workers = 1;  ///< totals of `delivery` are shared by so many
+  std::uint16_t smtp_port = 25;
+  std::uint16_t https_port = 443;
+  std::string ca_file;
+  PrivateAddresses private_addresses = PrivateAddresses::refused;
+};
+
+struct WorkerCounts {
+  std::size_t waiting = 0, ready = 0, active = 0, idle_connections = 0, policies = 0;
+  std::uint64_t delivered = 0, deferred = 0, failed = 0;
+};
+
+class Worker {
+ public:
+  /// What it is made of; references outlive it.
+  struct Parts {
+    net::EventLoop& loop;
+    const net::Clock& clock;
+    spool::Spool& spool;
+    Log& log;
+    std::unique_ptr<spool::SpoolReader> reader;
+    net::DnsClientOptions dns;
+    std::shared_ptr<net::TlsClientContext> tls;
+    std::shared_ptr<const WorkerSettings> settings;
+    std::vector<sts::CachedPolicy> policies;  ///< stored policies of this worker's domains
+  };
+  explicit Worker(Parts parts);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// Takes charge of the recipients of one domain of a stored message.
+  void add(const std::shared_ptr<const spool::Envelope>& envelope, const std::string& domain);
+  void add_pending(spool::PendingGroup group);
+  void retry_now(spool::MessageId id);
+  void forget(spool::MessageId id);
+  void reconfigure(std::shared_ptr<const WorkerSettings> settings,
+                   std::shared_ptr<net::TlsClientContext> tls);
+  /// Starts nothing new; done runs when the last attempt was settled.
+  void drain(std::function<void()> done);
+  [[nodiscard]] WorkerCounts counts() const;
+
+ private:
+  void pump();
+  void start(PendingQueue::Ready ready);
+  void attempt(const std::shared_ptr<const spool::Envelope>& envelope, PendingQueue::Ready ready,
+               NextHop next_hop);
+  void attempt_over(std::uint64_t key, AttemptEnd end);
+  void settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope, AttemptEnd end);
+  void add_notice(const spool::Envelope& envelope, SettledAttempt& settled);
+  void settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
+               std::optional<net::WallTime> next_try, const spool::Stored<void>& result);
+  void give_back(const PendingQueue::Ready& ready, WindowFeedback feedback);
+  void log_fate(const spool::Envelope& envelope, const Fate& fate, const AttemptEnd& end);
+  void count(const Fate& fate);
+  std::shared_ptr<const spool::Envelope> envelope_of(const PendingQueue::Ready& ready);
+  std::string original_content(const spool::Envelope& envelope);
+  [[nodiscard]] AttemptSettings attempt_settings();
+  [[nodiscard]] smtp::ClientSettings client_settings() const;
+  [[nodiscard]] std::string destination_key(const std::string& domain) const;
+  [[nodiscard]] QueueLimits queue_limits() const;
+
+  struct Active {
+    PendingQueue::Ready ready;
+    std::shared_ptr<const spool::Envelope> envelope;
+    std::unique_ptr<Runner> runner;
+  };
+
+  net::EventLoop& loop_;
+  const net::Clock& clock_;
+  spool::Spool& spool_;
+  Log& log_;
+  std::shared_ptr<const WorkerSettings> settings_;
+  std::unique_ptr<spool::SpoolReader> reader_;
+  net::TlsSessionCache tls_sessions_;
+  net::DnsClient dns_;
+  net::HttpsClient https_;
+  PolicyResolver policies_;
+  ConversationContext conversations_;
+  ConnectionPool pool_;
+  RunnerContext runners_;
+  PendingQueue queue_;
+  net::Timer wake_;
+  std::mt19937 random_;
+  std::unordered_map<std::uint64_t, Active> active_;
+  std::uint64_t next_key_ = 0;
+  std::size_t settling_ = 0;
+  enum class State { running, draining } state_ = State::running;
+  std::function<void()> drained_;
+  WorkerCounts totals_;
+  /// Settlement callbacks come from the spool thread's answers and may outlive the worker.
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace relay::delivery
