@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -26,13 +27,6 @@ struct FetchPolicy {
   std::string host;  ///< "mta-sts.example.com"
 };
 
-/// Why a promised policy could not be had (RFC 8460 §4.3.2).
-struct DiscoveryFault {
-  enum class Kind { fetch_error, policy_invalid, webpki_invalid };
-  Kind kind;
-  std::string reason;  ///< short code: "http-404", "timeout", "no-mx", "X509_V_ERR_…"
-};
-
 /// The end: what applies to this delivery, and what the driver shall keep.
 struct PolicyVerdict {
   enum class Source { none, cache, fetched };
@@ -43,7 +37,9 @@ struct PolicyVerdict {
   std::optional<DiscoveryFault> fault;
   /// A fresh policy to store (also durably), with the old one's place taken; null: nothing.
   std::shared_ptr<const CachedPolicy> store;
-  std::optional<FetchBackoff> backoff;  ///< set: remember; a successful fetch clears it
+  /// The cached policy was replaced by one that is not to be kept (max_age 0).
+  bool forget = false;
+  std::optional<FetchBackoff> backoff;  ///< set: remember
   bool clear_backoff = false;
   std::vector<Diagnostic> diagnostics;  ///< of the body fetched now
   std::string note;                     ///< one sentence for the log, e.g. why no policy
@@ -83,12 +79,27 @@ class Discovery {
   [[nodiscard]] DiscoveryStep on_record(const RecordResult& result, Time now);
   [[nodiscard]] DiscoveryStep on_policy(const FetchResult& result, Time now);
 
+  /// What applies to a delivery that waits no longer for the step under way, which goes on: as if
+  /// that step had failed (§3.3), but with nothing to remember.
+  [[nodiscard]] PolicyVerdict without_waiting() const;
+
  private:
+  enum class Due { fetch, back_off, nothing };
+  [[nodiscard]] Due due(Time now) const;
+  [[nodiscard]] PolicyVerdict fall_back(std::optional<DiscoveryFault> fault,
+                                        std::string note) const;
+  [[nodiscard]] PolicyVerdict failed(DiscoveryFault fault, Time now) const;
+  [[nodiscard]] PolicyVerdict replaced_by(Policy policy, Time now) const;
+  [[nodiscard]] bool serves_old_policy(const Policy& policy) const;
+
   std::string domain_;
   std::shared_ptr<const CachedPolicy> cached_;
   std::optional<FetchBackoff> backoff_;
   ToAscii to_ascii_;
-  std::string id_;
+  std::string id_;  ///< of the TXT record; empty until there is a valid one
 };
+
+/// Keeps in the cache what a verdict asks to keep.
+void remember(PolicyCache& cache, std::string_view domain, const PolicyVerdict& verdict, Time now);
 
 }  // namespace sts

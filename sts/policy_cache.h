@@ -2,14 +2,19 @@
 // what may be evicted. Time is an argument. Threading: none of its own.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sts/policy.h"
@@ -23,28 +28,49 @@ struct CachedPolicy {
   std::string domain;  ///< policy domain, lower-case A-labels
   std::string id;      ///< id of the TXT record that led to the fetch
   Policy policy;
-  Time fetched_at{};   ///< the last validated HTTPS 200; life counts from here only (§10.2)
-  Time expires_at{};   ///< fetched_at + max_age
+  Time fetched_at{};  ///< the last validated HTTPS 200; life counts from here only (§10.2)
+  Time expires_at{};  ///< fetched_at + max_age
 };
 
-/// Not durable: what was learned about failed fetches (§3.3: not again within five minutes for the
-/// same id).
+/// Why a promised policy could not be had (RFC 8460 §4.3.2).
+struct DiscoveryFault {
+  enum class Kind { fetch_error, policy_invalid, webpki_invalid };
+  Kind kind;
+  std::string reason;  ///< short code: "http-404", "timeout", "no-mx", "X509_V_ERR_…"
+  friend bool operator==(const DiscoveryFault&, const DiscoveryFault&) = default;
+};
+
+/// Not durable: when the next fetch for an id is due. After a failure not within five minutes
+/// (§3.3), then twice as long each time up to six hours.
 struct FetchBackoff {
   std::string id;
   Time retry_at{};
-  int failures = 0;
-  std::string fault;  ///< reason code of the last failure
+  int failures = 0;  ///< tries in a row with this outcome, from 1
+  /// What became of the last try. None: it served the old policy under a new id, as happens when
+  /// the TXT record is changed before the policy (§8.1), and is looked at again.
+  std::optional<DiscoveryFault> fault;
 };
 
 class PolicyCache {
  public:
+  /// capacity: of domains. Unexpired enforce policies are kept beyond it, everything else is not.
   explicit PolicyCache(std::size_t capacity) : capacity_(capacity) {}
+  PolicyCache(const PolicyCache&) = delete;
+  PolicyCache& operator=(const PolicyCache&) = delete;
+  PolicyCache(PolicyCache&&) = delete;
+  PolicyCache& operator=(PolicyCache&&) = delete;
+  ~PolicyCache() = default;
 
   /// The unexpired policy of a domain. A wall clock set back never lengthens a policy's life
   /// beyond max_age from the moment of the call.
   [[nodiscard]] std::shared_ptr<const CachedPolicy> find(std::string_view domain, Time now);
-  /// Replaces the domain's policy, weaker or not (§5.1, R39); max_age 0 is not kept.
+  /// Replaces the domain's policy, weaker or not (§5.1); an expired one (max_age 0) is not kept.
   void store(std::shared_ptr<const CachedPolicy> policy, Time now);
+  /// Forgets the domain's policy.
+  void forget(std::string_view domain);
+  /// The policy of a domain that expired without being replaced, once: the operator wants to know
+  /// which protection was lost. Null: there is none, or it is known already.
+  [[nodiscard]] std::shared_ptr<const CachedPolicy> take_expired(std::string_view domain, Time now);
   [[nodiscard]] const FetchBackoff* backoff(std::string_view domain) const;
   void set_backoff(std::string_view domain, FetchBackoff backoff);
   void clear_backoff(std::string_view domain);
@@ -53,15 +79,34 @@ class PolicyCache {
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
  private:
-  // Implementer of sts: replace freely. Over capacity, entries without a policy and of mode none
-  // go first, an unexpired enforce policy never before any of them.
+  // What is evicted first; within a rank the least recently used.
+  enum class Rank : std::uint8_t { no_policy, mode_none, mode_testing, mode_enforce };
+  using Uses = std::list<const std::string*>;  // least recently used first; the keys of entries_
   struct Entry {
     std::shared_ptr<const CachedPolicy> policy;
     std::optional<FetchBackoff> backoff;
-    Time last_used{};
+    Rank rank = Rank::no_policy;
+    Uses::iterator use;
   };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  using Entries = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
+
+  Entries::iterator entry_of(std::string_view domain);
+  void set_policy(Entries::iterator entry, std::shared_ptr<const CachedPolicy> policy);
+  void drop_if_empty(Entries::iterator entry);
+  void erase(Entries::iterator entry);
+  void evict(Time now);
+  Uses& uses(Rank rank) { return uses_.at(static_cast<std::size_t>(rank)); }
+
   std::size_t capacity_;
-  std::unordered_map<std::string, Entry> entries_;
+  Entries entries_;
+  std::array<Uses, 4> uses_;
+  std::set<std::pair<Time, const std::string*>> by_expiry_;  // of those with a policy
 };
 
 }  // namespace sts

@@ -1,0 +1,142 @@
+#include "sts/policy_cache.h"
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+const sts::Time kNow{std::chrono::sys_days{std::chrono::year{2026} / 8 / 20}};
+
+std::shared_ptr<const sts::CachedPolicy> policy(const std::string& domain, sts::Mode mode,
+                                                seconds max_age, sts::Time fetched_at = kNow) {
+  sts::CachedPolicy cached{domain, "1", {}, fetched_at, fetched_at + max_age};
+  cached.policy.mode = mode;
+  cached.policy.max_age = max_age;
+  return std::make_shared<const sts::CachedPolicy>(cached);
+}
+
+}  // namespace
+
+TEST_CASE("a policy lives for max_age from its fetch and no longer, whatever its mode") {
+  for (const sts::Mode mode : {sts::Mode::enforce, sts::Mode::testing, sts::Mode::none}) {
+    sts::PolicyCache cache{10};
+    cache.store(policy("a.example", mode, hours{1}), kNow);
+    CHECK(cache.find("a.example", kNow + hours{1} - seconds{1}) != nullptr);
+    CHECK(cache.find("a.example", kNow + hours{1}) == nullptr);
+    CHECK(cache.policies(kNow + hours{1}).empty());
+    CHECK(cache.find("sub.a.example", kNow) == nullptr);
+  }
+}
+
+TEST_CASE("a stored policy replaces the older one at once, weaker or not") {
+  sts::PolicyCache cache{10};
+  cache.store(policy("a.example", sts::Mode::enforce, hours{1000}), kNow);
+  cache.store(policy("a.example", sts::Mode::none, seconds{60}), kNow);
+  REQUIRE(cache.find("a.example", kNow) != nullptr);
+  CHECK(cache.find("a.example", kNow)->policy.mode == sts::Mode::none);
+  CHECK(cache.size() == 1);
+  cache.store(policy("a.example", sts::Mode::enforce, seconds{0}), kNow);
+  CHECK(cache.find("a.example", kNow) == nullptr);
+  CHECK(cache.size() == 0);
+}
+
+TEST_CASE("S35: a clock set back neither crashes nor lengthens a life beyond max_age") {
+  sts::PolicyCache cache{10};
+  cache.store(policy("a.example", sts::Mode::enforce, hours{1}), kNow);
+  const sts::Time earlier = kNow - hours{24};
+  const auto found = cache.find("a.example", earlier);
+  REQUIRE(found != nullptr);
+  CHECK(found->expires_at == earlier + hours{1});
+  CHECK(cache.find("a.example", earlier + seconds{10})->expires_at == earlier + hours{1});
+  CHECK(cache.find("a.example", earlier + hours{1}) == nullptr);
+
+  // Read back from a store after the clock was set back.
+  cache.store(policy("b.example", sts::Mode::enforce, hours{1}), earlier);
+  CHECK(cache.find("b.example", earlier)->expires_at == earlier + hours{1});
+}
+
+TEST_CASE("S34: at its limit the cache drops lesser entries and never an unexpired enforce") {
+  sts::PolicyCache cache{4};
+  const auto has = [&](const std::string& domain) { return cache.find(domain, kNow) != nullptr; };
+  cache.store(policy("enforce-1.example", sts::Mode::enforce, hours{1}), kNow);
+  cache.store(policy("testing-1.example", sts::Mode::testing, hours{1}), kNow);
+  cache.store(policy("none-1.example", sts::Mode::none, hours{1}), kNow);
+  cache.set_backoff("failed.example", {"1", kNow, 1, {}});
+
+  cache.store(policy("enforce-2.example", sts::Mode::enforce, hours{1}), kNow);
+  CHECK(cache.backoff("failed.example") == nullptr);
+  cache.store(policy("enforce-3.example", sts::Mode::enforce, hours{1}), kNow);
+  CHECK_FALSE(has("none-1.example"));
+  CHECK(has("testing-1.example"));
+  cache.store(policy("enforce-4.example", sts::Mode::enforce, hours{1}), kNow);
+  CHECK_FALSE(has("testing-1.example"));
+  cache.store(policy("enforce-5.example", sts::Mode::enforce, hours{1}), kNow);
+  cache.store(policy("testing-2.example", sts::Mode::testing, hours{1}), kNow);
+  CHECK(cache.policies(kNow).size() == 5);
+  for (int i = 1; i <= 5; ++i) {
+    CHECK(has("enforce-" + std::to_string(i) + ".example"));
+  }
+}
+
+TEST_CASE("expired policies are dropped before unexpired lesser ones, the least used first") {
+  sts::PolicyCache cache{3};
+  cache.store(policy("short.example", sts::Mode::enforce, seconds{1}), kNow);
+  cache.store(policy("testing-1.example", sts::Mode::testing, hours{1}), kNow);
+  cache.store(policy("testing-2.example", sts::Mode::testing, hours{1}), kNow);
+  const sts::Time later = kNow + seconds{1};
+  cache.store(policy("testing-3.example", sts::Mode::testing, hours{1}, later), later);
+  CHECK(cache.policies(kNow).size() == 3);
+  CHECK(cache.find("testing-1.example", later) != nullptr);  // now the most recently used
+  cache.store(policy("testing-4.example", sts::Mode::testing, hours{1}, later), later);
+  CHECK(cache.find("testing-2.example", later) == nullptr);
+  CHECK(cache.find("testing-1.example", later) != nullptr);
+}
+
+TEST_CASE("a back-off stands beside a cached policy and goes without it") {
+  sts::PolicyCache cache{10};
+  cache.store(policy("a.example", sts::Mode::enforce, hours{1}), kNow);
+  cache.set_backoff("a.example", {"2", kNow + hours{1}, 3, {}});
+  REQUIRE(cache.backoff("a.example") != nullptr);
+  CHECK(cache.backoff("a.example")->failures == 3);
+  cache.clear_backoff("a.example");
+  CHECK(cache.backoff("a.example") == nullptr);
+  CHECK(cache.find("a.example", kNow) != nullptr);
+  cache.clear_backoff("unknown.example");
+  cache.forget("a.example");
+  cache.forget("a.example");
+  CHECK(cache.size() == 0);
+}
+
+TEST_CASE("an expired policy is handed out once, for the alert about lost protection") {
+  sts::PolicyCache cache{10};
+  cache.store(policy("a.example", sts::Mode::enforce, hours{1}), kNow);
+  CHECK(cache.take_expired("a.example", kNow) == nullptr);
+  const auto lost = cache.take_expired("a.example", kNow + hours{1});
+  REQUIRE(lost != nullptr);
+  CHECK(lost->policy.mode == sts::Mode::enforce);
+  CHECK(cache.take_expired("a.example", kNow + hours{1}) == nullptr);
+  CHECK(cache.size() == 0);
+}
+
+TEST_CASE("unexpired policies are listed in the order of their domains") {
+  sts::PolicyCache cache{10};
+  for (const std::string domain : {"c.example", "a.example", "b.example"}) {
+    cache.store(policy(domain, sts::Mode::testing, hours{1}), kNow);
+  }
+  cache.store(policy("aa.example", sts::Mode::testing, seconds{1}), kNow);
+  const auto all = cache.policies(kNow + seconds{1});
+  REQUIRE(all.size() == 3);
+  CHECK(all[0]->domain == "a.example");
+  CHECK(all[2]->domain == "c.example");
+}
+
+TEST_CASE("a full cache takes a hundred thousand entries in order of their number") {
+  sts::PolicyCache cache{1000};
+  for (int i = 0; i < 100000; ++i) {
+    cache.store(policy("d" + std::to_string(i) + ".example", sts::Mode::testing, hours{1}), kNow);
+  }
+  CHECK(cache.size() == 1000);
+  CHECK(cache.find("d99999.example", kNow) != nullptr);
+}
