@@ -28,7 +28,11 @@ class MessageId {
   std::int64_t value_;
 };
 
-enum class Origin { submitted, notice, report };  ///< accepted from a client | our DSN | our TLS report
+enum class Origin {
+  submitted,
+  notice,
+  report
+};  ///< accepted from a client | our DSN | our TLS report
 
 struct Recipient {
   std::uint32_t index = 0;  ///< position in the transaction, stable for life

@@ -14,18 +14,11 @@
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
+#include "relay/spool/store_fault.h"
 #include "rpt/result.h"
 #include "sts/policy_cache.h"
 
 namespace relay::spool {
-
-struct StoreFault {
-  enum class Kind { disk_full, io_error, closed };
-  Kind kind;
-  std::string reason;  ///< SQLite's and the system's words, for the log
-};
-template <class T>
-using Stored = Expected<T, StoreFault>;
 
 /// What happened to one recipient in one delivery attempt.
 struct RecipientUpdate {
@@ -52,6 +45,7 @@ struct Settlement {
 
 /// A message being received. Slices are durable rows that nothing refers to until commit();
 /// destroying it before commit() removes them. Memory: only slices not yet written.
+/// Threading: belongs to the thread of the loop it was made for.
 class IncomingMessage {
  public:
   IncomingMessage() = default;
@@ -59,7 +53,8 @@ class IncomingMessage {
   IncomingMessage& operator=(const IncomingMessage&) = delete;
   virtual ~IncomingMessage() = default;
   [[nodiscard]] virtual MessageId id() const = 0;
-  /// Appends content (≤ 64 KiB per call). Octets handed over and not yet written: unwritten().
+  /// Appends content (≤ 64 KiB per call). Octets on their way to the disk: unwritten(). Up to
+  /// 64 KiB wait, uncounted, for more: a small message is stored in one transaction.
   virtual void append(std::string slice) = 0;
   [[nodiscard]] virtual std::size_t unwritten() const = 0;
   /// Called on the loop when unwritten() fell to zero, or when writing failed (the commit will
@@ -74,6 +69,7 @@ class IncomingMessage {
 struct SpoolOptions {
   std::string directory;
   std::uint64_t min_free_bytes = 64ULL << 20;  ///< below it, nothing new is accepted
+  std::string vfs;  ///< a registered SQLite VFS, for tests; empty: the system's
 };
 
 /// One pending group of recipients, as the dispatcher keeps it.
@@ -95,8 +91,11 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
-  /// Called on the spool thread after the commit of each new message (accepted ones and notices).
-  /// Set before the first message.
+  /// Sentences for the log about what endangers mail here: tmpfs, no write barriers, mode 0755 …
+  [[nodiscard]] std::vector<std::string> warnings() const;
+
+  /// Called on the spool thread after the commit of each new message (accepted ones and notices),
+  /// before its done callback is posted. Set before the first message.
   void set_stored_observer(std::function<void(std::shared_ptr<const Envelope>)> observer);
 
   [[nodiscard]] MessageId new_id();
@@ -109,9 +108,9 @@ class Spool {
   void settle(Settlement settlement, net::EventLoop& loop, std::function<void(Stored<void>)> done);
   /// Counts sessions that belong to no delivery settlement.
   void count(std::vector<rpt::SessionResult> sessions);
-  /// Removes recipients (all: empty domain) without notice to anyone. Answer: recipients removed.
+  /// Removes a message without notice to anyone. Answer: recipients removed; 0: no such message.
   void remove(MessageId id, net::EventLoop& loop, std::function<void(Stored<std::size_t>)> done);
-  /// Makes all recipients of a message due at a time.
+  /// Makes all recipients of a message due at a time. Answer: their number.
   void reschedule(MessageId id, net::WallTime next_try, net::EventLoop& loop,
                   std::function<void(Stored<std::size_t>)> done);
   /// Stores (replaces) or, with no value, forgets a domain's cached policy.
@@ -124,8 +123,8 @@ class Spool {
   [[nodiscard]] Statistics statistics() const;
 
  private:
-  Spool();
   struct State;
+  explicit Spool(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -26,8 +26,8 @@ class SpoolReader {
 
   /// The envelope with the recipients still pending; domain: only those of it (empty: all).
   Stored<std::optional<Envelope>> envelope(MessageId id, const std::string& domain);
-  /// Content slice n (0…); nullopt past the last one. A slice that does not match its checksum is
-  /// an io_error.
+  /// Content slice n (0…); nullopt past the last one. A slice that does not match its checksum, or
+  /// is missing because the message was removed meanwhile, is an io_error that names the message.
   Stored<std::optional<std::string>> slice(MessageId id, std::uint32_t n);
   /// Every pending (message, domain) group.
   Stored<void> each_pending(const std::function<void(PendingGroup)>& visit);
@@ -43,8 +43,8 @@ class SpoolReader {
   Stored<rpt::Tally> tally(std::chrono::sys_days day);
 
  private:
-  SpoolReader();
   struct State;
+  explicit SpoolReader(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,52 @@
+// The spool's directory: made, locked against a second daemon, looked at for what endangers mail.
+// Threading: room_for() may be called from any thread; the rest belongs to the opener.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "relay/net/clock.h"
+#include "relay/net/expected.h"
+
+namespace relay::spool {
+
+class Directory {
+ public:
+  /// Creates the directory (0700) if it is missing and takes its lock. The error is a sentence
+  /// that names the directory and the remedy.
+  static Expected<std::unique_ptr<Directory>, std::string> open(const std::string& path,
+                                                                const net::Clock& clock);
+  ~Directory();
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+
+  [[nodiscard]] std::string database_path() const;
+  /// Makes the names of files created in it survive a power cut.
+  [[nodiscard]] Expected<void, std::string> sync() const;
+  /// Sentences for the log: a file system that forgets, a directory that others can read.
+  [[nodiscard]] std::vector<std::string> warnings() const;
+  /// Whether so many octets are free; the system is asked once a second at most.
+  [[nodiscard]] bool room_for(std::uint64_t octets) const;
+  /// The store ran into the end of the disk, whatever the file system says: no room for a second.
+  void note_full();
+
+ private:
+  class File;
+  Directory(std::string path, const net::Clock& clock);
+  Expected<void, std::string> take_lock();
+  [[nodiscard]] Expected<void, std::string> make_database_file() const;
+
+  std::string path_;
+  const net::Clock& clock_;
+  std::unique_ptr<File> lock_;
+  mutable std::atomic<net::SteadyTime::rep> free_known_until_{0};
+  mutable std::atomic<std::uint64_t> free_octets_{0};
+};
+
+/// The file that holds the queue of a spool directory.
+[[nodiscard]] std::string database_path(const std::string& directory);
+
+}  // namespace relay::spool

@@ -1,0 +1,204 @@
+#include "relay/spool/group_commit.h"
+
+#include <string_view>
+#include <utility>
+
+#include "relay/spool/schema.h"
+
+namespace relay::spool {
+
+namespace {
+
+// How far the ceiling on disk runs ahead of the ids: ten minutes, so that it is rarely written.
+constexpr std::int64_t kCeilingLead = IdSource::kPerMillisecond * 1000 * 600;
+
+}  // namespace
+
+Sql<std::unique_ptr<GroupCommit>> GroupCommit::open(Database& database, const IdSource& ids) {
+  std::unique_ptr<GroupCommit> group(new GroupCommit(database, ids));
+  auto messages = MessageStore::open(database);
+  auto policies = PolicyStore::open(database);
+  auto results = ResultStore::open(database);
+  if (!messages || !policies || !results) {
+    return Unexpected<SqlError>(!messages   ? messages.error()
+                                : !policies ? policies.error()
+                                            : results.error());
+  }
+  group->messages_ = std::move(*messages);
+  group->policies_ = std::move(*policies);
+  group->results_ = std::move(*results);
+  return group;
+}
+
+Sql<void> GroupCommit::commit(std::span<Request> group) {
+  tallies_.clear();
+  auto done = commit_all(group);
+  if (!done) {
+    results_->rolled_back();
+  }
+  return done;
+}
+
+Sql<void> GroupCommit::commit_all(std::span<Request> group) {
+  auto transaction = Transaction::begin(database_, Transaction::Access::write);
+  if (!transaction) {
+    return Unexpected<SqlError>(std::move(transaction.error()));
+  }
+  auto done = apply_all(group);
+  const auto last_id = ids_.last();  // no id in the group is greater
+  const bool raise = last_id > id_ceiling_;
+  if (done && raise) {
+    done = messages_->save_id_ceiling(last_id + kCeilingLead);
+  }
+  if (done) {
+    done = (*transaction)->commit();
+  }
+  if (done && raise) {
+    id_ceiling_ = last_id + kCeilingLead;
+  }
+  return done;
+}
+
+Sql<void> GroupCommit::apply_all(std::span<Request> group) {
+  for (auto& request : group) {
+    auto applied = std::visit([this](auto& what) { return apply(what); }, request);
+    if (!applied) {
+      return applied;
+    }
+  }
+  for (const auto& [day, tally] : tallies_) {
+    auto added = results_->add(day, tally);
+    if (!added) {
+      return added;
+    }
+  }
+  return {};
+}
+
+Sql<void> GroupCommit::apply(WriteSlice& request) {
+  if (request.transfer->storage.fault) {
+    return {};
+  }
+  const auto id = request.transfer->id;
+  const auto& slice = request.slice;
+  auto done = messages_->write_slice(id, slice.n, slice.octets, slice.crc);
+  if (done && slice.n == 0) {
+    done = messages_->mark_loose(id);
+  }
+  return done;
+}
+
+Sql<void> GroupCommit::apply(CommitMessage& request) {
+  if (request.transfer->storage.fault) {
+    return {};
+  }
+  const auto id = request.transfer->id;
+  auto done = messages_->insert(*request.envelope, request.slices);
+  if (done && request.last) {
+    done = messages_->write_slice(id, request.last->n, request.last->octets, request.last->crc);
+  }
+  const bool small = !request.last || request.last->n == 0;
+  if (done && (!small || request.slices > 1)) {
+    done = messages_->bind_slices(id);
+  }
+  return done;
+}
+
+Sql<void> GroupCommit::apply(Settle& request) {
+  const auto& settlement = request.settlement;
+  for (const auto& update : settlement.updates) {
+    auto done = messages_->update(settlement.id, update);
+    if (!done) {
+      return done;
+    }
+  }
+  auto loose = messages_->remove_if_settled(settlement.id);
+  if (!loose) {
+    return Unexpected<SqlError>(std::move(loose.error()));
+  }
+  request.loose = *loose;
+  for (const auto& notice : settlement.notices) {
+    auto done = store_notice(notice);
+    if (!done) {
+      return done;
+    }
+  }
+  count(settlement.sessions);
+  return {};
+}
+
+Sql<void> GroupCommit::store_notice(const Notice& notice) {
+  const auto id = notice.envelope.id;
+  std::uint32_t slices = 0;
+  for (std::string_view rest = notice.content; !rest.empty(); ++slices) {
+    const auto octets = rest.substr(0, kSliceOctets);
+    auto done = messages_->write_slice(id, slices, octets, crc_of(octets));
+    if (!done) {
+      return done;
+    }
+    rest.remove_prefix(octets.size());
+  }
+  return messages_->insert(notice.envelope, slices);
+}
+
+void GroupCommit::count(const std::vector<rpt::SessionResult>& sessions) {
+  for (const auto& session : sessions) {
+    tallies_[rpt::report_day(session)].add(session);
+  }
+}
+
+Sql<void> GroupCommit::apply(Count& request) {
+  count(request.sessions);
+  return {};
+}
+
+Sql<void> GroupCommit::apply(Remove& request) {
+  auto removed = messages_->remove_recipients(request.id);
+  if (!removed) {
+    return Unexpected<SqlError>(std::move(removed.error()));
+  }
+  request.removed = *removed;
+  auto loose = messages_->remove_if_settled(request.id);
+  if (!loose) {
+    return Unexpected<SqlError>(std::move(loose.error()));
+  }
+  request.loose = *loose;
+  return {};
+}
+
+Sql<void> GroupCommit::apply(Reschedule& request) {
+  auto changed = messages_->reschedule(request.id, request.next_try);
+  if (!changed) {
+    return Unexpected<SqlError>(std::move(changed.error()));
+  }
+  request.changed = *changed;
+  return {};
+}
+
+Sql<void> GroupCommit::apply(SavePolicy& request) {
+  return policies_->save(request.policy);
+}
+
+Sql<void> GroupCommit::apply(ForgetPolicy& request) {
+  return policies_->forget(request.domain);
+}
+
+Sql<void> GroupCommit::apply(Sweep& request) {
+  auto slices = request.slices;
+  auto done = messages_->sweep(slices);
+  if (done) {
+    request.slices = slices;
+  }
+  return done;
+}
+
+Sql<void> GroupCommit::save_last_id() {
+  auto transaction = Transaction::begin(database_, Transaction::Access::write);
+  if (!transaction) {
+    return Unexpected<SqlError>(std::move(transaction.error()));
+  }
+  auto done = messages_->save_id_ceiling(ids_.last());
+  return done ? (*transaction)->commit() : done;
+}
+
+}  // namespace relay::spool

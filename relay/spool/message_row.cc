@@ -1,0 +1,60 @@
+#include "relay/spool/message_row.h"
+
+#include "relay/spool/schema.h"
+
+namespace relay::spool {
+
+namespace {
+
+constexpr std::int64_t kEightBit = 1;
+constexpr std::int64_t kSmtpUtf8 = 2;
+constexpr std::int64_t kRequireTls = 4;
+
+}  // namespace
+
+std::int64_t stored_time(net::WallTime time) {
+  return time.time_since_epoch().count();
+}
+
+net::WallTime read_time(std::int64_t milliseconds) {
+  return net::WallTime(std::chrono::milliseconds(milliseconds));
+}
+
+std::int64_t message_flags(const Envelope& envelope) {
+  return (envelope.eight_bit ? kEightBit : 0) | (envelope.smtputf8 ? kSmtpUtf8 : 0) |
+         (envelope.requiretls ? kRequireTls : 0);
+}
+
+Envelope read_envelope(const Row& row) {
+  Envelope envelope;
+  envelope.id = MessageId(row.integer(0));
+  envelope.origin = static_cast<Origin>(row.integer(1));
+  const auto flags = row.integer(2);
+  envelope.eight_bit = (flags & kEightBit) != 0;
+  envelope.smtputf8 = (flags & kSmtpUtf8) != 0;
+  envelope.requiretls = (flags & kRequireTls) != 0;
+  envelope.received_at = read_time(row.integer(3));
+  envelope.expires_at = read_time(row.integer(4));
+  envelope.size = static_cast<std::uint64_t>(row.integer(5));
+  envelope.sender = row.text(6);
+  envelope.ret = row.text(7);
+  envelope.envid = row.text(8);
+  envelope.client_ip = row.text(9);
+  envelope.client_helo = row.text(10);
+  return envelope;
+}
+
+Recipient read_recipient(const Row& row) {
+  Recipient recipient;
+  recipient.index = static_cast<std::uint32_t>(row.integer(0) & kMaxPosition);
+  recipient.attempts = static_cast<int>(row.integer(1));
+  recipient.next_try = read_time(row.integer(2));
+  recipient.address = row.text(3);
+  recipient.domain = row.text(4);
+  recipient.notify = row.text(5);
+  recipient.orcpt = row.text(6);
+  recipient.last_result = row.text(7);
+  return recipient;
+}
+
+}  // namespace relay::spool

@@ -1,0 +1,82 @@
+// What the spool thread is asked to do, as values. Each is applied in the transaction of its group
+// and answered after that transaction's commit.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "relay/net/event_loop.h"
+#include "relay/spool/incoming.h"
+#include "relay/spool/message.h"
+#include "relay/spool/message_store.h"
+#include "relay/spool/spool.h"
+
+namespace relay::spool {
+
+struct Slice {
+  std::uint32_t n = 0;
+  std::uint32_t crc = 0;
+  std::string octets;
+};
+
+struct WriteSlice {
+  std::shared_ptr<Transfer> transfer;
+  Slice slice;
+};
+
+struct CommitMessage {
+  std::shared_ptr<Transfer> transfer;
+  std::shared_ptr<const Envelope> envelope;
+  std::optional<Slice> last;
+  std::uint32_t slices = 0;  ///< all, the last one included
+};
+
+struct Settle {
+  Settlement settlement;
+  net::EventLoop& loop;
+  std::function<void(Stored<void>)> done;
+  LooseSlices loose;  ///< found while applying
+};
+
+struct Count {
+  std::vector<rpt::SessionResult> sessions;
+};
+
+struct Remove {
+  MessageId id;
+  net::EventLoop& loop;
+  std::function<void(Stored<std::size_t>)> done;
+  std::size_t removed = 0;  ///< found while applying, as is the next
+  LooseSlices loose;
+};
+
+struct Reschedule {
+  MessageId id;
+  net::WallTime next_try;
+  net::EventLoop& loop;
+  std::function<void(Stored<std::size_t>)> done;
+  std::size_t changed = 0;  ///< found while applying
+};
+
+struct SavePolicy {
+  sts::CachedPolicy policy;
+};
+
+struct ForgetPolicy {
+  std::string domain;
+};
+
+/// Removes slices of a message that is gone or will never be; repeats itself until none is left.
+struct Sweep {
+  LooseSlices slices;
+};
+
+using Request = std::variant<WriteSlice, CommitMessage, Settle, Count, Remove, Reschedule,
+                             SavePolicy, ForgetPolicy, Sweep>;
+
+}  // namespace relay::spool

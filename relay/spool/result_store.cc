@@ -1,0 +1,178 @@
+#include "relay/spool/result_store.h"
+
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "relay/spool/message_store.h"
+
+namespace relay::spool {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Bounds the memory of a long run; domains come and go.
+constexpr std::size_t kPolicyIdsKept = 4096;
+
+Unexpected<SqlError> passed_on(SqlError& error) {
+  return Unexpected<SqlError>(std::move(error));
+}
+
+std::string stored_text(const rpt::PolicyDescription& policy) {
+  const Json fields = {rpt::wire_name(policy.type), policy.strings, policy.domain, policy.mx_hosts};
+  // A policy may quote octets that are not UTF-8.
+  return fields.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+rpt::PolicyDescription parse_stored_text(std::string_view text) {
+  rpt::PolicyDescription policy;
+  const auto fields = Json::parse(text, nullptr, false);
+  if (!fields.is_array() || fields.size() != 4) {
+    return policy;
+  }
+  policy.type = rpt::parse_policy_type(fields[0].get<std::string>())
+                    .value_or(rpt::PolicyType::no_policy_found);
+  policy.strings = fields[1].get<std::vector<std::string>>();
+  policy.domain = fields[2].get<std::string>();
+  policy.mx_hosts = fields[3].get<std::vector<std::string>>();
+  return policy;
+}
+
+rpt::Tally::Key read_key(const Row& row) {
+  return {std::string(row.text(0)), parse_stored_text(row.text(1))};
+}
+
+rpt::FailureDetail read_failure(const Row& row) {
+  rpt::FailureDetail failure;
+  failure.type = rpt::parse_result_type(row.text(2)).value_or(rpt::ResultType::validation_failure);
+  failure.sending_mta_ip = row.text(3);
+  failure.receiving_mx_hostname = row.text(4);
+  failure.receiving_mx_helo = row.text(5);
+  failure.receiving_ip = row.text(6);
+  failure.reason_code = row.text(7);
+  return failure;
+}
+
+}  // namespace
+
+Sql<std::unique_ptr<ResultStore>> ResultStore::open(Database& database) {
+  std::unique_ptr<ResultStore> store(new ResultStore);
+  auto prepared = database.prepare({
+      {&store->find_policy_, "SELECT id FROM report_policies WHERE crc = ?1 AND description = ?2"},
+      {&store->insert_policy_,
+       "INSERT INTO report_policies (crc, description) VALUES (?1, ?2) RETURNING id"},
+      {&store->count_sessions_,
+       "INSERT INTO session_counts VALUES (?1, ?2, ?3, ?4, ?5) "
+       "ON CONFLICT DO UPDATE SET successful = successful + excluded.successful, "
+       "failed = failed + excluded.failed"},
+      {&store->count_failure_,
+       "INSERT INTO failure_counts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
+       "ON CONFLICT DO UPDATE SET count = count + excluded.count"},
+  });
+  if (!prepared) {
+    return passed_on(prepared.error());
+  }
+  return store;
+}
+
+Sql<void> ResultStore::add(std::chrono::sys_days day, const rpt::Tally& tally) {
+  const std::int64_t day_number = day.time_since_epoch().count();
+  for (const auto& [key, counts] : tally.counts()) {
+    auto added = add_counts(day_number, key, counts);
+    if (!added) {
+      return added;
+    }
+  }
+  return {};
+}
+
+Sql<void> ResultStore::add_counts(std::int64_t day, const rpt::Tally::Key& key,
+                                  const rpt::PolicyCounts& counts) {
+  const std::string_view domain = key.first;
+  auto policy = policy_id(key.second);
+  if (!policy) {
+    return passed_on(policy.error());
+  }
+  auto counted = count_sessions_.run(day, domain, *policy,
+                                     static_cast<std::int64_t>(counts.successful_sessions),
+                                     static_cast<std::int64_t>(counts.failed_sessions));
+  for (const auto& [failure, count] : counts.failures) {
+    if (counted) {
+      counted = count_failure_.run(
+          day, domain, *policy, rpt::wire_name(failure.type),
+          std::string_view(failure.sending_mta_ip), std::string_view(failure.receiving_mx_hostname),
+          std::string_view(failure.receiving_mx_helo), std::string_view(failure.receiving_ip),
+          std::string_view(failure.reason_code), static_cast<std::int64_t>(count));
+    }
+  }
+  if (!counted) {
+    return passed_on(counted.error());
+  }
+  return {};
+}
+
+Sql<std::int64_t> ResultStore::policy_id(const rpt::PolicyDescription& policy) {
+  const auto known = policy_ids_.find(policy);
+  if (known != policy_ids_.end()) {
+    return known->second;
+  }
+  const auto text = stored_text(policy);
+  const std::int64_t crc = crc_of(text);
+  std::optional<std::int64_t> id;
+  const auto take_id = [&](const Row& row) { id = row.integer(0); };
+  auto done = find_policy_.each(take_id, crc, std::string_view(text));
+  if (done && !id) {
+    done = insert_policy_.each(take_id, crc, std::string_view(text));
+  }
+  if (!done) {
+    return passed_on(done.error());
+  }
+  if (policy_ids_.size() >= kPolicyIdsKept) {
+    policy_ids_.clear();
+  }
+  policy_ids_.emplace(policy, id.value_or(0));
+  return id.value_or(0);
+}
+
+Sql<rpt::Tally> read_tally(Database& database, std::chrono::sys_days day) {
+  Statement sessions;
+  Statement failures;
+  auto done = database.prepare({
+      {&sessions,
+       "SELECT report_domain, description, successful, failed FROM session_counts "
+       "JOIN report_policies ON report_policies.id = policy WHERE day = ?1"},
+      {&failures,
+       "SELECT report_domain, description, type, sending_mta_ip, receiving_mx_hostname, "
+       "receiving_mx_helo, receiving_ip, reason_code, count FROM failure_counts "
+       "JOIN report_policies ON report_policies.id = policy WHERE day = ?1"},
+  });
+  rpt::Tally tally;
+  const std::int64_t number = day.time_since_epoch().count();
+  if (done) {
+    done = sessions.each(
+        [&](const Row& row) {
+          rpt::PolicyCounts counts;
+          counts.successful_sessions = static_cast<std::uint64_t>(row.integer(2));
+          counts.failed_sessions = static_cast<std::uint64_t>(row.integer(3));
+          tally.add_counts(read_key(row), counts);
+        },
+        number);
+  }
+  if (done) {
+    done = failures.each(
+        [&](const Row& row) {
+          rpt::PolicyCounts counts;
+          counts.failures[read_failure(row)] = static_cast<std::uint64_t>(row.integer(8));
+          tally.add_counts(read_key(row), counts);
+        },
+        number);
+  }
+  if (!done) {
+    return passed_on(done.error());
+  }
+  return tally;
+}
+
+}  // namespace relay::spool

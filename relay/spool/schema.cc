@@ -1,0 +1,188 @@
+#include "relay/spool/schema.h"
+
+#include <fmt/format.h>
+
+namespace relay::spool {
+
+namespace {
+
+constexpr std::int64_t kApplicationId = 0x53545352;  // "STSR"
+constexpr std::int64_t kVersion = 1;
+
+// page_size and auto_vacuum take effect only before the first table. secure_delete, on by default
+// in Debian's library, would write every page of a delivered message once more.
+constexpr const char* kConnection = R"(
+PRAGMA page_size = 8192;
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA wal_autocheckpoint = 0;
+PRAGMA journal_size_limit = 67108864;
+PRAGMA cache_size = -4096;
+PRAGMA secure_delete = OFF;
+PRAGMA temp_store = MEMORY;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+)";
+
+constexpr const char* kTables = R"(
+CREATE TABLE messages (
+  id INTEGER PRIMARY KEY,
+  slices INTEGER NOT NULL,
+  origin INTEGER NOT NULL,
+  flags INTEGER NOT NULL,
+  received_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  sender TEXT NOT NULL,
+  ret TEXT NOT NULL,
+  envid TEXT NOT NULL,
+  client_ip TEXT NOT NULL,
+  client_helo TEXT NOT NULL
+) STRICT;
+CREATE TABLE recipients (
+  key INTEGER PRIMARY KEY,
+  attempts INTEGER NOT NULL,
+  next_try INTEGER NOT NULL,
+  address TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  notify TEXT NOT NULL,
+  orcpt TEXT NOT NULL,
+  last_result TEXT NOT NULL
+) STRICT;
+CREATE TABLE slices (
+  key INTEGER PRIMARY KEY,
+  crc INTEGER NOT NULL,
+  content BLOB NOT NULL
+) STRICT;
+-- Messages whose slices nothing refers to: still being received, or gone and not yet swept.
+CREATE TABLE loose_slices (
+  message INTEGER PRIMARY KEY
+) STRICT;
+CREATE TABLE id_ceiling (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  value INTEGER NOT NULL
+) STRICT;
+CREATE TABLE sts_policies (
+  domain TEXT PRIMARY KEY,
+  id TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  max_age INTEGER NOT NULL,
+  mx TEXT NOT NULL,
+  body TEXT NOT NULL,
+  fetched_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- What sessions were judged by: a JSON array, found by its CRC.
+CREATE TABLE report_policies (
+  id INTEGER PRIMARY KEY,
+  crc INTEGER NOT NULL,
+  description TEXT NOT NULL
+) STRICT;
+CREATE INDEX report_policies_by_crc ON report_policies (crc);
+CREATE TABLE session_counts (
+  day INTEGER NOT NULL,
+  report_domain TEXT NOT NULL,
+  policy INTEGER NOT NULL,
+  successful INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  PRIMARY KEY (day, report_domain, policy)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE failure_counts (
+  day INTEGER NOT NULL,
+  report_domain TEXT NOT NULL,
+  policy INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  sending_mta_ip TEXT NOT NULL,
+  receiving_mx_hostname TEXT NOT NULL,
+  receiving_mx_helo TEXT NOT NULL,
+  receiving_ip TEXT NOT NULL,
+  reason_code TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (day, report_domain, policy, type, sending_mta_ip, receiving_mx_hostname,
+               receiving_mx_helo, receiving_ip, reason_code)
+) STRICT, WITHOUT ROWID;
+)";
+
+Unexpected<std::string> failure(const SqlError& error) {
+  return Unexpected<std::string>("cannot be used: " + error.fault().reason);
+}
+
+Expected<std::int64_t, std::string> checked_version(Database& database) {
+  const auto application = database.integer("PRAGMA application_id");
+  if (!application) {
+    return failure(application.error());
+  }
+  const auto tables = database.integer("SELECT count(*) FROM sqlite_schema");
+  if (!tables) {
+    return failure(tables.error());
+  }
+  if (*application != kApplicationId && (*application != 0 || *tables != 0)) {
+    return Unexpected<std::string>("is an SQLite database, but not one of stsrelay");
+  }
+  const auto version = database.integer("PRAGMA user_version");
+  if (!version) {
+    return failure(version.error());
+  }
+  if (*version > kVersion) {
+    return Unexpected<std::string>(fmt::format(
+        "was written by a newer stsrelay (schema {}, this one knows {}): start that version, or "
+        "let it deliver the queue first",
+        *version, kVersion));
+  }
+  return *version;
+}
+
+Expected<void, std::string> create_tables(Database& database) {
+  auto transaction = Transaction::begin(database, Transaction::Access::write);
+  if (!transaction) {
+    return failure(transaction.error());
+  }
+  auto created =
+      database.execute(fmt::format("{}PRAGMA application_id = {}; PRAGMA user_version = {};",
+                                   kTables, kApplicationId, kVersion));
+  if (!created) {
+    return failure(created.error());
+  }
+  created = (*transaction)->commit();
+  if (!created) {
+    return failure(created.error());
+  }
+  return {};
+}
+
+}  // namespace
+
+Expected<void, std::string> prepare_for_writing(Database& database) {
+  const auto version = checked_version(database);
+  if (!version) {
+    return Unexpected<std::string>(version.error());
+  }
+  auto set = database.execute(kConnection);
+  if (!set) {
+    return failure(set.error());
+  }
+  if (*version == 0) {
+    return create_tables(database);
+  }
+  return {};
+}
+
+Expected<void, std::string> prepare_for_reading(Database& database) {
+  const auto version = checked_version(database);
+  if (!version) {
+    return Unexpected<std::string>(version.error());
+  }
+  if (*version == 0) {
+    return Unexpected<std::string>("holds no queue yet");
+  }
+  auto set = database.execute(
+      "PRAGMA query_only = ON; PRAGMA cache_size = -512; PRAGMA mmap_size = 1073741824; "
+      "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;");
+  if (!set) {
+    return failure(set.error());
+  }
+  return {};
+}
+
+}  // namespace relay::spool

@@ -1,0 +1,226 @@
+#include "relay/spool/spool_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/spool/database.h"
+#include "relay/spool/directory.h"
+#include "relay/spool/message_row.h"
+#include "relay/spool/message_store.h"
+#include "relay/spool/policy_store.h"
+#include "relay/spool/result_store.h"
+#include "relay/spool/schema.h"
+
+namespace relay::spool {
+
+struct SpoolReader::State {
+  explicit State(Database its_database) : database(std::move(its_database)) {}
+  Database database;
+  Statement envelope, recipients, slice, slice_count, pending, list, totals;
+};
+
+namespace {
+
+Unexpected<StoreFault> failure(const SqlError& error) {
+  return Unexpected<StoreFault>(error.fault());
+}
+
+/// Gathers recipients, which come in order of message, into (message, domain) groups.
+class PendingGroups {
+ public:
+  explicit PendingGroups(const std::function<void(PendingGroup)>& visit) : visit_(visit) {}
+
+  void add(MessageId id, std::string_view domain, net::WallTime next_try) {
+    if (!groups_.empty() && groups_.front().id != id) {
+      flush();
+    }
+    auto place = std::find_if(groups_.begin(), groups_.end(),
+                              [&](const auto& group) { return group.domain == domain; });
+    if (place == groups_.end()) {
+      groups_.push_back({id, std::string(domain), next_try});
+    } else {
+      place->next_try = std::min(place->next_try, next_try);
+    }
+  }
+  void flush() {
+    for (auto& group : groups_) {
+      visit_(std::move(group));
+    }
+    groups_.clear();
+  }
+
+ private:
+  const std::function<void(PendingGroup)>& visit_;
+  std::vector<PendingGroup> groups_;
+};
+
+}  // namespace
+
+SpoolReader::SpoolReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SpoolReader::~SpoolReader() = default;
+
+Expected<std::unique_ptr<SpoolReader>, std::string> SpoolReader::open(
+    const std::string& directory) {
+  const auto path = database_path(directory);
+  const auto failed = [&](const std::string& what) {
+    return Unexpected<std::string>(fmt::format("the queue {} {}", path, what));
+  };
+  auto database = Database::open(path, Database::Access::read_only);
+  if (!database) {
+    return failed("cannot be opened: " + database.error().fault().reason);
+  }
+  auto prepared = prepare_for_reading(*database);
+  if (!prepared) {
+    return failed(prepared.error());
+  }
+  auto state = std::make_unique<State>(std::move(*database));
+  const std::string envelopes = fmt::format("SELECT {} FROM messages ", kEnvelopeColumns);
+  const std::string recipients =
+      fmt::format("SELECT {} FROM recipients WHERE key BETWEEN ?1 AND ?2 ", kRecipientColumns);
+  auto done = state->database.prepare({
+      {&state->envelope, envelopes + "WHERE id = ?1"},
+      {&state->recipients, recipients + "AND (?3 = '' OR domain = ?3)"},
+      {&state->slice, "SELECT crc, content FROM slices WHERE key = ?1"},
+      {&state->slice_count, "SELECT slices FROM messages WHERE id = ?1"},
+      {&state->pending,
+       fmt::format("SELECT key >> {}, domain, next_try FROM recipients ORDER BY key",
+                   kPositionBits)},
+      {&state->list, envelopes + "WHERE id > ?1 ORDER BY id LIMIT ?2"},
+      {&state->totals,
+       "SELECT count(*), coalesce(sum(size), 0), min(received_at), "
+       "(SELECT count(*) FROM recipients) FROM messages"},
+  });
+  if (!done) {
+    return failed("cannot be read: " + done.error().fault().reason);
+  }
+  return std::unique_ptr<SpoolReader>(new SpoolReader(std::move(state)));
+}
+
+Stored<std::optional<Envelope>> SpoolReader::envelope(MessageId id, const std::string& domain) {
+  const KeyRange keys(id);
+  std::optional<Envelope> found;
+  const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
+  if (!transaction) {
+    return failure(transaction.error());
+  }
+  auto done =
+      state_->envelope.each([&](const Row& row) { found = read_envelope(row); }, id.value());
+  if (done && found) {
+    done = state_->recipients.each(
+        [&](const Row& row) { found->recipients.push_back(read_recipient(row)); }, keys.first,
+        keys.last, std::string_view(domain));
+  }
+  if (!done) {
+    return failure(done.error());
+  }
+  return found;
+}
+
+Stored<std::optional<std::string>> SpoolReader::slice(MessageId id, std::uint32_t n) {
+  const KeyRange keys(id);
+  if (n > kMaxPosition || keys.last < keys.first) {
+    return std::nullopt;
+  }
+  std::optional<std::string> content;
+  bool sound = true;
+  auto done = state_->slice.each(
+      [&](const Row& row) {
+        content = row.text(1);
+        sound = row.integer(0) == crc_of(*content);
+      },
+      keys.first + n);
+  if (!done) {
+    return failure(done.error());
+  }
+  if (!content) {
+    // Past the end; or a hole, or the message was removed under the reader: what was read so far
+    // must not pass for the whole.
+    sound = false;
+    done =
+        state_->slice_count.each([&](const Row& row) { sound = row.integer(0) <= n; }, id.value());
+    if (!done) {
+      return failure(done.error());
+    }
+  }
+  if (!sound) {
+    return Unexpected<StoreFault>(
+        {StoreFault::Kind::io_error,
+         fmt::format("message {}: slice {} is damaged or missing", id.text(), n)});
+  }
+  return content;
+}
+
+Stored<void> SpoolReader::each_pending(const std::function<void(PendingGroup)>& visit) {
+  PendingGroups groups(visit);
+  auto done = state_->pending.each([&](const Row& row) {
+    groups.add(MessageId(row.integer(0)), row.text(1), read_time(row.integer(2)));
+  });
+  if (!done) {
+    return failure(done.error());
+  }
+  groups.flush();
+  return {};
+}
+
+Stored<std::vector<Envelope>> SpoolReader::list(std::optional<MessageId> after, std::size_t limit) {
+  std::vector<Envelope> envelopes;
+  const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
+  if (!transaction) {
+    return failure(transaction.error());
+  }
+  auto done =
+      state_->list.each([&](const Row& row) { envelopes.push_back(read_envelope(row)); },
+                        after ? after->value() : std::int64_t{0}, static_cast<std::int64_t>(limit));
+  for (auto& envelope : envelopes) {
+    if (done) {
+      const KeyRange keys(envelope.id);
+      done = state_->recipients.each(
+          [&](const Row& row) { envelope.recipients.push_back(read_recipient(row)); }, keys.first,
+          keys.last, std::string_view());
+    }
+  }
+  if (!done) {
+    return failure(done.error());
+  }
+  return envelopes;
+}
+
+Stored<SpoolReader::Totals> SpoolReader::totals() {
+  Totals totals;
+  auto done = state_->totals.each([&](const Row& row) {
+    totals.messages = static_cast<std::uint64_t>(row.integer(0));
+    totals.octets = static_cast<std::uint64_t>(row.integer(1));
+    totals.recipients = static_cast<std::uint64_t>(row.integer(3));
+    if (totals.messages > 0) {
+      totals.oldest = read_time(row.integer(2));
+    }
+  });
+  if (!done) {
+    return failure(done.error());
+  }
+  return totals;
+}
+
+Stored<std::vector<sts::CachedPolicy>> SpoolReader::policies() {
+  auto policies = read_policies(state_->database);
+  if (!policies) {
+    return failure(policies.error());
+  }
+  return std::move(*policies);
+}
+
+Stored<rpt::Tally> SpoolReader::tally(std::chrono::sys_days day) {
+  const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
+  if (!transaction) {
+    return failure(transaction.error());
+  }
+  auto tally = read_tally(state_->database, day);
+  if (!tally) {
+    return failure(tally.error());
+  }
+  return std::move(*tally);
+}
+
+}  // namespace relay::spool
