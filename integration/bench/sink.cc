@@ -274,6 +274,7 @@ void Client::start_tls() {
   // The 220 has to leave in plaintext before the stream changes hands.
   evbuffer* output = bufferevent_get_output(stream_.get());
   const evutil_socket_t fd = bufferevent_getfd(stream_.get());
+  evbuffer_unfreeze(output, 1);  // a bufferevent lets nobody else take from its output
   while (evbuffer_get_length(output) > 0 && evbuffer_write(output, fd) > 0) {
   }
   bufferevent_setcb(stream_.get(), nullptr, nullptr, nullptr, nullptr);
