@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,20 @@ def merged(base: dict, changes: dict) -> dict:
         result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else (
             value)
     return result
+
+
+@dataclass(frozen=True)
+class Count:
+    """Today's TLS results of one policy of one domain."""
+
+    policy: str  # policy-type: sts | no-policy-found
+    domain: str  # policy-domain
+    strings: tuple[str, ...]
+    successes: int
+    failures: int
+    types: dict[str, int]  # result-type -> sessions
+    reasons: set[str]  # failure-reason-codes
+    details: list[dict]
 
 
 class Network:
@@ -316,9 +331,14 @@ class World:
             return submit(client, sender, [to] if isinstance(to, str) else to, content, options,
                           recipient_options)
 
+    def policies(self) -> dict[str, dict]:
+        """The cached policies that are in force, by domain."""
+        entries = self.daemon.ctl("policy", "list")["policies"]
+        return {entry["domain"]: entry for entry in entries if not entry["expired"]}
+
     # --- what became of a message ---------------------------------------------------------------
     def queue(self) -> list[dict]:
-        return self.daemon.ctl("queue", "list")
+        return self.daemon.ctl("queue", "list")["messages"]
 
     def deliveries(self, **fields: str) -> list[dict[str, str]]:
         """Log lines of delivery attempts."""
@@ -332,9 +352,23 @@ class World:
         except AssertionError as error:
             raise AssertionError(f"{error}; instead {self.deliveries(id=id)}") from None
 
-    def results(self) -> list[dict]:
-        """Today's TLS result counts, one per report domain and policy."""
-        return self.daemon.ctl("results")
+    def counts(self, domain: str) -> list[Count]:
+        """Today's TLS result counts of a report domain, one per policy."""
+        found = []
+        for entry in self.daemon.ctl("results")["results"]:
+            if entry["report_domain"] != domain:
+                continue
+            types: dict[str, int] = {}
+            for failure in entry["failures"]:
+                kind = failure["result_type"]
+                types[kind] = types.get(kind, 0) + failure["count"]
+            policy = entry["policy"]
+            found.append(Count(
+                policy["type"], policy["domain"], tuple(policy["strings"]),
+                entry["successful_sessions"], entry["failed_sessions"], types,
+                {f["reason_code"] for f in entry["failures"] if "reason_code" in f},
+                entry["failures"]))
+        return found
 
     def start(self) -> "World":
         self.daemon.start()
