@@ -1,10 +1,11 @@
 #include "relay/smtp/client_session.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 
 #include <fmt/format.h>
+
+#include "relay/smtp/ascii.h"
 
 namespace relay::smtp {
 namespace {
@@ -13,10 +14,7 @@ using std::chrono::milliseconds;
 
 std::string first_word(const Reply& reply) {
   const std::string_view line = reply.lines.empty() ? std::string_view{} : reply.lines.front();
-  std::string word(line.substr(0, std::min<std::size_t>(line.find_first_of(" \t"), 255)));
-  std::replace_if(
-      word.begin(), word.end(), [](char c) { return c <= ' ' || c > '~'; }, '?');
-  return word;
+  return printable(line.substr(0, line.find_first_of(" \t")), 255);
 }
 
 }  // namespace

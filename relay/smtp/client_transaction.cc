@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "relay/smtp/ascii.h"
 #include "relay/smtp/client_session.h"
 
 namespace relay::smtp {
@@ -13,39 +14,19 @@ namespace {
 constexpr std::size_t kBatchCommands = 100;
 constexpr std::size_t kBatchOctets = 32 * 1024;
 
-bool same_text(std::string_view text, std::string_view lower_case, std::size_t at) {
-  for (std::size_t i = 0; i < lower_case.size(); ++i) {
-    const char c = text[at + i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) != lower_case[i]) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool contains_words(std::string_view text, std::string_view lower_case) {
-  for (std::size_t at = 0; at + lower_case.size() <= text.size(); ++at) {
-    if (same_text(text, lower_case, at)) {
-      return true;
-    }
-  }
-  return false;
-}
-
 // RFC 5321 §4.5.3.1.10: 452 and, from old servers, 552.
 bool says_too_many(const Reply& reply) {
   if (reply.code != 452 && reply.code != 552) {
     return false;
   }
   const auto code = reply.enhanced_code();
-  return code.empty() ? contains_words(reply.text(), "too many recipients")
+  return code.empty() ? lower(reply.text()).find("too many recipients") != std::string::npos
                       : code.substr(1) == ".5.3";
 }
 
 // A control character would let an address say a command of its own.
 bool sendable(std::string_view text) {
-  return std::none_of(text.begin(), text.end(),
-                      [](char c) { return (c >= '\0' && c < ' ') || c == '\x7f'; });
+  return std::none_of(text.begin(), text.end(), is_control);
 }
 
 bool sendable(const ClientRecipient& recipient) {

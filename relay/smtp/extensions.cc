@@ -7,28 +7,10 @@
 #include <string_view>
 #include <utility>
 
+#include "relay/smtp/ascii.h"
+
 namespace relay::smtp {
 namespace {
-
-// Cuts the first blank-separated word off text.
-std::string_view next_word(std::string_view& text) {
-  const auto begin = std::min(text.find_first_not_of(" \t"), text.size());
-  text.remove_prefix(begin);
-  const auto end = std::min(text.find_first_of(" \t"), text.size());
-  const auto word = text.substr(0, end);
-  text.remove_prefix(end);
-  return word;
-}
-
-std::string upper(std::string_view word) {
-  std::string result(word);
-  for (char& c : result) {
-    if (c >= 'a' && c <= 'z') {
-      c = static_cast<char>(c - 'a' + 'A');
-    }
-  }
-  return result;
-}
 
 // A number above zero; zero means "no limit" in RFC 1870 and is not allowed in RFC 9422.
 std::optional<std::uint64_t> limit(std::string_view text) {

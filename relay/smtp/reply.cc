@@ -5,26 +5,14 @@
 
 #include <fmt/format.h>
 
+#include "relay/smtp/ascii.h"
+
 namespace relay::smtp {
 namespace {
 
 constexpr std::size_t kMaxLines = 100;
 constexpr std::size_t kMaxOctets = 64 * 1024;
 constexpr std::size_t kMaxText = 512;
-
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-constexpr bool is_printable(char c) {
-  return c >= ' ' && c <= '~';
-}
-
-std::string excerpt(std::string_view line) {
-  std::string text(line.substr(0, 40));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return !is_printable(c); }, '?');
-  return text;
-}
 
 // Length of the digits at the start of text, at most 3 (RFC 3463 §2); 0 when there are none.
 std::size_t number_length(std::string_view text) {
@@ -79,10 +67,7 @@ std::string Reply::text() const {
       text.append(line, 0, kMaxText);
     }
   }
-  text.resize(std::min(text.size(), kMaxText));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return !is_printable(c); }, '?');
-  return text;
+  return printable(text, kMaxText);
 }
 
 Expected<std::optional<Reply>, ReplyFault> ReplyParser::feed(std::string_view& bytes) {
@@ -118,7 +103,8 @@ Expected<bool, ReplyFault> ReplyParser::take_line() {
   }
   if (line.size() < 3 || !std::all_of(line.begin(), line.begin() + 3, is_digit) ||
       (line.size() > 3 && line[3] != ' ' && line[3] != '-')) {
-    return Unexpected<ReplyFault>({fmt::format("no three-digit code: \"{}\"", excerpt(line))});
+    return Unexpected<ReplyFault>(
+        {fmt::format("no three-digit code: \"{}\"", printable(line, 40))});
   }
   const int code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0');
   if (code < 200 || code > 599) {

@@ -1,0 +1,98 @@
+// ServerSession's envelope: MAIL and RCPT.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/smtp/server_session.h"
+
+namespace relay::smtp {
+
+void ServerSession::reset() {
+  lose_receiving();
+  mail_given_ = false;
+  smtputf8_ = false;
+  in_bdat_ = false;
+  transaction_ = {};
+  known_recipients_.clear();
+}
+
+void ServerSession::on_mail(const Command& command) {
+  if (helo_.empty()) {
+    refuse("MAIL", {503, "5.5.1", "EHLO or HELO first"});
+    return;
+  }
+  if (mail_given_) {
+    refuse("MAIL", {503, "5.5.1", "A transaction is in progress"});
+    return;
+  }
+  auto mail = parse_mail(command.argument);
+  if (!mail) {
+    refuse("MAIL", mail.error());
+    return;
+  }
+  const auto most = settings_.content.message_size;
+  if (mail->size && *mail->size > most) {
+    refuse("MAIL", {552, "5.3.4", fmt::format("Message larger than {} octets", most)});
+    return;
+  }
+  const bool utf8 = mail->sender && mail->sender->utf8;
+  if (utf8 && !mail->smtputf8) {
+    // RFC 6531 §3.5.
+    refuse("MAIL", {553, "5.6.7", "A non-ASCII address needs SMTPUTF8"});
+    return;
+  }
+  mail_given_ = true;
+  smtputf8_ = mail->smtputf8;
+  transaction_.sender = mail->sender ? mail->sender->text() : std::string();
+  transaction_.declared_size = mail->size.value_or(0);
+  transaction_.ret = std::move(mail->ret);
+  transaction_.envid = std::move(mail->envid);
+  transaction_.needs_smtputf8 = utf8;
+  reply("250 2.1.0 Ok");
+}
+
+void ServerSession::on_rcpt(const Command& command) {
+  if (!mail_given_ || in_bdat_) {
+    refuse("RCPT", {503, "5.5.1", mail_given_ ? "BDAT is in progress" : "MAIL first"});
+    return;
+  }
+  auto rcpt = parse_rcpt(command.argument, smtputf8_ ? Utf8Allowed::yes : Utf8Allowed::no);
+  if (!rcpt) {
+    refuse("RCPT", rcpt.error());
+    return;
+  }
+  auto address = rcpt->recipient.text();
+  if (settings_.relaying == Relaying::denied) {
+    refuse("RCPT", {550, "5.7.1", "Relaying denied"}, std::move(address));
+  } else if (rcpt->recipient.literal) {
+    refuse("RCPT", {550, "5.1.2", "No mail to address literals"}, std::move(address));
+  } else if (rcpt->recipient.utf8 && !smtputf8_) {
+    refuse("RCPT", {553, "5.6.7", "A non-ASCII address needs SMTPUTF8"}, std::move(address));
+  } else if (add_recipient(*std::move(rcpt))) {
+    reply("250 2.1.5 Ok");
+  } else {
+    // RFC 5321 §4.5.3.1.10. No error of the client's: it sends the rest in a new transaction.
+    const auto text = coded({452, "4.5.3", "Too many recipients"});
+    note("RCPT", text, std::move(address));
+    reply(text);
+  }
+}
+
+// A repeated recipient collapses into the first.
+bool ServerSession::add_recipient(RcptCommand rcpt) {
+  auto text = rcpt.recipient.text();
+  if (known_recipients_.contains(text)) {
+    return true;
+  }
+  if (transaction_.recipients.size() >= settings_.recipients) {
+    return false;
+  }
+  known_recipients_.insert(std::move(text));
+  transaction_.needs_smtputf8 =
+      transaction_.needs_smtputf8 || rcpt.recipient.utf8 || rcpt.orcpt_utf8;
+  transaction_.recipients.push_back(
+      {std::move(rcpt.recipient), std::move(rcpt.notify), std::move(rcpt.orcpt)});
+  return true;
+}
+
+}  // namespace relay::smtp

@@ -1,0 +1,320 @@
+#include "relay/smtp/server_session.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/smtp/ascii.h"
+
+namespace relay::smtp {
+namespace {
+
+constexpr std::size_t kLongLine = 2049;  // MAIL and RCPT with all parameters, and the CR
+constexpr std::size_t kLine = 513;       // RFC 5321 §4.5.3.1.4, and the CR
+constexpr int kMaxLongLines = 3;
+constexpr std::size_t kMaxHelo = 255;
+constexpr std::size_t kMaxRejections = 64;
+
+// RFC 5321 knows none of these words; a browser or an HTTP client was led here (ALPACA).
+bool speaks_http(std::string_view line) {
+  constexpr std::array<std::string_view, 10> kMethods{
+      "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "TRACE", "DELETE", "PATCH", "PRI"};
+  const auto word = next_word(line);
+  return std::any_of(kMethods.begin(), kMethods.end(),
+                     [word](auto method) { return equal_ignoring_case(word, method); });
+}
+
+// Any name a client may think it has, but nothing that could break out of a Received field.
+bool is_helo_name(std::string_view name) {
+  static constexpr std::string_view kSpecials = "<>()\"\\,;@";
+  return !name.empty() && name.size() <= kMaxHelo &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return is_graphic(c) && kSpecials.find(c) == std::string_view::npos;
+         });
+}
+
+std::size_t line_limit(std::string_view line) {
+  const auto verb = line.substr(0, 4);
+  const bool envelope = equal_ignoring_case(verb, "MAIL") || equal_ignoring_case(verb, "RCPT");
+  return envelope ? kLongLine : kLine;
+}
+
+}  // namespace
+
+ServerSession::ServerSession(ServerSettings settings)
+    : settings_(std::move(settings)), check_(settings_.content) {
+  reply(fmt::format("220 {} ESMTP stsrelay", settings_.hostname));
+}
+
+std::string_view ServerSession::protocol() const {
+  if (!esmtp_) {
+    return "SMTP";
+  }
+  return smtputf8_ ? "UTF8SMTP" : "ESMTP";
+}
+
+std::string ServerSession::take_output() {
+  return std::exchange(output_, {});
+}
+std::string ServerSession::take_content() {
+  return std::exchange(content_, {});
+}
+std::vector<Rejection> ServerSession::take_rejections() {
+  return std::exchange(rejections_, {});
+}
+
+void ServerSession::reply(std::string_view text) {
+  output_.append(text).append("\r\n");
+}
+
+std::string ServerSession::coded(const Refusal& refusal) const {
+  // RFC 2034 §3: enhanced codes are for clients that said EHLO.
+  return esmtp_ || helo_.empty()
+             ? fmt::format("{} {} {}", refusal.code, refusal.enhanced_code, refusal.text)
+             : fmt::format("{} {}", refusal.code, refusal.text);
+}
+
+void ServerSession::note(std::string_view stage, std::string_view reply, std::string recipient) {
+  if (rejections_.size() < kMaxRejections) {
+    rejections_.push_back({std::string(stage), std::move(recipient), std::string(reply)});
+  }
+}
+
+// Every refusal counts: a client that only errs is slowed down, then sent away.
+void ServerSession::refuse(std::string_view stage, const Refusal& refusal, std::string recipient) {
+  const auto text = coded(refusal);
+  note(stage, text, std::move(recipient));
+  if (++errors_ >= settings_.hard_errors) {
+    reply(text);
+    close_with(fmt::format("421 4.7.0 {} Too many errors", settings_.hostname));
+  } else if (errors_ > settings_.soft_errors && demand_ == Demand::read) {
+    held_reply_ = text;
+    demand_ = Demand::pause;
+  } else {
+    reply(text);
+  }
+}
+
+void ServerSession::resumed() {
+  if (demand_ == Demand::pause) {
+    reply(std::exchange(held_reply_, {}));
+    demand_ = Demand::read;
+    process();
+  }
+}
+
+void ServerSession::close_with(std::string_view text) {
+  if (!held_reply_.empty()) {
+    reply(std::exchange(held_reply_, {}));
+  }
+  reply(text);
+  lose_receiving();
+  demand_ = Demand::close;
+  input_.clear();
+  used_ = 0;
+}
+
+void ServerSession::timed_out() {
+  if (demand_ != Demand::close && demand_ != Demand::store_message) {
+    close_with(fmt::format("421 4.4.2 {} Timeout", settings_.hostname));
+  }
+}
+
+bool ServerSession::between_messages() const {
+  return mode_ == Mode::command && !in_bdat_ && demand_ != Demand::store_message;
+}
+
+void ServerSession::shut_down() {
+  stopping_ = true;
+  if (demand_ != Demand::close && between_messages()) {
+    close_with(fmt::format("421 4.3.2 {} Shutting down", settings_.hostname));
+  }
+}
+
+void ServerSession::receive(std::string_view bytes) {
+  if (demand_ == Demand::close) {
+    return;
+  }
+  input_.append(bytes);
+  if (demand_ == Demand::read) {
+    process();
+  }
+}
+
+void ServerSession::process() {
+  // A demand other than read stops at this octet; the rest waits.
+  auto before = input_.size() + 1;
+  while (demand_ == Demand::read && used_ < input_.size() && input_.size() - used_ != before &&
+         !(stopping_ && between_messages())) {
+    before = input_.size() - used_;
+    switch (mode_) {
+      case Mode::command:
+        take_line();
+        break;
+      case Mode::data:
+        take_data();
+        break;
+      case Mode::bdat:
+        take_bdat();
+        break;
+    }
+  }
+  if (stopping_ && demand_ == Demand::read) {
+    shut_down();
+  }
+  input_.erase(0, used_);
+  used_ = 0;
+}
+
+// Whether the client's first octets are no SMTP at all.
+bool ServerSession::judge_start() {
+  const auto line = std::string_view(input_).substr(used_);
+  const bool tls_hello = line.front() == '\x16';
+  const bool whole = line.find('\n') != std::string_view::npos;
+  if (tls_hello || (whole && speaks_http(line.substr(0, line.find_first_of("\r\n"))))) {
+    note("connect", tls_hello ? "TLS hello on a plain port" : "HTTP on an SMTP port", {});
+    close_with(fmt::format("421 4.7.0 {} This is an SMTP port", settings_.hostname));
+    return true;
+  }
+  return false;
+}
+
+void ServerSession::take_line() {
+  if (discarding_) {
+    discard_line();
+    return;
+  }
+  if (first_line_ && judge_start()) {
+    return;
+  }
+  const auto rest = std::string_view(input_).substr(used_);
+  const auto newline = rest.find('\n');
+  if (std::min(newline, rest.size()) > line_limit(rest)) {
+    discarding_ = true;
+    return;
+  }
+  if (newline == std::string_view::npos) {
+    return;
+  }
+  used_ += newline + 1;
+  first_line_ = false;
+  auto line = rest.substr(0, newline);
+  if (line.find('\0') != std::string_view::npos) {
+    refuse("command", {500, "5.5.2", "NUL in command"});
+    close_with(fmt::format("421 4.7.0 {} Closing", settings_.hostname));
+    return;
+  }
+  if (!line.ends_with('\r')) {
+    refuse("command", {500, "5.5.2", "Bare <LF>: lines end in <CR><LF>"});
+    return;
+  }
+  line.remove_suffix(1);
+  on_line(line);
+}
+
+// Keeps in step after a line that is too long, without storing it.
+void ServerSession::discard_line() {
+  const auto newline = input_.find('\n', used_);
+  if (newline == std::string::npos) {
+    used_ = input_.size();
+    return;
+  }
+  used_ = newline + 1;
+  discarding_ = false;
+  first_line_ = false;
+  if (++long_lines_ == kMaxLongLines) {
+    close_with(fmt::format("421 4.7.0 {} Too many long lines", settings_.hostname));
+  } else {
+    refuse("command", {500, "5.5.2", "Line too long"});
+  }
+}
+
+void ServerSession::on_line(std::string_view line) {
+  if (std::any_of(line.begin(), line.end(), [](char c) { return is_control(c) && c != '\t'; })) {
+    refuse("command", {500, "5.5.2", "Control character in command"});
+    return;
+  }
+  on_command(parse_command(line));
+}
+
+void ServerSession::on_command(const Command& command) {
+  switch (command.verb) {
+    case Verb::helo:
+    case Verb::ehlo:
+      on_greeting_command(command);
+      return;
+    case Verb::mail:
+      on_mail(command);
+      return;
+    case Verb::rcpt:
+      on_rcpt(command);
+      return;
+    case Verb::data:
+      on_data(command);
+      return;
+    case Verb::bdat:
+      on_bdat(command);
+      return;
+    case Verb::quit:
+      close_with("221 2.0.0 Bye");
+      return;
+    case Verb::rset:
+    case Verb::noop:
+    case Verb::vrfy:
+    case Verb::expn:
+    case Verb::help:
+    case Verb::etrn:
+      on_junk(command);
+      return;
+    case Verb::unknown:
+      refuse("command", {500, "5.5.1", "Command not recognized"});
+      return;
+  }
+}
+
+void ServerSession::on_greeting_command(const Command& command) {
+  const auto name = command.argument;
+  if (!is_helo_name(name)) {
+    refuse("helo", {501, "5.5.4", "Syntax: EHLO hostname"});
+    return;
+  }
+  reset();
+  helo_ = name;
+  esmtp_ = command.verb == Verb::ehlo;
+  if (!esmtp_) {
+    reply("250 " + settings_.hostname);
+    return;
+  }
+  reply(fmt::format("250-{}", settings_.hostname));
+  reply("250-PIPELINING");
+  reply(fmt::format("250-SIZE {}", settings_.content.message_size));
+  reply("250-8BITMIME");
+  reply("250-SMTPUTF8");
+  reply("250-ENHANCEDSTATUSCODES");
+  reply("250-CHUNKING");
+  reply("250-DSN");
+  reply(fmt::format("250 LIMITS RCPTMAX={}", settings_.recipients));
+}
+
+void ServerSession::on_junk(const Command& command) {
+  if (++junk_ > settings_.junk_commands && ++errors_ >= settings_.hard_errors) {
+    close_with(fmt::format("421 4.7.0 {} Too many idle commands", settings_.hostname));
+    return;
+  }
+  if (command.verb == Verb::vrfy) {
+    reply("252 2.5.1 Cannot VRFY user; send some mail and see");
+  } else if (command.verb == Verb::expn || command.verb == Verb::etrn) {
+    refuse("command", {502, "5.5.1", "Command not implemented"});
+  } else if (command.verb == Verb::help) {
+    reply("214 2.0.0 RFC 5321");
+  } else {
+    if (command.verb == Verb::rset) {
+      reset();
+    }
+    reply("250 2.0.0 Ok");
+  }
+}
+
+}  // namespace relay::smtp

@@ -1,0 +1,171 @@
+// The server side of one SMTP connection (RFC 5321, 2920, 1870, 6152, 6531, 3461, 3030, 2034, 9422)
+// as an engine without I/O: bytes and events in; replies, message content and one demand out. A 250
+// for a message is said only after stored(). Memory is bounded by one chunk given to receive().
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "relay/smtp/command.h"
+#include "relay/smtp/content_check.h"
+#include "relay/smtp/dot_stuffing.h"
+
+namespace relay::smtp {
+
+/// Whether the client may send mail through us.
+enum class Relaying { allowed, denied };
+
+struct ServerSettings {
+  std::string hostname;
+  Relaying relaying = Relaying::denied;
+  ContentLimits content;
+  std::size_t recipients = 1000;  ///< per transaction
+  int soft_errors = 10;           ///< from here on refusals come with a delay
+  int hard_errors = 20;           ///< then 421
+  int junk_commands = 100;        ///< NOOP, RSET, VRFY … between messages; more count as errors
+};
+
+struct ServerRecipient {
+  Address address;
+  std::string notify;  ///< RFC 3461, upper case; empty: absent
+  std::string orcpt;   ///< RFC 3461, as received; empty: absent
+};
+
+/// What is known about the message in progress. The flags about content are final once demand()
+/// is store_message.
+struct ServerTransaction {
+  std::string sender;  ///< "local@domain"; empty: null reverse-path
+  std::vector<ServerRecipient> recipients;
+  std::uint64_t declared_size = 0;  ///< SIZE=, 0: not declared
+  std::string ret, envid;           ///< RFC 3461
+  bool eight_bit = false;           ///< the content holds octets over 127
+  /// The message cannot travel without SMTPUTF8 (envelope or header section is not ASCII).
+  bool needs_smtputf8 = false;
+};
+
+enum class Room { available, disk_full, store_failed };
+
+/// Something was refused; for the log.
+struct Rejection {
+  std::string stage;      ///< "MAIL", "RCPT", "content" …
+  std::string recipient;  ///< of a refused RCPT, if it could be read
+  std::string reply;      ///< "550 5.7.1 Relaying denied"
+};
+
+class ServerSession {
+ public:
+  enum class Demand {
+    read,           ///< deliver bytes from the client
+    pause,          ///< deliver nothing for pause_time(), then resumed()
+    open_message,   ///< content is about to come: opened()
+    store_message,  ///< the content is complete: take it, store the message, then stored()
+    close,          ///< flush output, then close
+  };
+
+  /// The greeting is in take_output() at once.
+  explicit ServerSession(ServerSettings settings);
+
+  /// May be called at any demand; what cannot be used yet is kept.
+  void receive(std::string_view bytes);
+  void resumed();
+  void opened(Room room);
+  /// queue_id: for the reply, when room is available: the message is on disk.
+  void stored(Room room, std::string_view queue_id);
+  /// The client was silent, or slow, for too long.
+  void timed_out();
+  /// We are about to stop: 421 now, or after the message that is being received.
+  void shut_down();
+
+  [[nodiscard]] std::string take_output();
+  /// Message content, dots removed, with CRLF line ends; take it after every call while
+  /// receiving().
+  [[nodiscard]] std::string take_content();
+  [[nodiscard]] std::vector<Rejection> take_rejections();
+  [[nodiscard]] Demand demand() const { return demand_; }
+  [[nodiscard]] std::chrono::milliseconds pause_time() const { return std::chrono::seconds(1); }
+  /// Between opened() and stored() of a message that may still be accepted. When it falls to
+  /// false without stored(), the content taken so far is to be dropped.
+  [[nodiscard]] bool receiving() const { return receiving_; }
+  /// Octets of content are expected or being drained: the data timer runs, not the command timer.
+  [[nodiscard]] bool in_content() const { return mode_ != Mode::command; }
+  [[nodiscard]] const ServerTransaction& transaction() const { return transaction_; }
+  /// The argument of EHLO or HELO; empty before it.
+  [[nodiscard]] const std::string& helo() const { return helo_; }
+  /// "SMTP", "ESMTP" or "UTF8SMTP", for the Received field (RFC 5321 §4.4, RFC 6531 §3.7.3).
+  [[nodiscard]] std::string_view protocol() const;
+
+ private:
+  enum class Mode { command, data, bdat };
+
+  // server_session.cc: lines, session commands, the error budget.
+  void process();
+  void take_line();
+  void discard_line();
+  [[nodiscard]] bool judge_start();
+  void on_line(std::string_view line);
+  void on_command(const Command& command);
+  void on_greeting_command(const Command& command);
+  void on_junk(const Command& command);
+  void reply(std::string_view text);
+  void refuse(std::string_view stage, const Refusal& refusal, std::string recipient = {});
+  void note(std::string_view stage, std::string_view reply, std::string recipient);
+  void close_with(std::string_view reply);
+  [[nodiscard]] std::string coded(const Refusal& refusal) const;
+  [[nodiscard]] bool between_messages() const;
+
+  // server_envelope.cc: MAIL and RCPT.
+  void on_mail(const Command& command);
+  void on_rcpt(const Command& command);
+  [[nodiscard]] bool add_recipient(RcptCommand rcpt);
+  void reset();
+
+  // server_content.cc: DATA, BDAT and the end of a message.
+  void on_data(const Command& command);
+  void on_bdat(const Command& command);
+  [[nodiscard]] bool envelope_complete(std::string_view stage);
+  void begin_content();
+  void take_data();
+  void take_bdat();
+  void end_bdat_chunk();
+  void end_content();
+  void refuse_content(const Refusal& refusal);
+  void lose_receiving();
+
+  ServerSettings settings_;
+  Demand demand_ = Demand::read;
+  Mode mode_ = Mode::command;
+  std::string input_;
+  std::size_t used_ = 0;  // octets of input_ already processed
+  std::string output_;
+  std::string held_reply_;  // said after a pause
+  std::string content_;
+  std::vector<Rejection> rejections_;
+  bool first_line_ = true;
+  bool discarding_ = false;
+  bool stopping_ = false;
+  int long_lines_ = 0;
+  int errors_ = 0;
+  int junk_ = 0;
+  std::string helo_;
+  bool esmtp_ = false;
+
+  // The transaction in progress.
+  bool mail_given_ = false;
+  bool smtputf8_ = false;
+  ServerTransaction transaction_;
+  std::unordered_set<std::string> known_recipients_;
+  bool receiving_ = false;
+  DotUnstuffer unstuffer_;
+  ContentCheck check_;
+  std::uint64_t chunk_left_ = 0;
+  bool chunk_last_ = false;
+  bool in_bdat_ = false;       // a BDAT sequence is under way
+  std::string chunk_refusal_;  // the reply once a chunk that is not wanted was drained
+};
+
+}  // namespace relay::smtp
