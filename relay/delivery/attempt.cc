@@ -147,6 +147,10 @@ Step DeliveryAttempt::on_addresses(const net::DnsResult& a, const net::DnsResult
     addresses_.resize(settings_.addresses_per_host, addresses_.front());
   }
   address_ = 0;
+  if (leads_to_self()) {
+    drop_self("is an address this relay listens on");
+    return next_host(now);
+  }
   return converse(*decision_.requirement, ConnectionUse::pooled_or_new);
 }
 
@@ -184,7 +188,7 @@ Step DeliveryAttempt::after_session(const ConversationReport& report, net::WallT
     return converse(conversation_->requirement, ConnectionUse::pooled_or_new);
   }
   if (session.peer == SessionUsed::Peer::self) {
-    drop_self();
+    drop_self("greets with its own name");
     return next_host(now);
   }
   if (session.end) {
@@ -225,10 +229,16 @@ Step DeliveryAttempt::next_address(net::WallTime now) {
   return next_host(now);
 }
 
-void DeliveryAttempt::drop_self() {
+bool DeliveryAttempt::leads_to_self() const {
+  return std::any_of(addresses_.begin(), addresses_.end(), [&](const net::SocketAddress& address) {
+    return std::find(settings_.own_addresses.begin(), settings_.own_addresses.end(), address) !=
+           settings_.own_addresses.end();
+  });
+}
+
+void DeliveryAttempt::drop_self(std::string_view how) {
   trouble(Trouble::Kind::host_missing, "5.4.6",
-          fmt::format("mail loops back to this relay: {} ({}) greets with its own name",
-                      host_name(), ip()));
+          fmt::format("mail loops back to this relay: {} ({}) {}", host_name(), ip(), how));
   // What follows in the list is of equal or worse preference: RFC 5321 §5.1 forbids it too.
   host_ = hosts_.size();
 }

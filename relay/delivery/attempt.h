@@ -62,7 +62,7 @@ struct AttemptNote {
 
 struct AttemptSettings {
   std::string own_name;
-  std::string own_ip;  ///< sending address for sessions that never got one; may be empty
+  std::vector<net::SocketAddress> own_addresses;  ///< where this relay listens
   std::size_t hosts = 20;
   std::size_t addresses_per_host = 5;
   std::size_t sessions = 2;  ///< that reached a greeting and then failed
@@ -116,7 +116,8 @@ class DeliveryAttempt {
   void settle_recipients(const ConversationReport& report);
   void settle_recipient(std::size_t recipient, const smtp::RecipientResult& result);
   void record_session(const ConversationReport& report, net::WallTime now);
-  void drop_self();
+  void drop_self(std::string_view how);
+  [[nodiscard]] bool leads_to_self() const;
   void note(std::string reason_code, std::string text);
   void trouble(Trouble::Kind kind, std::string status, std::string text,
                std::optional<smtp::Reply> reply = std::nullopt);

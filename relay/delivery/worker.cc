@@ -108,7 +108,6 @@ void Worker::add_pending(spool::PendingGroup group) {
   const std::string key = destination_key(group.domain);
   queue_.add(Group{group.id, std::move(group.domain), nullptr}, key, group.next_try,
              clock_.wall());
-  pump();
 }
 
 void Worker::retry_now(spool::MessageId id) {
@@ -137,14 +136,11 @@ void Worker::drain(std::function<void()> done) {
   pump();
 }
 
-WorkerCounts Worker::counts() const {
-  WorkerCounts counts = totals_;
-  counts.waiting = queue_.waiting();
-  counts.ready = queue_.ready();
-  counts.active = queue_.active();
-  counts.idle_connections = pool_.size();
-  counts.policies = policies_.cache().size();
-  return counts;
+void Worker::publish() {
+  gauges_.waiting = queue_.waiting();
+  gauges_.ready = queue_.ready();
+  gauges_.active = queue_.active();
+  gauges_.idle_connections = pool_.size();
 }
 
 void Worker::pump() {
@@ -159,6 +155,7 @@ void Worker::pump() {
   while (auto ready = queue_.next(now)) {
     start(std::move(*ready));
   }
+  publish();
   if (const auto due = queue_.next_due()) {
     // Bounded, so that a step of the wall clock is noticed.
     wake_.start(std::clamp<std::chrono::milliseconds>(*due - now, std::chrono::milliseconds(1),
@@ -312,14 +309,14 @@ std::string Worker::original_content(const spool::Envelope& envelope) {
 void Worker::count(const Fate& fate) {
   switch (fate.kind) {
     case Fate::Kind::delivered:
-      ++totals_.delivered;
+      ++gauges_.delivered;
       return;
     case Fate::Kind::deferred:
-      ++totals_.deferred;
+      ++gauges_.deferred;
       return;
     case Fate::Kind::failed:
     case Fate::Kind::expired:
-      ++totals_.failed;
+      ++gauges_.failed;
       return;
   }
 }
@@ -356,6 +353,7 @@ AttemptSettings Worker::attempt_settings() {
   const conf::Delivery& delivery = settings_->delivery;
   AttemptSettings settings;
   settings.own_name = settings_->hostname;
+  settings.own_addresses = settings_->own_addresses;
   settings.hosts = static_cast<std::size_t>(delivery.hosts_per_attempt);
   settings.addresses_per_host = static_cast<std::size_t>(delivery.addresses_per_host);
   settings.sessions = static_cast<std::size_t>(delivery.sessions_per_attempt);

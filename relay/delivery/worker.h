@@ -2,6 +2,7 @@
 // clients, policy cache, connections and attempts. Everything runs on the worker's loop.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +27,7 @@ namespace relay::delivery {
 /// What delivery needs of the configuration; immutable, replaced as a whole on reload.
 struct WorkerSettings {
   std::string hostname;
+  std::vector<net::SocketAddress> own_addresses;  ///< where this relay listens
   std::vector<conf::Route> routes;
   conf::Delivery delivery;
   conf::Queue queue;
@@ -37,9 +39,10 @@ struct WorkerSettings {
   PrivateAddresses private_addresses = PrivateAddresses::refused;
 };
 
-struct WorkerCounts {
-  std::size_t waiting = 0, ready = 0, active = 0, idle_connections = 0, policies = 0;
-  std::uint64_t delivered = 0, deferred = 0, failed = 0;
+/// Readable from any thread.
+struct WorkerGauges {
+  std::atomic<std::size_t> waiting{0}, ready{0}, active{0}, idle_connections{0};
+  std::atomic<std::uint64_t> delivered{0}, deferred{0}, failed{0};
 };
 
 class Worker {
@@ -63,17 +66,20 @@ class Worker {
 
   /// Takes charge of the recipients of one domain of a stored message.
   void add(const std::shared_ptr<const spool::Envelope>& envelope, const std::string& domain);
+  /// Groups read back at start; begin() then starts them.
   void add_pending(spool::PendingGroup group);
+  void begin() { pump(); }
   void retry_now(spool::MessageId id);
   void forget(spool::MessageId id);
   void reconfigure(std::shared_ptr<const WorkerSettings> settings,
                    std::shared_ptr<net::TlsClientContext> tls);
   /// Starts nothing new; done runs when the last attempt was settled.
   void drain(std::function<void()> done);
-  [[nodiscard]] WorkerCounts counts() const;
+  [[nodiscard]] const WorkerGauges& gauges() const { return gauges_; }
 
  private:
   void pump();
+  void publish();
   void start(PendingQueue::Ready ready);
   void attempt(const std::shared_ptr<const spool::Envelope>& envelope, PendingQueue::Ready ready,
                NextHop next_hop);
@@ -119,7 +125,7 @@ class Worker {
   std::size_t settling_ = 0;
   enum class State { running, draining } state_ = State::running;
   std::function<void()> drained_;
-  WorkerCounts totals_;
+  WorkerGauges gauges_;
   /// Settlement callbacks come from the spool thread's answers and may outlive the worker.
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };

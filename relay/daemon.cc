@@ -1,0 +1,418 @@
+#include "relay/daemon.h"
+
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "conf/restart.h"
+#include "relay/control/control_actions.h"
+#include "relay/control/control_server.h"
+#include "relay/control/version.h"
+#include "relay/delivery/dispatcher.h"
+#include "relay/log.h"
+#include "relay/net/listener.h"
+#include "relay/privileges.h"
+#include "relay/reception/reception.h"
+#include "relay/settings.h"
+
+namespace relay {
+namespace {
+
+/// How long a stop waits for messages under way; systemd's TimeoutStopSec must be longer.
+constexpr std::chrono::seconds kShutdownWait{30};
+
+/// One worker thread and what lives on its loop.
+struct WorkerThread {
+  net::EventLoop loop;
+  std::unique_ptr<delivery::Worker> worker;
+  std::unique_ptr<reception::Reception> reception;
+  std::thread thread;
+};
+
+class Daemon {
+ public:
+  Daemon(std::string config_path, conf::Config config)
+      : config_path_(std::move(config_path)),
+        config_(std::make_shared<const conf::Config>(std::move(config))),
+        log_(config_->log) {}
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  /// Everything up to the first accepted connection. The error is one sentence.
+  Expected<void, std::string> start();
+  void run() { main_loop_.run(); }
+
+ private:
+  Expected<void, std::string> bind_listeners();
+  Expected<void, std::string> drop_privileges();
+  Expected<void, std::string> open_spool();
+  Expected<void, std::string> make_workers();
+  Expected<void, std::string> start_control();
+  Expected<void, std::string> load_queue();
+  void start_threads();
+  void announce();
+  void stop();
+  void worker_drained();
+  void join();
+  Expected<control::Reloaded, std::vector<std::string>> reload();
+  Expected<control::Reloaded, std::vector<std::string>> apply(conf::Config config);
+  control::DaemonActions control_actions();
+  control::StatusFacts status() const;
+  std::vector<net::SocketAddress> listen_addresses() const;
+
+  std::string config_path_;
+  std::shared_ptr<const conf::Config> config_;
+  Log log_;
+  net::SystemClock clock_;
+  net::WallTime started_at_ = clock_.wall();
+  net::EventLoop main_loop_;
+  std::vector<std::shared_ptr<net::ListeningSocket>> sockets_;
+  // Destroyed in reverse: control, dispatcher, workers, spool, and the loops that all of them use last.
+  std::vector<std::unique_ptr<WorkerThread>> threads_;
+  std::unique_ptr<spool::Spool> spool_;
+  std::unique_ptr<spool::SpoolReader> reader_;
+  std::shared_ptr<reception::ConnectionCounts> connections_ =
+      std::make_shared<reception::ConnectionCounts>();
+  std::unique_ptr<delivery::Dispatcher> dispatcher_;
+  std::unique_ptr<control::ControlActions> actions_;
+  std::unique_ptr<control::ControlServer> control_;
+  std::unique_ptr<net::Timer> shutdown_deadline_;
+  std::size_t draining_ = 0;
+};
+
+Daemon::~Daemon() {
+  join();
+  control_.reset();
+  for (auto& thread : threads_) {
+    thread->reception.reset();
+    thread->worker.reset();
+  }
+  // Commits what was handed over; its answers go to loops that no longer run.
+  spool_.reset();
+}
+
+Expected<void, std::string> Daemon::start() {
+  for (const auto step :
+       {&Daemon::bind_listeners, &Daemon::drop_privileges, &Daemon::open_spool,
+        &Daemon::make_workers, &Daemon::load_queue, &Daemon::start_control}) {
+    if (auto done = (this->*step)(); !done) {
+      return done;
+    }
+  }
+  main_loop_.on_signal(SIGTERM, [this] { stop(); });
+  main_loop_.on_signal(SIGINT, [this] { stop(); });
+  main_loop_.on_signal(SIGHUP, [this] {
+    if (auto reloaded = reload(); !reloaded) {
+      log_.error("reload-failed", {{"detail", fmt::format("{}", fmt::join(reloaded.error(), "; "))}});
+    }
+  });
+  start_threads();
+  announce();
+  return {};
+}
+
+Expected<void, std::string> Daemon::bind_listeners() {
+  for (const conf::Listener& listener : config_->listen) {
+    const auto address = net::SocketAddress::from_ip(listener.address.ip, listener.address.port);
+    if (!address) {
+      return Unexpected(fmt::format("{} is no address to listen on", listener.address.text()));
+    }
+    auto socket = net::ListeningSocket::bind(*address);
+    if (!socket) {
+      return Unexpected(socket.error());
+    }
+    sockets_.push_back(std::move(*socket));
+  }
+  return {};
+}
+
+Expected<void, std::string> Daemon::drop_privileges() {
+  if (::geteuid() != 0) {
+    return {};
+  }
+  if (config_->user.empty()) {
+    log_.warning("running-as-root", {{"remedy", "set user in the configuration"}});
+    return {};
+  }
+  auto account = find_account(config_->user);
+  if (!account) {
+    return Unexpected(account.error());
+  }
+  if (auto prepared = prepare_directory(config_->queue.path, *account); !prepared) {
+    return prepared;
+  }
+  return become(*account);
+}
+
+Expected<void, std::string> Daemon::open_spool() {
+  spool::SpoolOptions options;
+  options.directory = config_->queue.path;
+  options.min_free_bytes = config_->queue.min_free;
+  auto opened = spool::Spool::open(options, clock_);
+  if (!opened) {
+    return Unexpected(opened.error());
+  }
+  spool_ = std::move(*opened);
+  for (const std::string& warning : spool_->warnings()) {
+    log_.warning("spool", {{"detail", warning}});
+  }
+  auto reader = spool::SpoolReader::open(config_->queue.path);
+  if (!reader) {
+    return Unexpected(reader.error());
+  }
+  reader_ = std::move(*reader);
+  return {};
+}
+
+Expected<void, std::string> Daemon::make_workers() {
+  const std::size_t count = worker_count(*config_);
+  const auto settings = worker_settings(*config_, reachable_at(listen_addresses()));
+  auto policies = reader_->policies();
+  if (!policies) {
+    return Unexpected(fmt::format("stored policies cannot be read: {}", policies.error().reason));
+  }
+  std::vector<std::vector<sts::CachedPolicy>> shares(count);
+  for (sts::CachedPolicy& policy : *policies) {
+    shares[delivery::Dispatcher::owner({}, policy.domain, count)].push_back(std::move(policy));
+  }
+  std::vector<reception::ListenerBinding> bindings;
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    bindings.push_back({sockets_[i], config_->listen[i]});
+  }
+  std::vector<delivery::Dispatcher::Place> places;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto tls = net::TlsClientContext::create(settings->ca_file);
+    if (!tls) {
+      return Unexpected(tls.error());
+    }
+    auto reader = spool::SpoolReader::open(config_->queue.path);
+    if (!reader) {
+      return Unexpected(reader.error());
+    }
+    auto thread = std::make_unique<WorkerThread>();
+    thread->worker = std::make_unique<delivery::Worker>(delivery::Worker::Parts{
+        thread->loop, clock_, *spool_, log_, std::move(*reader), dns_options(*config_), *tls,
+        settings, std::move(shares[i])});
+    thread->reception = std::make_unique<reception::Reception>(
+        reception::ReceptionContext{thread->loop, clock_, *spool_, log_,
+                                    reception::ReceptionSettings::from(*config_), connections_},
+        bindings);
+    places.push_back({&thread->loop, thread->worker.get()});
+    threads_.push_back(std::move(thread));
+  }
+  dispatcher_ = std::make_unique<delivery::Dispatcher>(std::move(places), config_->routes);
+  spool_->set_stored_observer(
+      [this](const std::shared_ptr<const spool::Envelope>& envelope) {
+        dispatcher_->stored(envelope);
+      });
+  return {};
+}
+
+Expected<void, std::string> Daemon::load_queue() {
+  std::size_t groups = 0;
+  auto read = reader_->each_pending([&](spool::PendingGroup group) {
+    ++groups;
+    const std::size_t owner =
+        delivery::Dispatcher::owner(config_->routes, group.domain, threads_.size());
+    threads_[owner]->worker->add_pending(std::move(group));
+  });
+  if (!read) {
+    return Unexpected(fmt::format("the queue cannot be read: {}", read.error().reason));
+  }
+  if (groups > 0) {
+    log_.info("queue-loaded", {{"groups", std::to_string(groups)}});
+  }
+  return {};
+}
+
+Expected<void, std::string> Daemon::start_control() {
+  auto socket = net::ListeningSocket::bind_unix(config_->control.socket, 0600);
+  if (!socket) {
+    return Unexpected(socket.error());
+  }
+  actions_ = std::make_unique<control::ControlActions>(*reader_, clock_, control_actions());
+  control_ = std::make_unique<control::ControlServer>(
+      main_loop_, std::move(*socket),
+      [this](const control::Request& request, std::function<void(control::Response)> respond) {
+        actions_->execute(request, std::move(respond));
+      });
+  return {};
+}
+
+void Daemon::start_threads() {
+  for (auto& thread : threads_) {
+    thread->loop.post([worker = thread->worker.get()] { worker->begin(); });
+    thread->thread = std::thread([&loop = thread->loop] { loop.run(); });
+  }
+}
+
+void Daemon::announce() {
+  for (const auto& address : listen_addresses()) {
+    log_.info("listening", {{"address", address.literal()}});
+  }
+  if (config_->test_world) {
+    log_.warning("test-world", {{"detail", "resolvers, ports or trust anchors are overridden: this "
+                                           "daemon must not carry real mail"}});
+  }
+  log_.info("ready", {{"version", std::string(control::kVersion)},
+                      {"hostname", config_->hostname},
+                      {"config", config_path_},
+                      {"workers", std::to_string(threads_.size())}});
+  ::sd_notify(0, "READY=1");
+}
+
+void Daemon::stop() {
+  if (shutdown_deadline_) {
+    return;
+  }
+  ::sd_notify(0, "STOPPING=1");
+  log_.info("stopping", {});
+  shutdown_deadline_ = std::make_unique<net::Timer>(main_loop_, [this] {
+    log_.warning("stop-forced", {{"detail", "messages under way were cut off; they stay queued"}});
+    main_loop_.stop();
+  });
+  shutdown_deadline_->start(kShutdownWait);
+  // The reception first: what it still accepts is stored and waits for the next start.
+  draining_ = 2 * threads_.size();
+  for (auto& thread : threads_) {
+    thread->loop.post([this, &place = *thread] {
+      const auto drained = [this] { main_loop_.post([this] { worker_drained(); }); };
+      place.reception->drain(drained);
+      place.worker->drain(drained);
+    });
+  }
+}
+
+void Daemon::worker_drained() {
+  if (--draining_ == 0) {
+    log_.info("stopped", {});
+    main_loop_.stop();
+  }
+}
+
+void Daemon::join() {
+  for (auto& thread : threads_) {
+    if (thread->thread.joinable()) {
+      thread->loop.stop();
+      thread->thread.join();
+    }
+  }
+}
+
+Expected<control::Reloaded, std::vector<std::string>> Daemon::reload() {
+  auto config = load_config(config_path_);
+  if (!config) {
+    return Unexpected(config.error());
+  }
+  auto applied = apply(std::move(*config));
+  if (applied) {
+    log_.info("reloaded", {{"needs_restart", fmt::format("{}", fmt::join(applied->needs_restart, ","))}});
+  }
+  return applied;
+}
+
+Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config config) {
+  auto now = std::make_shared<const conf::Config>(std::move(config));
+  const auto settings = worker_settings(*now, reachable_at(listen_addresses()));
+  // Trust anchors first: they can fail, and then nothing changes.
+  std::vector<std::shared_ptr<net::TlsClientContext>> contexts;
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    auto tls = net::TlsClientContext::create(settings->ca_file);
+    if (!tls) {
+      return Unexpected(std::vector{tls.error()});
+    }
+    contexts.push_back(std::move(*tls));
+  }
+  control::Reloaded reloaded{conf::settings_needing_restart(*config_, *now)};
+  log_.configure(now->log);
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    threads_[i]->loop.post([&place = *threads_[i], settings, tls = contexts[i],
+                            reception = reception::ReceptionSettings::from(*now)] {
+      place.worker->reconfigure(settings, tls);
+      place.reception->reconfigure(reception);
+    });
+  }
+  config_ = std::move(now);
+  return reloaded;
+}
+
+control::DaemonActions Daemon::control_actions() {
+  control::DaemonActions actions;
+  actions.retry = [this](spool::MessageId id, control::DaemonActions::Counted done) {
+    spool_->reschedule(id, clock_.wall(), main_loop_,
+                       [this, id, done = std::move(done)](spool::Stored<std::size_t> count) {
+                         dispatcher_->retry_now(id);
+                         done(std::move(count));
+                       });
+  };
+  actions.remove = [this](spool::MessageId id, control::DaemonActions::Counted done) {
+    spool_->remove(id, main_loop_,
+                   [this, id, done = std::move(done)](spool::Stored<std::size_t> count) {
+                     dispatcher_->forget(id);
+                     done(std::move(count));
+                   });
+  };
+  actions.status = [this] { return status(); };
+  actions.reload = [this] { return reload(); };
+  return actions;
+}
+
+control::StatusFacts Daemon::status() const {
+  control::StatusFacts facts;
+  facts.hostname = config_->hostname;
+  facts.config_file = config_path_;
+  facts.started_at = started_at_;
+  for (const auto& address : listen_addresses()) {
+    facts.listeners.push_back(address.literal());
+  }
+  facts.workers = threads_.size();
+  facts.inbound_connections = connections_->total();
+  for (const auto& thread : threads_) {
+    const delivery::WorkerGauges& gauges = thread->worker->gauges();
+    facts.deliveries_in_flight += gauges.active;
+    facts.outbound_connections += gauges.active + gauges.idle_connections;
+  }
+  facts.spool_failed = spool_->failed();
+  facts.test_world = config_->test_world.has_value();
+  facts.statistics = spool_->statistics();
+  return facts;
+}
+
+std::vector<net::SocketAddress> Daemon::listen_addresses() const {
+  std::vector<net::SocketAddress> addresses;
+  for (const auto& socket : sockets_) {
+    if (const auto address = socket->address()) {
+      addresses.push_back(*address);
+    }
+  }
+  return addresses;
+}
+
+}  // namespace
+
+int run_daemon(const std::string& config_path) {
+  auto config = load_config(config_path);
+  if (!config) {
+    for (const std::string& error : config.error()) {
+      fmt::print(stderr, "{}\n", error);
+    }
+    return 1;
+  }
+  Daemon daemon(config_path, std::move(*config));
+  if (auto started = daemon.start(); !started) {
+    fmt::print(stderr, "stsrelay: {}\n", started.error());
+    return 1;
+  }
+  daemon.run();
+  return 0;
+}
+
+}  // namespace relay
