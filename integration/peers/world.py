@@ -104,6 +104,32 @@ class Network:
         self._claim.close()
 
 
+class PublicNetwork:
+    """Public addresses on the loopback device of a network namespace of one's own."""
+
+    def __init__(self) -> None:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        self._next = 0
+
+    def address(self) -> str:
+        self._next += 1
+        address = f"84.61.0.{self._next}"
+        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+        return address
+
+    def close(self) -> None:
+        pass  # it goes with the namespace
+
+
+@dataclass(frozen=True)
+class Ports:
+    """0: any that is free."""
+
+    smtp: int = 0
+    https: int = 0
+    dns: int = 0
+
+
 def free_port(ip: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
         probe.bind((ip, 0))
@@ -214,13 +240,15 @@ class World:
     """DNS, policy hosts, MX hosts and one daemon. config: merged over the world's own."""
 
     def __init__(self, authority: Authority, config: dict | None = None,
-                 folder: Path | None = None) -> None:
+                 folder: Path | None = None, network: Network | PublicNetwork | None = None,
+                 ports: Ports = Ports()) -> None:
         self.authority = authority
         self.folder = folder or Path(tempfile.mkdtemp(prefix="stsrelay-"))
         self._remove_folder = folder is None
-        self._network = Network()
+        self._network = network or Network()
         first = self._network.address()
-        self.smtp_port, self.https_port = free_port(first), free_port(first)
+        self.smtp_port = ports.smtp or free_port(first)
+        self.https_port = ports.https or free_port(first)
         self.dns = DnsServer()
         self.mx: dict[str, MxHost] = {}
         self.policy_hosts: dict[str, PolicyHost] = {}
@@ -228,9 +256,9 @@ class World:
         self._loop.set_exception_handler(lambda *_: None)  # scripted faults, all of them
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        dns_port = self.call(self.dns.start(first))
-        self.listener = (self.address(), 0)
-        self.listener = (self.listener[0], free_port(self.listener[0]))
+        dns_port = self.call(self.dns.start(first, ports.dns))
+        own = self.address()
+        self.listener = (own, ports.smtp or free_port(own))
         self.resolver = f"{first}:{dns_port}"
         self.config = merged(self._default_config(), config or {})
         self.config_file = self.folder / "relay.yaml"
