@@ -39,7 +39,7 @@ test_world:
 """
         )
         (folder / "queue").mkdir()
-        self.group = Group(f"{self.name}-{folder.name}")
+        self.group = Group(f"{folder.parent.name}-{folder.name}")
         self._program = Program(
             folder,
             self.name,
@@ -55,7 +55,6 @@ test_world:
 
     def stop(self) -> None:
         self._program.stop()
-        self.group.remove()
 
 
 class PostfixRelay:
@@ -78,7 +77,7 @@ class PostfixRelay:
         folder = self._folder
         folder.mkdir(parents=True)
         folder.chmod(0o755)
-        self.group = Group(f"{self.name}-{folder.name}")
+        self.group = Group(f"{folder.parent.name}-{folder.name}")
         (folder / "mta-sts-daemon.yml").write_text(
             f"""host: 127.0.0.1
 port: {self.resolver_port}
@@ -131,7 +130,6 @@ default_zone:
     def stop(self) -> None:
         self._postfix.stop()
         self._resolver.stop()
-        self.group.remove()
 
 
 class PostfixReuseRelay(PostfixRelay):

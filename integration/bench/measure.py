@@ -36,22 +36,34 @@ class Group:
 
     def __init__(self, name: str) -> None:
         self._roots: list[int] = []
-        self._folder = self._make(f"stsrelay-bench-{time.time_ns()}-{name}")
+        self._folder = self._make(name)
 
     @staticmethod
-    def _make(name: str) -> Path | None:
-        for line in Path("/proc/mounts").read_text().splitlines():
-            _, mount, kind, _ = line.split(" ", 3)
-            if kind == "cgroup2":
-                folder = Path(mount) / name
-                try:
-                    folder.mkdir()
-                    if (folder / "cpu.stat").exists():
-                        return folder
-                    folder.rmdir()
-                except OSError:
-                    continue
+    def _mounts() -> list[Path]:
+        rows = [line.split(" ") for line in Path("/proc/mounts").read_text().splitlines()]
+        return [Path(row[1]) for row in rows if row[2] == "cgroup2"]
+
+    @classmethod
+    def _make(cls, name: str) -> Path | None:
+        for mount in cls._mounts():
+            try:
+                (mount / name).mkdir()
+            except OSError:
+                continue
+            if (mount / name / "cpu.stat").exists():
+                return mount / name
+            (mount / name).rmdir()
         return None
+
+    @classmethod
+    def remove_all(cls, prefix: str) -> None:
+        """Removes the cgroups whose names begin so; their processes have ended."""
+        for mount in cls._mounts():
+            for folder in mount.glob(f"{prefix}*"):
+                try:
+                    folder.rmdir()
+                except OSError as failure:
+                    print(f"{folder} stays: {failure.strerror}")
 
     def join(self) -> None:
         """Called in a new child, before its program starts."""
@@ -93,15 +105,6 @@ class Group:
                 continue
             total += int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1]) * 1024
         return total
-
-    def remove(self) -> None:
-        for _ in range(20):
-            try:
-                if self._folder:
-                    self._folder.rmdir()
-                return
-            except OSError:  # the last of its processes are still ending
-                time.sleep(0.1)
 
 
 class PeakMemory:

@@ -20,22 +20,23 @@ DOMAINS = [ALONE, *FIFTY]
 CONNECTIONS = 20
 JOBS_PER_DOMAIN = 2  # with fifty domains: smtp-source runs, so that the load stays mixed
 CONTROL_PORT = 2400
-MARK = "STSRELAY_BENCH_INSIDE"
+MARK = "STSRELAY_BENCH_FOLDER"
 
 
-def enter_namespaces(script: Path, arguments: list[str]) -> int:
+def enter_namespaces(script: Path, arguments: list[str], folder: Path) -> int:
     """Runs the script again inside; for a normal user in a user namespace as well."""
     unshare = [find("unshare"), "--mount", "--net", "--pid", "--fork", "--kill-child",
                "--mount-proc", "--propagation", "private"]
     if os.geteuid() != 0:
         unshare += ["--user", "--map-root-user"]
     return subprocess.call(
-        [*unshare, sys.executable, str(script), *arguments], env={**os.environ, MARK: "1"}
+        [*unshare, sys.executable, str(script), *arguments], env={**os.environ, MARK: str(folder)}
     )
 
 
-def inside() -> bool:
-    return MARK in os.environ
+def inside() -> Path | None:
+    """The folder to work in, when this runs in the namespaces."""
+    return Path(os.environ[MARK]) if MARK in os.environ else None
 
 
 def _prepare_network(folder: Path) -> None:
