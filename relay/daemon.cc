@@ -1,15 +1,14 @@
 #include "relay/daemon.h"
 
-#include <systemd/sd-daemon.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
+#include <systemd/sd-daemon.h>
 
 #include "conf/restart.h"
 #include "relay/control/control_actions.h"
@@ -75,7 +74,8 @@ class Daemon {
   net::WallTime started_at_ = clock_.wall();
   net::EventLoop main_loop_;
   std::vector<std::shared_ptr<net::ListeningSocket>> sockets_;
-  // Destroyed in reverse: control, dispatcher, workers, spool, and the loops that all of them use last.
+  // Destroyed in reverse: control, dispatcher, workers, spool, and the loops that all of them use
+  // last.
   std::vector<std::unique_ptr<WorkerThread>> threads_;
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<spool::SpoolReader> reader_;
@@ -100,9 +100,8 @@ Daemon::~Daemon() {
 }
 
 Expected<void, std::string> Daemon::start() {
-  for (const auto step :
-       {&Daemon::bind_listeners, &Daemon::drop_privileges, &Daemon::open_spool,
-        &Daemon::make_workers, &Daemon::load_queue, &Daemon::start_control}) {
+  for (const auto step : {&Daemon::bind_listeners, &Daemon::drop_privileges, &Daemon::open_spool,
+                          &Daemon::make_workers, &Daemon::load_queue, &Daemon::start_control}) {
     if (auto done = (this->*step)(); !done) {
       return done;
     }
@@ -111,7 +110,8 @@ Expected<void, std::string> Daemon::start() {
   main_loop_.on_signal(SIGINT, [this] { stop(); });
   main_loop_.on_signal(SIGHUP, [this] {
     if (auto reloaded = reload(); !reloaded) {
-      log_.error("reload-failed", {{"detail", fmt::format("{}", fmt::join(reloaded.error(), "; "))}});
+      log_.error("reload-failed",
+                 {{"detail", fmt::format("{}", fmt::join(reloaded.error(), "; "))}});
     }
   });
   start_threads();
@@ -198,9 +198,9 @@ Expected<void, std::string> Daemon::make_workers() {
       return Unexpected(reader.error());
     }
     auto thread = std::make_unique<WorkerThread>();
-    thread->worker = std::make_unique<delivery::Worker>(delivery::Worker::Parts{
-        thread->loop, clock_, *spool_, log_, std::move(*reader), dns_options(*config_), *tls,
-        settings, std::move(shares[i])});
+    thread->worker = std::make_unique<delivery::Worker>(
+        delivery::Worker::Parts{thread->loop, clock_, *spool_, log_, std::move(*reader),
+                                dns_options(*config_), *tls, settings, std::move(shares[i])});
     thread->reception = std::make_unique<reception::Reception>(
         reception::ReceptionContext{thread->loop, clock_, *spool_, log_,
                                     reception::ReceptionSettings::from(*config_), connections_},
@@ -209,10 +209,9 @@ Expected<void, std::string> Daemon::make_workers() {
     threads_.push_back(std::move(thread));
   }
   dispatcher_ = std::make_unique<delivery::Dispatcher>(std::move(places), config_->routes);
-  spool_->set_stored_observer(
-      [this](const std::shared_ptr<const spool::Envelope>& envelope) {
-        dispatcher_->stored(envelope);
-      });
+  spool_->set_stored_observer([this](const std::shared_ptr<const spool::Envelope>& envelope) {
+    dispatcher_->stored(envelope);
+  });
   return {};
 }
 
@@ -259,8 +258,9 @@ void Daemon::announce() {
     log_.info("listening", {{"address", address.literal()}});
   }
   if (config_->test_world) {
-    log_.warning("test-world", {{"detail", "resolvers, ports or trust anchors are overridden: this "
-                                           "daemon must not carry real mail"}});
+    log_.warning("test-world", {{"detail",
+                                 "resolvers, ports or trust anchors are overridden: this "
+                                 "daemon must not carry real mail"}});
   }
   log_.info("ready", {{"version", std::string(control::kVersion)},
                       {"hostname", config_->hostname},
@@ -314,7 +314,8 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::reload() {
   }
   auto applied = apply(std::move(*config));
   if (applied) {
-    log_.info("reloaded", {{"needs_restart", fmt::format("{}", fmt::join(applied->needs_restart, ","))}});
+    log_.info("reloaded",
+              {{"needs_restart", fmt::format("{}", fmt::join(applied->needs_restart, ","))}});
   }
   return applied;
 }

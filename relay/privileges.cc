@@ -1,13 +1,12 @@
 #include "relay/privileges.h"
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 
 #include <fmt/format.h>
 

@@ -1,16 +1,15 @@
 #include "relay/settings.h"
 
-#include <ifaddrs.h>
-#include <netdb.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <ifaddrs.h>
+#include <netdb.h>
 #include <sstream>
 #include <thread>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -90,8 +89,8 @@ std::vector<net::SocketAddress> interface_addresses(net::IpFamily family, std::u
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
   std::ifstream file(path);
   if (!file) {
-    return Unexpected(std::vector{fmt::format(
-        "{}: cannot be read: {}; name the file with --config", path, std::strerror(errno))});
+    return Unexpected(std::vector{fmt::format("{}: cannot be read: {}; name the file with --config",
+                                              path, std::strerror(errno))});
   }
   std::ostringstream text;
   text << file.rdbuf();

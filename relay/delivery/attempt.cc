@@ -85,6 +85,8 @@ Step DeliveryAttempt::on_mx(const net::DnsResult& answer, net::WallTime now) {
 
 Step DeliveryAttempt::first_host(net::WallTime now) {
   host_ = 0;
+  address_ = 0;
+  addresses_.clear();
   if (refused_by_policy(now)) {
     return next_host(now);
   }
@@ -245,9 +247,8 @@ void DeliveryAttempt::drop_self(std::string_view how) {
 
 Step DeliveryAttempt::walk_ended(net::WallTime /*now*/) {
   const bool by_policy =
-      std::any_of(troubles_.begin(), troubles_.end(), [](const Trouble& trouble) {
-        return trouble.kind == Trouble::Kind::policy;
-      });
+      std::any_of(troubles_.begin(), troubles_.end(),
+                  [](const Trouble& trouble) { return trouble.kind == Trouble::Kind::policy; });
   // RFC 8461 §5.1: before giving up under a policy, look for a newer one past every cache.
   if (by_policy && policy_check_ == PolicyCheck::first) {
     policy_check_ = PolicyCheck::last;
@@ -257,7 +258,8 @@ Step DeliveryAttempt::walk_ended(net::WallTime /*now*/) {
 }
 
 const DeliveryAttempt::Trouble& DeliveryAttempt::decisive_trouble() const {
-  static const Trouble kNone{Trouble::Kind::temporary, "4.4.4", "no host could be tried", {}, {}, {}};
+  static const Trouble kNone{
+      Trouble::Kind::temporary, "4.4.4", "no host could be tried", {}, {}, {}};
   // A policy failure explains most; then anything temporary, because it may pass; a permanent
   // reason counts only if every host has one.
   for (const Trouble::Kind kind : {Trouble::Kind::policy, Trouble::Kind::temporary}) {
@@ -267,9 +269,9 @@ const DeliveryAttempt::Trouble& DeliveryAttempt::decisive_trouble() const {
       return *found;
     }
   }
-  const auto unsuitable = std::find_if(
-      troubles_.rbegin(), troubles_.rend(),
-      [](const Trouble& t) { return t.kind == Trouble::Kind::unsuitable; });
+  const auto unsuitable = std::find_if(troubles_.rbegin(), troubles_.rend(), [](const Trouble& t) {
+    return t.kind == Trouble::Kind::unsuitable;
+  });
   if (unsuitable != troubles_.rend()) {
     return *unsuitable;
   }
@@ -284,7 +286,7 @@ Step DeliveryAttempt::finish(const Trouble& trouble) {
   if (!permanent && status.starts_with('5')) {
     status.front() = '4';
   }
-  for (const std::size_t recipient : std::vector<std::size_t>(pending_)) {
+  for (const std::size_t recipient : pending_) {
     RecipientOutcome outcome;
     outcome.index = envelope_->recipients[recipient].index;
     outcome.result = permanent ? Result::failed : Result::deferred;
@@ -301,17 +303,24 @@ Step DeliveryAttempt::finish(const Trouble& trouble) {
 
 Step DeliveryAttempt::undeliverable(const Undeliverable& end) {
   // Under enforce a forged DNS answer must not be able to bounce mail (RFC 8461 §5.1, §10.2).
-  const bool permanent = end.kind == Undeliverable::Kind::permanent &&
-                         !failures_stay_temporary(policy_.get());
+  const bool permanent =
+      end.kind == Undeliverable::Kind::permanent && !failures_stay_temporary(policy_.get());
   return finish(Trouble{permanent ? Trouble::Kind::host_missing : Trouble::Kind::temporary,
-                        end.status, end.reason, {}, {}, {}});
+                        end.status,
+                        end.reason,
+                        {},
+                        {},
+                        {}});
 }
 
 Finished DeliveryAttempt::on_deadline() {
   return std::get<Finished>(
-      finish(Trouble{Trouble::Kind::temporary, "4.4.7",
-                     "the attempt took too long and was ended; it will be repeated", host_name(),
-                     ip(), {}}));
+      finish(Trouble{Trouble::Kind::temporary,
+                     "4.4.7",
+                     "the attempt took too long and was ended; it will be repeated",
+                     host_name(),
+                     ip(),
+                     {}}));
 }
 
 void DeliveryAttempt::settle_recipients(const ConversationReport& report) {
@@ -378,8 +387,8 @@ void DeliveryAttempt::add_outcome(std::size_t recipient, RecipientOutcome::Resul
 
 void DeliveryAttempt::record_session(const ConversationReport& report, net::WallTime now) {
   const auto domain = next_hop_.policy_domain();
-  if (!domain || envelope_->origin == spool::Origin::report) {
-    return;  // RFC 8460 §3: sessions that carry reports are not reported.
+  if (!domain) {
+    return;
   }
   SessionFacts facts;
   facts.report_domain = domain->text();
@@ -388,16 +397,18 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
   facts.policy = policy_;
   facts.policy_fault = policy_fault_;
   facts.coverage = decision_.coverage;
+  facts.carried = envelope_->origin == spool::Origin::report ? SessionFacts::Carried::report
+                                                             : SessionFacts::Carried::mail;
   if (const auto* session = std::get_if<SessionUsed>(&report)) {
-    if (session->origin == SessionUsed::Origin::reused || !conversation_->requirement.uses_tls()) {
-      return;  // A session counts once, when it was opened; a plaintext retry is not another one.
+    if (session->origin == SessionUsed::Origin::reused) {
+      facts.connection = SessionFacts::Connection::reused;
+    } else if (!conversation_->requirement.uses_tls()) {
+      facts.connection = SessionFacts::Connection::plaintext_retry;
     }
     facts.receiving_ip = ip();
     facts.sending_ip = session->local_ip;
     facts.server_name = session->server_name;
     facts.tls = session->tls;
-  } else if (decision_.requirement) {
-    return;  // No connection: nothing about TLS was learned.
   }
   if (auto result = session_result(facts)) {
     result_.sessions.push_back(std::move(*result));
@@ -414,7 +425,9 @@ void DeliveryAttempt::trouble(Trouble::Kind kind, std::string status, std::strin
       {kind, std::move(status), std::move(text), host_name(), ip(), std::move(reply)});
 }
 
-std::vector<AttemptNote> DeliveryAttempt::take_notes() { return std::exchange(notes_, {}); }
+std::vector<AttemptNote> DeliveryAttempt::take_notes() {
+  return std::exchange(notes_, {});
+}
 
 std::string DeliveryAttempt::host_name() const {
   return host_ < hosts_.size() ? hosts_[host_].name.text() : std::string{};

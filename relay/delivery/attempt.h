@@ -1,7 +1,7 @@
 // One delivery attempt for one message and the recipients of one domain, as a step machine:
-// policy → MX → per host: verdict → addresses → conversation → finished. No I/O: the driver performs
-// each step and feeds the answer back. A host that the policy refuses is passed over before any
-// connection; a failing one is passed over for the next (RFC 8461 §5.1, RFC 5321 §5.1).
+// policy → MX → per host: verdict → addresses → conversation → finished. No I/O: the driver
+// performs each step and feeds the answer back. A host that the policy refuses is passed over
+// before any connection; a failing one is passed over for the next (RFC 8461 §5.1, RFC 5321 §5.1).
 #pragma once
 
 #include <cstdint>
@@ -145,8 +145,8 @@ class DeliveryAttempt {
   std::size_t failed_sessions_ = 0;
   std::optional<Converse> conversation_;
 
-  std::vector<std::size_t> pending_;      ///< recipients without an outcome
-  std::vector<std::size_t> send_again_;   ///< refused as too many for one transaction
+  std::vector<std::size_t> pending_;     ///< recipients without an outcome
+  std::vector<std::size_t> send_again_;  ///< refused as too many for one transaction
   std::vector<Trouble> troubles_;
   std::vector<AttemptNote> notes_;
   Finished result_;

@@ -192,10 +192,11 @@ void Conversation::start_tls() {
   watched_.reset();
   net::TlsClientOptions options{target_.host, target_.requirement.floor(), &context_.tls_sessions,
                                 key_};
-  connection_->start_tls(*context_.tls, options, session_.timeout(), [this](net::TlsOutcome outcome) {
-    session_.tls_established(std::move(outcome));
-    pump();
-  });
+  connection_->start_tls(*context_.tls, options, session_.timeout(),
+                         [this](net::TlsOutcome outcome) {
+                           session_.tls_established(std::move(outcome));
+                           pump();
+                         });
 }
 
 void Conversation::watch_deadline() {

@@ -17,9 +17,9 @@ bool route_matches(std::string_view pattern, std::string_view domain) {
 }
 
 Undeliverable bad_route(const conf::Route& route, std::string_view name) {
-  return Undeliverable{Undeliverable::Kind::temporary, "4.3.5",
-                       fmt::format("the route for {} names the unusable next hop {}", route.match,
-                                   name)};
+  return Undeliverable{
+      Undeliverable::Kind::temporary, "4.3.5",
+      fmt::format("the route for {} names the unusable next hop {}", route.match, name)};
 }
 
 std::variant<NextHop, Undeliverable> routed(const conf::Route& route, std::uint16_t mx_port) {
@@ -45,9 +45,9 @@ std::variant<std::vector<MxHost>, Undeliverable> from_records(
     const std::vector<net::DnsMx>& records, const net::DomainName& domain) {
   // RFC 7505 §3: a single record with the root as exchange says that the domain takes no mail.
   if (records.size() == 1 && records.front().exchange.empty()) {
-    return Undeliverable{Undeliverable::Kind::permanent, "5.1.10",
-                         fmt::format("{} accepts no mail: its MX record is the null MX (RFC 7505)",
-                                     domain.text())};
+    return Undeliverable{
+        Undeliverable::Kind::permanent, "5.1.10",
+        fmt::format("{} accepts no mail: its MX record is the null MX (RFC 7505)", domain.text())};
   }
   std::vector<MxHost> hosts;
   for (const net::DnsMx& record : records) {
@@ -64,9 +64,8 @@ std::variant<std::vector<MxHost>, Undeliverable> from_records(
 }
 
 void order(std::vector<MxHost>& hosts, const Shuffle& shuffle) {
-  std::stable_sort(hosts.begin(), hosts.end(), [](const MxHost& a, const MxHost& b) {
-    return a.preference < b.preference;
-  });
+  std::stable_sort(hosts.begin(), hosts.end(),
+                   [](const MxHost& a, const MxHost& b) { return a.preference < b.preference; });
   for (auto first = hosts.begin(); first != hosts.end();) {
     const auto last = std::find_if(first, hosts.end(), [&](const MxHost& host) {
       return host.preference != first->preference;
@@ -126,7 +125,8 @@ HostAddresses no_addresses(const net::DomainName& host, const net::DnsResult& a,
             HostAddresses::Problem::no_such_host,
             fmt::format("the host {} does not exist", host.text())};
   }
-  return {{}, HostAddresses::Problem::no_address,
+  return {{},
+          HostAddresses::Problem::no_address,
           fmt::format("the host {} has no address", host.text())};
 }
 
@@ -184,16 +184,16 @@ std::variant<std::vector<MxHost>, Undeliverable> mx_hosts(const net::DnsResult& 
     }
     return std::vector{MxHost{domain, 0, MxHost::Source::implicit}};
   }
-  const auto* records = std::get_if<std::vector<net::DnsMx>>(&std::get<net::DnsAnswer>(answer).records);
+  const auto* records =
+      std::get_if<std::vector<net::DnsMx>>(&std::get<net::DnsAnswer>(answer).records);
   auto found = from_records(records != nullptr ? *records : std::vector<net::DnsMx>{}, domain);
   auto* hosts = std::get_if<std::vector<MxHost>>(&found);
   if (hosts == nullptr) {
     return found;
   }
   order(*hosts, shuffle);
-  const auto self = std::find_if(hosts->begin(), hosts->end(), [&](const MxHost& host) {
-    return host.name.text() == own_name;
-  });
+  const auto self = std::find_if(hosts->begin(), hosts->end(),
+                                 [&](const MxHost& host) { return host.name.text() == own_name; });
   if (self != hosts->end()) {
     const std::uint16_t own_preference = self->preference;
     std::erase_if(*hosts, [&](const MxHost& host) { return host.preference >= own_preference; });

@@ -74,8 +74,13 @@ using Shuffle = std::function<void(std::span<MxHost>)>;
 /// What the addresses of one host come to.
 struct HostAddresses {
   std::vector<net::SocketAddress> usable;  ///< families interleaved, IPv6 first
-  enum class Problem { none, no_such_host, no_address, lookup_failed, refused } problem =
-      Problem::none;
+  enum class Problem {
+    none,
+    no_such_host,
+    no_address,
+    lookup_failed,
+    refused
+  } problem = Problem::none;
   std::string reason;  ///< one sentence when usable is empty
 };
 

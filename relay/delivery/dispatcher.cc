@@ -9,8 +9,8 @@ std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const std:
                               std::size_t count) {
   auto found = next_hop(routes, domain, 0);
   const auto* hop = std::get_if<NextHop>(&found);
-  const std::string key = hop != nullptr && hop->policy_domain() ? hop->policy_domain()->text()
-                                                                 : domain;
+  const std::string key =
+      hop != nullptr && hop->policy_domain() ? hop->policy_domain()->text() : domain;
   return std::hash<std::string>{}(key) % count;
 }
 

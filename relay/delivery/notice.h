@@ -25,7 +25,7 @@ struct NoticeFacts {
 
 /// fates: one or more, all failed or expired. original: the start of the message, header included.
 [[nodiscard]] spool::Notice failure_notice(const spool::Envelope& envelope,
-                                           std::span<const Fate> fates,
-                                           const std::string& original, const NoticeFacts& facts);
+                                           std::span<const Fate> fates, const std::string& original,
+                                           const NoticeFacts& facts);
 
 }  // namespace relay::delivery

@@ -38,10 +38,10 @@ struct RecipientOutcome {
   enum class Result { delivered, deferred, failed };
   std::uint32_t index = 0;  ///< spool::Recipient::index
   Result result = Result::deferred;
-  std::string status;      ///< RFC 3463, "2.0.0"
-  std::string text;        ///< the remote reply, or one sentence of ours
-  std::string host;        ///< MX host, may be empty
-  std::string ip;          ///< its address, may be empty
+  std::string status;        ///< RFC 3463, "2.0.0"
+  std::string text;          ///< the remote reply, or one sentence of ours
+  std::string host;          ///< MX host, may be empty
+  std::string ip;            ///< its address, may be empty
   std::string remote_reply;  ///< the remote reply alone, empty if there was none
   Certainty certainty = Certainty::known;
 };

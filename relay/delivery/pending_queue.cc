@@ -43,8 +43,8 @@ void PendingQueue::finished(const std::string& key, WindowFeedback feedback) {
   --active_;
   switch (feedback) {
     case WindowFeedback::success:
-      destination.window = std::min<double>(destination.window + 1 / destination.window,
-                                            limits_.per_destination);
+      destination.window =
+          std::min<double>(destination.window + 1 / destination.window, limits_.per_destination);
       break;
     case WindowFeedback::failure:
       destination.window = std::max(1.0, destination.window - 1 / destination.window);
@@ -52,7 +52,8 @@ void PendingQueue::finished(const std::string& key, WindowFeedback feedback) {
     case WindowFeedback::none:
       break;
   }
-  if (destination.groups.empty() && destination.active == 0 && feedback != WindowFeedback::failure) {
+  if (destination.groups.empty() && destination.active == 0 &&
+      feedback != WindowFeedback::failure) {
     destinations_.erase(found);
     return;
   }
@@ -80,8 +81,8 @@ std::size_t PendingQueue::hasten(spool::MessageId id, net::WallTime now) {
 }
 
 std::size_t PendingQueue::forget(spool::MessageId id) {
-  std::size_t count = std::erase_if(
-      waiting_, [&](const auto& entry) { return entry.second.group.id == id; });
+  std::size_t count =
+      std::erase_if(waiting_, [&](const auto& entry) { return entry.second.group.id == id; });
   for (auto& [key, destination] : destinations_) {
     const std::size_t gone =
         std::erase_if(destination.groups, [&](const Group& group) { return group.id == id; });

@@ -1,5 +1,5 @@
-// Which recipient group is tried next: waiting ones by time, ready ones in turn by destination, each
-// destination with its own connection window. Pure: time is an argument.
+// Which recipient group is tried next: waiting ones by time, ready ones in turn by destination,
+// each destination with its own connection window. Pure: time is an argument.
 #pragma once
 
 #include <cstddef>

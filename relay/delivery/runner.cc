@@ -33,9 +33,8 @@ WindowFeedback feedback_of(const ConversationReport& report) {
 }
 
 std::string policy_text(const sts::CachedPolicy* policy) {
-  return policy == nullptr
-             ? std::string("none")
-             : fmt::format("sts/{}/{}", sts::name(policy->policy.mode), policy->id);
+  return policy == nullptr ? std::string("none")
+                           : fmt::format("sts/{}/{}", sts::name(policy->policy.mode), policy->id);
 }
 
 }  // namespace
@@ -87,19 +86,21 @@ void Runner::visit(Step step) {
 }
 
 void Runner::perform(const FindPolicy& step) {
-  lookup_ = context_.policies.resolve(
-      step.domain,
-      step.freshness == Freshness::past_cache ? net::DnsCacheUse::bypass : net::DnsCacheUse::allowed,
-      [this](const sts::PolicyVerdict& verdict) {
-        policy_ = verdict.policy;
-        visit(attempt_.on_policy(verdict, context_.clock.wall()));
-      });
+  lookup_ =
+      context_.policies.resolve(step.domain,
+                                step.freshness == Freshness::past_cache ? net::DnsCacheUse::bypass
+                                                                        : net::DnsCacheUse::allowed,
+                                [this](const sts::PolicyVerdict& verdict) {
+                                  policy_ = verdict.policy;
+                                  visit(attempt_.on_policy(verdict, context_.clock.wall()));
+                                });
 }
 
 void Runner::perform(const FindMx& step) {
-  lookup_ = context_.dns.query(
-      step.domain.text(), net::DnsType::mx, net::DnsCacheUse::allowed,
-      [this](const net::DnsResult& answer) { visit(attempt_.on_mx(answer, context_.clock.wall())); });
+  lookup_ = context_.dns.query(step.domain.text(), net::DnsType::mx, net::DnsCacheUse::allowed,
+                               [this](const net::DnsResult& answer) {
+                                 visit(attempt_.on_mx(answer, context_.clock.wall()));
+                               });
 }
 
 void Runner::perform(const FindAddresses& step) {

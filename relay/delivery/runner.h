@@ -63,7 +63,8 @@ class Runner {
   void conversation_over(ConversationReport report);
   void log_notes();
   void log_session(const ConversationReport& report);
-  [[nodiscard]] smtp::ClientTransaction transaction(const std::vector<std::size_t>& recipients) const;
+  [[nodiscard]] smtp::ClientTransaction transaction(
+      const std::vector<std::size_t>& recipients) const;
 
   const RunnerContext& context_;
   std::shared_ptr<const spool::Envelope> envelope_;

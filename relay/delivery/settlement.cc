@@ -13,8 +13,8 @@ using Outcome = spool::RecipientUpdate::Outcome;
 Fate deferral_or_expiry(const spool::Envelope& envelope, const spool::Recipient& recipient,
                         const RetryRules& retry, net::WallTime now) {
   Fate fate;
-  fate.next_try = spool::next_try(
-      retry.waits, {recipient.attempts + 1, now, envelope.expires_at, retry.jitter});
+  fate.next_try = spool::next_try(retry.waits,
+                                  {recipient.attempts + 1, now, envelope.expires_at, retry.jitter});
   fate.kind = fate.next_try ? Fate::Kind::deferred : Fate::Kind::expired;
   return fate;
 }

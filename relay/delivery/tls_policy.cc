@@ -43,9 +43,9 @@ HostDecision decide(const sts::CachedPolicy* policy, std::string_view mx_host) {
       return {requirement, Coverage::uncovered,
               explain(*policy, mx_host, "is not listed; testing mode only reports that")};
     case sts::Admission::refuse:
-      return {std::nullopt, Coverage::uncovered,
-              explain(*policy, mx_host,
-                      "is not listed and must not be used (RFC 8461 section 4.1)")};
+      return {
+          std::nullopt, Coverage::uncovered,
+          explain(*policy, mx_host, "is not listed and must not be used (RFC 8461 section 4.1)")};
   }
   return {};
 }

@@ -81,15 +81,17 @@ Worker::Worker(Parts parts)
                 std::max<std::size_t>(1, settings_->sts.cache_entries /
                                              static_cast<std::size_t>(settings_->workers))),
       conversations_{loop_, clock_, std::move(parts.tls), tls_sessions_, *reader_},
-      pool_(clock_, PoolLimits{settings_->delivery.connection_idle,
-                               settings_->delivery.connection_age,
-                               settings_->delivery.messages_per_connection}),
+      pool_(clock_,
+            PoolLimits{settings_->delivery.connection_idle, settings_->delivery.connection_age,
+                       settings_->delivery.messages_per_connection}),
       runners_{loop_, clock_, dns_, policies_, pool_, conversations_, log_},
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
       random_(std::random_device{}()) {}
 
-Worker::~Worker() { active_.clear(); }
+Worker::~Worker() {
+  active_.clear();
+}
 
 void Worker::add(const std::shared_ptr<const spool::Envelope>& envelope,
                  const std::string& domain) {
@@ -106,8 +108,7 @@ void Worker::add(const std::shared_ptr<const spool::Envelope>& envelope,
 
 void Worker::add_pending(spool::PendingGroup group) {
   const std::string key = destination_key(group.domain);
-  queue_.add(Group{group.id, std::move(group.domain), nullptr}, key, group.next_try,
-             clock_.wall());
+  queue_.add(Group{group.id, std::move(group.domain), nullptr}, key, group.next_try, clock_.wall());
 }
 
 void Worker::retry_now(spool::MessageId id) {
@@ -115,7 +116,9 @@ void Worker::retry_now(spool::MessageId id) {
   pump();
 }
 
-void Worker::forget(spool::MessageId id) { queue_.forget(id); }
+void Worker::forget(spool::MessageId id) {
+  queue_.forget(id);
+}
 
 void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
                          std::shared_ptr<net::TlsClientContext> tls) {
@@ -182,7 +185,9 @@ void Worker::start(PendingQueue::Ready ready) {
 std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::Ready& ready) {
   const auto& fresh = ready.group.envelope;
   if (fresh != nullptr) {
-    const auto of_domain = [&](const spool::Recipient& r) { return r.domain == ready.group.domain; };
+    const auto of_domain = [&](const spool::Recipient& r) {
+      return r.domain == ready.group.domain;
+    };
     if (std::all_of(fresh->recipients.begin(), fresh->recipients.end(), of_domain)) {
       return fresh;
     }
@@ -210,10 +215,10 @@ std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::R
 void Worker::attempt(const std::shared_ptr<const spool::Envelope>& envelope,
                      PendingQueue::Ready ready, NextHop next_hop) {
   const std::uint64_t key = next_key_++;
-  auto runner = std::make_unique<Runner>(
-      runners_, attempt_settings(), std::move(next_hop), envelope, client_settings(),
-      settings_->delivery.timeouts.attempt,
-      [this, key](AttemptEnd end) { attempt_over(key, std::move(end)); });
+  auto runner =
+      std::make_unique<Runner>(runners_, attempt_settings(), std::move(next_hop), envelope,
+                               client_settings(), settings_->delivery.timeouts.attempt,
+                               [this, key](AttemptEnd end) { attempt_over(key, std::move(end)); });
   Runner& started = *runner;
   active_.emplace(key, Active{std::move(ready), envelope, std::move(runner)});
   started.start();
@@ -239,14 +244,14 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
   }
   add_notice(envelope, settled_attempt);
   ++settling_;
-  spool_.settle(std::move(settled_attempt.settlement), loop_,
-                [this, alive = std::weak_ptr(alive_), ready, feedback = end.feedback,
-                 next_try = earliest_retry(settled_attempt.fates)](
-                    const spool::Stored<void>& result) {
-                  if (!alive.expired()) {
-                    settled(ready, feedback, next_try, result);
-                  }
-                });
+  spool_.settle(
+      std::move(settled_attempt.settlement), loop_,
+      [this, alive = std::weak_ptr(alive_), ready, feedback = end.feedback,
+       next_try = earliest_retry(settled_attempt.fates)](const spool::Stored<void>& result) {
+        if (!alive.expired()) {
+          settled(ready, feedback, next_try, result);
+        }
+      });
 }
 
 void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
@@ -257,9 +262,9 @@ void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
   Group group{ready.group.id, ready.group.domain, nullptr};
   if (!result) {
     // What was delivered may be delivered again: better than lost (RFC 1047).
-    log_.error("settle-failed", {{"id", group.id.text()},
-                                 {"domain", group.domain},
-                                 {"detail", result.error().reason}});
+    log_.error(
+        "settle-failed",
+        {{"id", group.id.text()}, {"domain", group.domain}, {"detail", result.error().reason}});
     queue_.add(std::move(group), ready.destination, now + kStoreRetry, now);
   } else if (next_try) {
     queue_.add(std::move(group), ready.destination, *next_try, now);
@@ -273,22 +278,21 @@ void Worker::add_notice(const spool::Envelope& envelope, SettledAttempt& settled
     if (wants_notice(envelope, fate)) {
       reported.push_back(fate);
     } else if (fate.kind == Fate::Kind::failed || fate.kind == Fate::Kind::expired) {
-      log_.warning("notice-dropped", {{"id", envelope.id.text()},
-                                      {"to", fate.recipient->address},
-                                      {"reason", envelope.sender.empty()
-                                                     ? "null sender"
-                                                     : "not wanted by the sender"}});
+      log_.warning(
+          "notice-dropped",
+          {{"id", envelope.id.text()},
+           {"to", fate.recipient->address},
+           {"reason", envelope.sender.empty() ? "null sender" : "not wanted by the sender"}});
     }
   }
   if (reported.empty()) {
     return;
   }
-  NoticeFacts facts{settings_->hostname, spool_.new_id(), clock_.wall(),
-                    settings_->queue.lifetime};
+  NoticeFacts facts{settings_->hostname, spool_.new_id(), clock_.wall(), settings_->queue.lifetime};
   spool::Notice notice = failure_notice(envelope, reported, original_content(envelope), facts);
-  log_.info("notice", {{"id", notice.envelope.id.text()},
-                       {"to", envelope.sender},
-                       {"about", envelope.id.text()}});
+  log_.info(
+      "notice",
+      {{"id", notice.envelope.id.text()}, {"to", envelope.sender}, {"about", envelope.id.text()}});
   settled_attempt.settlement.notices.push_back(std::move(notice));
 }
 
@@ -325,28 +329,28 @@ void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const A
   const net::WallTime now = clock_.wall();
   const RecipientOutcome& outcome = *fate.outcome;
   const sts::CachedPolicy* policy = end.policy.get();
-  log_.info("delivery",
-            {{"id", envelope.id.text()},
-             {"from", envelope.sender.empty() ? "<>" : envelope.sender},
-             {"to", fate.recipient->address},
-             {"host", outcome.host},
-             {"ip", outcome.ip},
-             {"tls", end.tls},
-             {"policy_type", policy == nullptr ? "no-policy-found" : "sts"},
-             {"policy_mode", policy == nullptr ? "" : std::string(sts::name(policy->policy.mode))},
-             {"policy_id", policy == nullptr ? "" : policy->id},
-             {"policy_source", std::string(source_name(end.policy_source))},
-             {"result", std::string(name(fate.kind))},
-             {"dsn", outcome.status},
-             {"reply", outcome.text},
-             {"certainty",
-              outcome.certainty == Certainty::maybe_delivered ? "maybe-delivered" : ""},
-             {"delay", seconds_text(now - envelope.received_at)},
-             {"delays", fmt::format("{}/{}", seconds_text(end.started_at - envelope.received_at),
-                                    seconds_text(now - end.started_at))},
-             {"attempt", std::to_string(fate.recipient->attempts + 1)},
-             {"next", fate.next_try ? fmt::format("+{}s", (*fate.next_try - now).count() / 1000)
-                                    : std::string{}}});
+  log_.info(
+      "delivery",
+      {{"id", envelope.id.text()},
+       {"from", envelope.sender.empty() ? "<>" : envelope.sender},
+       {"to", fate.recipient->address},
+       {"host", outcome.host},
+       {"ip", outcome.ip},
+       {"tls", end.tls},
+       {"policy_type", policy == nullptr ? "no-policy-found" : "sts"},
+       {"policy_mode", policy == nullptr ? "" : std::string(sts::name(policy->policy.mode))},
+       {"policy_id", policy == nullptr ? "" : policy->id},
+       {"policy_source", std::string(source_name(end.policy_source))},
+       {"result", std::string(name(fate.kind))},
+       {"dsn", outcome.status},
+       {"reply", outcome.text},
+       {"certainty", outcome.certainty == Certainty::maybe_delivered ? "maybe-delivered" : ""},
+       {"delay", seconds_text(now - envelope.received_at)},
+       {"delays", fmt::format("{}/{}", seconds_text(end.started_at - envelope.received_at),
+                              seconds_text(now - end.started_at))},
+       {"attempt", std::to_string(fate.recipient->attempts + 1)},
+       {"next", fate.next_try ? fmt::format("+{}s", (*fate.next_try - now).count() / 1000)
+                              : std::string{}}});
 }
 
 AttemptSettings Worker::attempt_settings() {

@@ -16,12 +16,14 @@ using smtp::TlsRequirement;
 
 constexpr net::WallTime kNow{std::chrono::seconds(1'800'000'000)};
 
-net::DomainName name(std::string_view text) { return net::DomainName::parse(text).value(); }
+net::DomainName name(std::string_view text) {
+  return net::DomainName::parse(text).value();
+}
 
 std::shared_ptr<const sts::CachedPolicy> policy(std::string_view mode, std::string_view mx,
                                                 std::string id = "1") {
-  const std::string body = "version: STSv1\nmode: " + std::string(mode) + "\nmx: " +
-                           std::string(mx) + "\nmax_age: 86400\n";
+  const std::string body = "version: STSv1\nmode: " + std::string(mode) +
+                           "\nmx: " + std::string(mx) + "\nmax_age: 86400\n";
   auto cached = std::make_shared<sts::CachedPolicy>();
   cached->domain = "example.net";
   cached->id = std::move(id);
@@ -34,7 +36,8 @@ std::shared_ptr<const sts::CachedPolicy> policy(std::string_view mode, std::stri
 sts::PolicyVerdict verdict(std::shared_ptr<const sts::CachedPolicy> in_force) {
   sts::PolicyVerdict result;
   result.policy = std::move(in_force);
-  result.source = result.policy ? sts::PolicyVerdict::Source::cache : sts::PolicyVerdict::Source::none;
+  result.source =
+      result.policy ? sts::PolicyVerdict::Source::cache : sts::PolicyVerdict::Source::none;
   return result;
 }
 
@@ -106,7 +109,9 @@ std::string host_of(const Step& step) {
   return converse != nullptr && converse->host ? converse->host->text() : "";
 }
 
-net::TlsOutcome verified() { return net::TlsVerified{{"TLSv1.3", "TLS_AES_256_GCM_SHA384", false}}; }
+net::TlsOutcome verified() {
+  return net::TlsVerified{{"TLSv1.3", "TLS_AES_256_GCM_SHA384", false}};
+}
 net::TlsOutcome expired() {
   return net::TlsUnverified{{"TLSv1.3", "TLS_AES_256_GCM_SHA384", false},
                             {{net::CertificateFaultKind::expired, "X509_V_ERR_CERT_HAS_EXPIRED"}}};
@@ -214,8 +219,8 @@ TEST_CASE("enforce: failure of all hosts is temporary after one look for a newer
 
 TEST_CASE("a newer policy found after failure is obeyed at once") {
   Walk walk;
-  Step step = walk.to_hosts(verdict(policy("enforce", "old.example")),
-                            mx({{10, "mx1.example.net"}}));
+  Step step =
+      walk.to_hosts(verdict(policy("enforce", "old.example")), mx({{10, "mx1.example.net"}}));
   REQUIRE(std::holds_alternative<FindPolicy>(step));
   step = walk.addresses(
       walk.attempt.on_policy(verdict(policy("enforce", "*.example.net", "2")), kNow));
@@ -225,8 +230,8 @@ TEST_CASE("a newer policy found after failure is obeyed at once") {
 
 TEST_CASE("the second look for a policy is the last one of the attempt") {
   Walk walk;
-  Step step = walk.to_hosts(verdict(policy("enforce", "old.example")),
-                            mx({{10, "mx1.example.net"}}));
+  Step step =
+      walk.to_hosts(verdict(policy("enforce", "old.example")), mx({{10, "mx1.example.net"}}));
   REQUIRE(std::holds_alternative<FindPolicy>(step));
   step = walk.attempt.on_policy(verdict(policy("enforce", "other.example", "2")), kNow);
   CHECK(only(step).result == Result::deferred);
@@ -251,8 +256,8 @@ TEST_CASE("enforce: a forged NXDOMAIN or null MX does not bounce mail") {
 
 TEST_CASE("testing: an unlisted host with a bad certificate is used and counted as failed") {
   Walk walk;
-  Step step = walk.to_hosts(verdict(policy("testing", "other.example")),
-                            mx({{10, "mx1.example.net"}}));
+  Step step =
+      walk.to_hosts(verdict(policy("testing", "other.example")), mx({{10, "mx1.example.net"}}));
   REQUIRE(host_of(step) == "mx1.example.net");
   CHECK(std::get<Converse>(step).requirement == TlsRequirement::opportunistic());
   step = walk.report(delivered(expired()));
@@ -265,7 +270,8 @@ TEST_CASE("testing: an unlisted host with a bad certificate is used and counted 
 
 TEST_CASE("none: as if there were no policy") {
   Walk walk;
-  Step step = walk.to_hosts(verdict(policy("none", "other.example")), mx({{10, "mx1.example.net"}}));
+  Step step =
+      walk.to_hosts(verdict(policy("none", "other.example")), mx({{10, "mx1.example.net"}}));
   CHECK(std::get<Converse>(step).requirement == TlsRequirement::opportunistic());
   step = walk.report(delivered(net::TlsNotOffered{"not-advertised"}));
   CHECK(std::get<Finished>(step).sessions[0].policies[0].policy.type ==
@@ -297,19 +303,21 @@ TEST_CASE("what one reply means for the recipient and the walk") {
     Result final_result;
   };
   for (const Row& row : std::vector<Row>{
-           {"250 to the dot", Disposition::delivered, Stage::final_dot, 250, false, Result::delivered},
+           {"250 to the dot", Disposition::delivered, Stage::final_dot, 250, false,
+            Result::delivered},
            {"550 to RCPT", Disposition::rejected, Stage::rcpt, 550, false, Result::failed},
            {"450 to RCPT", Disposition::deferred, Stage::rcpt, 450, false, Result::deferred},
            {"451 to MAIL", Disposition::deferred, Stage::mail, 451, true, Result::deferred},
            {"452 to the dot", Disposition::deferred, Stage::final_dot, 452, true, Result::deferred},
            {"554 to the dot", Disposition::rejected, Stage::final_dot, 554, false, Result::failed},
            {"too large", Disposition::unsuitable, Stage::mail, 552, true, Result::failed},
-           {"lost after the dot", Disposition::unknown, Stage::final_dot, 0, false, Result::deferred},
+           {"lost after the dot", Disposition::unknown, Stage::final_dot, 0, false,
+            Result::deferred},
        }) {
     CAPTURE(row.what);
     Walk walk;
-    Step step = walk.to_hosts(verdict(nullptr),
-                              mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
+    Step step =
+        walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
     auto recipient = result(row.disposition, row.stage, row.code);
     if (row.code == 0) {
       recipient.reply.reset();
@@ -333,8 +341,8 @@ TEST_CASE("a recipient the server has no room for is sent again at once, but not
   Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
   auto too_many = result(smtp::Disposition::deferred, smtp::Stage::rcpt, 452);
   too_many.too_many = true;
-  step = walk.report(transaction(
-      {result(smtp::Disposition::delivered, smtp::Stage::final_dot, 250), too_many}));
+  step = walk.report(
+      transaction({result(smtp::Disposition::delivered, smtp::Stage::final_dot, 250), too_many}));
   REQUIRE(host_of(step) == "mx1.example.net");
   CHECK(std::get<Converse>(step).recipients == std::vector<std::size_t>{1});
   step = walk.report(transaction({too_many}));
@@ -390,8 +398,8 @@ TEST_CASE("hosts that do not exist fail for good only when all of them do not") 
 
 TEST_CASE("at most two sessions that reached a greeting fail per attempt, policy refusals aside") {
   Walk walk;
-  Step step = walk.to_hosts(
-      verdict(nullptr), mx({{1, "a.example"}, {2, "b.example"}, {3, "c.example"}}));
+  Step step =
+      walk.to_hosts(verdict(nullptr), mx({{1, "a.example"}, {2, "b.example"}, {3, "c.example"}}));
   step = walk.report(ended(smtp::SessionEnd::Kind::refused, smtp::Stage::greeting));
   REQUIRE(host_of(step) == "b.example");
   step = walk.report(ended(smtp::SessionEnd::Kind::refused, smtp::Stage::greeting));
@@ -400,16 +408,19 @@ TEST_CASE("at most two sessions that reached a greeting fail per attempt, policy
   Walk enforced;
   step = enforced.to_hosts(verdict(policy("enforce", "*.example.net")),
                            mx({{1, "a.example.net"}, {2, "b.example.net"}, {3, "c.example.net"}}));
-  step = enforced.report(ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::starttls, expired()));
-  step = enforced.report(ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::starttls, expired()));
+  step = enforced.report(
+      ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::starttls, expired()));
+  step = enforced.report(
+      ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::starttls, expired()));
   CHECK(host_of(step) == "c.example.net");
 }
 
 TEST_CASE("a host that greets with our own name ends the walk") {
   Walk walk;
-  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
-  SessionUsed self = ended(smtp::SessionEnd::Kind::quit, smtp::Stage::quit,
-                           net::TlsNotOffered{"not-advertised"});
+  Step step =
+      walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
+  SessionUsed self =
+      ended(smtp::SessionEnd::Kind::quit, smtp::Stage::quit, net::TlsNotOffered{"not-advertised"});
   self.peer = SessionUsed::Peer::self;
   step = walk.report(self);
   CHECK(only(step).result == Result::failed);

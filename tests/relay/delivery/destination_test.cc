@@ -9,7 +9,9 @@
 namespace relay::delivery {
 namespace {
 
-net::DomainName name(std::string_view text) { return net::DomainName::parse(text).value(); }
+net::DomainName name(std::string_view text) {
+  return net::DomainName::parse(text).value();
+}
 
 const Shuffle kKeepOrder = [](std::span<MxHost>) {};
 
@@ -38,7 +40,8 @@ auto plan(const net::DnsResult& answer, std::string_view own = "relay.example") 
 }
 
 TEST_CASE("hosts are ordered by preference and equal ones are shuffled among themselves") {
-  const auto answer = mx({{20, "c.example"}, {10, "a.example"}, {10, "b.example"}, {5, "z.example"}});
+  const auto answer =
+      mx({{20, "c.example"}, {10, "a.example"}, {10, "b.example"}, {5, "z.example"}});
   CHECK(names(plan(answer)) ==
         std::vector<std::string>{"z.example", "a.example", "b.example", "c.example"});
   const Shuffle reverse = [](std::span<MxHost> hosts) { std::reverse(hosts.begin(), hosts.end()); };
@@ -85,7 +88,8 @@ TEST_CASE("a root exchange beside real hosts is ignored") {
 }
 
 TEST_CASE("our own name drops itself and everything of equal or worse preference") {
-  CHECK(names(plan(mx({{5, "a.example"}, {10, "relay.example"}, {10, "b.example"}, {20, "c.example"}}))) ==
+  CHECK(names(plan(
+            mx({{5, "a.example"}, {10, "relay.example"}, {10, "b.example"}, {20, "c.example"}}))) ==
         std::vector<std::string>{"a.example"});
 }
 
@@ -101,12 +105,12 @@ TEST_CASE("the first matching route decides the next hop and the policy domain")
     const char* policy_domain;  // null: none
     std::uint16_t port;
   };
-  for (const Row& row : std::vector<Row>{
-           {"example.com", "mx:relay.example.org:2525", "relay.example.org", 2525},
-           {"a.example.com", "host:smart.example.org:587", "smart.example.org", 587},
-           {"lan.example", "192.0.2.9:2525", nullptr, 2525},
-           {"other.example", "mx:other.example:2525", "other.example", 2525},
-           {"notexample.com", "mx:notexample.com:2525", "notexample.com", 2525}}) {
+  for (const Row& row :
+       std::vector<Row>{{"example.com", "mx:relay.example.org:2525", "relay.example.org", 2525},
+                        {"a.example.com", "host:smart.example.org:587", "smart.example.org", 587},
+                        {"lan.example", "192.0.2.9:2525", nullptr, 2525},
+                        {"other.example", "mx:other.example:2525", "other.example", 2525},
+                        {"notexample.com", "mx:notexample.com:2525", "notexample.com", 2525}}) {
     CAPTURE(row.domain);
     const auto found = next_hop(routes, row.domain, 2525);
     const auto* hop = std::get_if<NextHop>(&found);

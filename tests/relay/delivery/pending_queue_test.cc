@@ -11,7 +11,9 @@ namespace {
 
 using std::chrono::seconds;
 
-net::WallTime at(int second) { return net::WallTime(seconds(1'800'000'000 + second)); }
+net::WallTime at(int second) {
+  return net::WallTime(seconds(1'800'000'000 + second));
+}
 
 Group group(std::int64_t id, std::string domain = "a.example") {
   return Group{spool::MessageId(id), std::move(domain), nullptr};
