@@ -209,12 +209,13 @@ and look at it:
     tail -f {world.daemon.log_file}
 Domains: {', '.join(row.domain for row in ROWS)}
 Stop with Ctrl-C.""", flush=True)
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
-    print("stopping")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        print("stopping")
 
 
 if __name__ == "__main__":
-    # Blocked in all threads, so that --keep can wait for them and a stop is always orderly.
-    if "--keep" in sys.argv[1:]:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     sys.exit(main())

@@ -30,6 +30,13 @@ class Silence:
 
 
 @dataclass
+class Deaf:
+    """Read nothing for a while, then only wait for the close."""
+
+    seconds: float
+
+
+@dataclass
 class Slow:
     """Send text octet by octet."""
 
@@ -52,7 +59,7 @@ class ThenDrop:
     text: str
 
 
-Action = str | bytes | Drop | Reset | Silence | Slow | Endless | ThenDrop
+Action = str | bytes | Drop | Reset | Silence | Deaf | Slow | Endless | ThenDrop
 Rule = Action | Callable[["Session", str], "Action | None"]
 
 
@@ -308,6 +315,9 @@ class _Dialogue:
             await self._wait_for_close()
         elif isinstance(action, Reset):
             self._reset()
+        elif isinstance(action, Deaf):
+            await asyncio.sleep(action.seconds)
+            await self._wait_for_close()
         elif isinstance(action, Slow):
             for octet in action.text.encode() + b"\r\n":
                 self._writer.write(bytes([octet]))

@@ -145,12 +145,15 @@ class Daemon:
         self.log_file = folder / "daemon.log"
         self.process: subprocess.Popen | None = None
         self.environment = dict(os.environ)
+        self._entries: list[dict[str, str]] = []
+        self._log_offset = 0
 
     def start(self, wait: bool = True) -> None:
         command = [str(binary()), "run", "--config", str(self.config_file)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=self.environment)
+                                            stderr=log, env=self.environment,
+                                            start_new_session=True)
         if wait:
             wait_until(self._ready, "the daemon to be ready", 30)
 
@@ -210,14 +213,19 @@ class Daemon:
 
     def log(self, event: str = "", **fields: str) -> list[dict[str, str]]:
         """Log lines of an event (all: "") with all these fields, parsed."""
-        found = []
-        for line in self.text().splitlines():
-            entry = parse_logfmt(line)
-            if event and entry.get("event") != event:
-                continue
-            if all(entry.get(key) == value for key, value in fields.items()):
-                found.append(entry)
-        return found
+        self._read_log()
+        return [entry for entry in self._entries
+                if (not event or entry.get("event") == event)
+                and all(entry.get(key) == value for key, value in fields.items())]
+
+    def _read_log(self) -> None:
+        """Parses the whole lines that were written since the last time."""
+        with self.log_file.open("rb") as log:
+            log.seek(self._log_offset)
+            lines, _, _ = log.read().rpartition(b"\n")
+        self._log_offset += len(lines) + 1 if lines else 0
+        self._entries += [parse_logfmt(line) for line in
+                          lines.decode(errors="replace").split("\n") if line]
 
     def memory_peak(self) -> int:
         """The process's VmHWM in octets."""
