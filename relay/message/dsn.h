@@ -1,0 +1,59 @@
+// Failure notices: delivery status notifications as multipart/report (RFC 3464, RFC 6522; RFC 6533
+// where addresses are not ASCII). Pure. Whatever text comes in, no field or line can be forged: a
+// control character becomes a blank, a value is cut at 900 octets.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "relay/message/date_time.h"
+
+namespace relay::message {
+
+/// One recipient that the message did not reach.
+struct DsnRecipient {
+  std::string address;      ///< "local@domain"
+  std::string orcpt;        ///< RFC 3461 ORCPT as received (xtext); empty: absent
+  std::string status;       ///< RFC 3463, "5.1.1"
+  std::string remote_mta;   ///< MX host name; empty: none was asked
+  std::string diagnostic;   ///< the remote reply, "550 5.1.1 no such user"; empty: none
+  std::string explanation;  ///< for a person: which domain, host, policy and rule, in sentences
+  std::optional<Time> last_attempt;
+};
+
+enum class SmtpUtf8 { not_needed, needed };
+
+/// What the notice says of the original message.
+struct DsnFacts {
+  std::string hostname;     ///< ours: Reporting-MTA, and the domain of From and Message-ID
+  std::string id;           ///< queue id of the notice
+  std::string original_id;  ///< queue id of the original
+  std::string sender;       ///< the original's reverse-path, who gets the notice; not empty
+  Time now{};
+  Time arrival{};
+  std::string envid;                         ///< RFC 3461 ENVID as received (xtext); empty: absent
+  std::string ret;                           ///< RFC 3461 RET
+  SmtpUtf8 smtputf8 = SmtpUtf8::not_needed;  ///< of the original
+  std::vector<DsnRecipient> recipients;      ///< at least one
+};
+
+/// The original content, or its beginning when it is large.
+struct ReturnedContent {
+  std::string_view beginning;   ///< with CRLF line ends
+  std::uint64_t full_size = 0;  ///< octets of the whole
+};
+
+struct DsnMessage {
+  std::string content;  ///< header and body, CRLF line ends, lines of at most 998 octets
+  bool eight_bit = false;
+  bool smtputf8 = false;  ///< it cannot travel without SMTPUTF8
+};
+
+/// Returns the whole original only when RET=FULL asks for it and beginning is all of it, else its
+/// header section.
+[[nodiscard]] DsnMessage failure_notice(const DsnFacts& facts, const ReturnedContent& original);
+
+}  // namespace relay::message

@@ -1,0 +1,16 @@
+#include "relay/message/trace_header.h"
+
+#include <fmt/format.h>
+
+namespace relay::message {
+
+std::string received_header(const TraceFacts& facts) {
+  const auto recipient = facts.for_recipient.empty()
+                             ? std::string()
+                             : fmt::format("\r\n\tfor <{}>", facts.for_recipient);
+  return fmt::format("Received: from {} ({})\r\n\tby {} with {} id {}{};\r\n\t{}\r\n", facts.helo,
+                     facts.client, facts.hostname, facts.protocol, facts.id, recipient,
+                     date_time(facts.time));
+}
+
+}  // namespace relay::message

@@ -1,0 +1,23 @@
+// The Received field that every relayed message gets (RFC 5321 §4.4). Pure.
+#pragma once
+
+#include <string>
+
+#include "relay/message/date_time.h"
+
+namespace relay::message {
+
+struct TraceFacts {
+  std::string helo;           ///< argument of EHLO or HELO
+  std::string client;         ///< address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]"
+  std::string hostname;       ///< ours
+  std::string protocol;       ///< "ESMTP", "UTF8SMTP" …
+  std::string id;             ///< queue id
+  std::string for_recipient;  ///< the only recipient's address; empty when there are several
+  Time time{};
+};
+
+/// The whole field, folded, with CRLF at each line's end.
+[[nodiscard]] std::string received_header(const TraceFacts& facts);
+
+}  // namespace relay::message
