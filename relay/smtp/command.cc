@@ -205,8 +205,7 @@ Expected<MailCommand, Refusal> parse_mail(std::string_view argument) {
   }
   auto path = take_path(argument);
   if (!path) {
-    return Refused({path.error() == AddressFault::syntax ? 501 : 553, "5.1.7",
-                    std::string(explanation(path.error()))});
+    return Refused({501, "5.1.7", std::string(explanation(path.error()))});
   }
   if (!parameters_apart(argument)) {
     return syntax("Syntax: MAIL FROM:<address>");

@@ -299,7 +299,7 @@ void ServerSession::on_greeting_command(const Command& command) {
 }
 
 void ServerSession::on_junk(const Command& command) {
-  if (++junk_ > settings_.junk_commands && ++errors_ >= settings_.hard_errors) {
+  if (++junk_ > settings_.junk_commands) {
     close_with(fmt::format("421 4.7.0 {} Too many idle commands", settings_.hostname));
     return;
   }

@@ -27,7 +27,7 @@ struct ServerSettings {
   std::size_t recipients = 1000;  ///< per transaction
   int soft_errors = 10;           ///< from here on refusals come with a delay
   int hard_errors = 20;           ///< then 421
-  int junk_commands = 100;        ///< NOOP, RSET, VRFY … between messages; more count as errors
+  int junk_commands = 100;        ///< NOOP, RSET, VRFY … between messages; then 421
 };
 
 struct ServerRecipient {
