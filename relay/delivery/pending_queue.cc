@@ -52,8 +52,7 @@ void PendingQueue::finished(const std::string& key, WindowFeedback feedback) {
     case WindowFeedback::none:
       break;
   }
-  if (destination.groups.empty() && destination.active == 0 &&
-      feedback != WindowFeedback::failure) {
+  if (destination.groups.empty() && destination.active == 0) {
     destinations_.erase(found);
     return;
   }
@@ -97,6 +96,9 @@ std::size_t PendingQueue::forget(spool::MessageId id) {
 }
 
 void PendingQueue::make_ready(Group group, const std::string& key) {
+  if (ready_ >= kFreshEnvelopes) {
+    group.envelope.reset();
+  }
   Destination& destination = destinations_[key];
   destination.groups.push_back(std::move(group));
   ++ready_;

@@ -71,6 +71,8 @@ class PendingQueue {
     std::string destination;
   };
   static constexpr double kInitialWindow = 5;
+  /// Ready groups beyond this many are read back when their turn comes: bounds memory.
+  static constexpr std::size_t kFreshEnvelopes = 5000;
 
   void make_ready(Group group, const std::string& destination);
   void give_turn(const std::string& key, Destination& destination);

@@ -1,0 +1,99 @@
+#include "relay/delivery/notice.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/message/dsn.h"
+
+namespace relay::delivery {
+namespace {
+
+std::string lifetime_text(std::chrono::milliseconds lifetime) {
+  const auto hours = std::chrono::duration_cast<std::chrono::hours>(lifetime).count();
+  if (hours >= 48) {
+    return fmt::format("{} days", hours / 24);
+  }
+  if (hours >= 1) {
+    return fmt::format("{} hours", hours);
+  }
+  return fmt::format("{} seconds",
+                     std::chrono::duration_cast<std::chrono::seconds>(lifetime).count());
+}
+
+std::string where(const Fate& fate) {
+  const RecipientOutcome& outcome = *fate.outcome;
+  if (outcome.host.empty()) {
+    return fmt::format("the domain {}", fate.recipient->domain);
+  }
+  return fmt::format("the host {}{} for the domain {}", outcome.host,
+                     outcome.ip.empty() ? std::string{} : fmt::format(" ({})", outcome.ip),
+                     fate.recipient->domain);
+}
+
+/// For a person: domain, host, policy and rule.
+std::string explanation(const Fate& fate, std::chrono::milliseconds lifetime) {
+  const std::string& text = fate.outcome->text;
+  if (fate.kind == Fate::Kind::expired) {
+    return fmt::format(
+        "The message was tried for {} and could not be delivered to {}. The last reason was: {}",
+        lifetime_text(lifetime), where(fate), text);
+  }
+  if (!fate.outcome->remote_reply.empty()) {
+    return fmt::format("The message was refused for good by {}. It said: {}", where(fate), text);
+  }
+  return fmt::format("The message cannot be delivered to {}: {}", where(fate), text);
+}
+
+message::DsnRecipient dsn_recipient(const Fate& fate, const NoticeFacts& facts) {
+  message::DsnRecipient recipient;
+  recipient.address = fate.recipient->address;
+  recipient.orcpt = fate.recipient->orcpt;
+  recipient.status = fate.outcome->status;
+  // RFC 3464 §2.3.4: the notice is about a permanent failure, whatever the last reply was.
+  recipient.status.front() = '5';
+  recipient.remote_mta = fate.outcome->host;
+  recipient.diagnostic = fate.outcome->remote_reply;
+  recipient.explanation = explanation(fate, facts.lifetime);
+  recipient.last_attempt = facts.now;
+  return recipient;
+}
+
+}  // namespace
+
+spool::Notice failure_notice(const spool::Envelope& envelope, std::span<const Fate> fates,
+                             const std::string& original, const NoticeFacts& facts) {
+  message::DsnFacts dsn;
+  dsn.hostname = facts.hostname;
+  dsn.id = facts.id.text();
+  dsn.original_id = envelope.id.text();
+  dsn.sender = envelope.sender;
+  dsn.now = facts.now;
+  dsn.arrival = envelope.received_at;
+  dsn.envid = envelope.envid;
+  dsn.ret = envelope.ret;
+  dsn.smtputf8 = envelope.smtputf8 ? message::SmtpUtf8::needed : message::SmtpUtf8::not_needed;
+  for (const Fate& fate : fates) {
+    dsn.recipients.push_back(dsn_recipient(fate, facts));
+  }
+  message::DsnMessage made = message::failure_notice(dsn, {original, envelope.size});
+
+  spool::Notice notice;
+  notice.envelope.id = facts.id;
+  notice.envelope.origin = spool::Origin::notice;
+  notice.envelope.received_at = facts.now;
+  notice.envelope.expires_at = facts.now + facts.lifetime;
+  notice.envelope.size = made.content.size();
+  notice.envelope.eight_bit = made.eight_bit;
+  notice.envelope.smtputf8 = made.smtputf8;
+  notice.envelope.client_helo = facts.hostname;
+  spool::Recipient recipient;
+  recipient.address = envelope.sender;
+  recipient.domain = envelope.sender.substr(envelope.sender.rfind('@') + 1);
+  recipient.next_try = facts.now;
+  notice.envelope.recipients.push_back(std::move(recipient));
+  notice.content = std::move(made.content);
+  return notice;
+}
+
+}  // namespace relay::delivery
