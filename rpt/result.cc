@@ -7,10 +7,12 @@ namespace {
 
 // In the order of the enumerators.
 constexpr std::array<std::string_view, 11> kResultTypes = {
-    "starttls-not-supported", "certificate-host-mismatch", "certificate-expired",
-    "certificate-not-trusted", "validation-failure",       "tlsa-invalid",
-    "dnssec-invalid",          "dane-required",            "sts-policy-fetch-error",
-    "sts-policy-invalid",      "sts-webpki-invalid"};
+    "starttls-not-supported", "certificate-host-mismatch",
+    "certificate-expired",    "certificate-not-trusted",
+    "validation-failure",     "tlsa-invalid",
+    "dnssec-invalid",         "dane-required",
+    "sts-policy-fetch-error", "sts-policy-invalid",
+    "sts-webpki-invalid"};
 constexpr std::array<std::string_view, 3> kPolicyTypes = {"tlsa", "sts", "no-policy-found"};
 
 template <class Enum, std::size_t N>
