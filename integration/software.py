@@ -402,6 +402,12 @@ mail_delivery_agent_args: "%from%"
 mail_delivery_agent_args: "%to%"
 """
         )
+        subprocess.run(
+            [find("chasquid-util"), f"-C={folder}", "user-add", f"postmaster@{domain}",
+             "--password=unused"],
+            check=True,
+            capture_output=True,
+        )
         super().__init__(
             folder, "chasquid", [find("chasquid"), f"-config_dir={folder}", "-logfile=/dev/stderr"]
         )

@@ -270,7 +270,7 @@ def test_dsn_parameters_reach_postfix_which_reports_success(real):
                      and b"order+66" in message.as_bytes()), None)
 
     text = wait_until(report, "Postfix's report of success").decode()
-    assert "Original-Recipient: rfc822;robert+2Bx@old.test" in text
+    assert "Original-Recipient: rfc822;robert+x@old.test" in text
     assert "Action: delivered" in text
     assert "Hello." not in text  # RET=HDRS
 
