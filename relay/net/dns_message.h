@@ -1,10 +1,12 @@
-// DNS packets as values: encode a query, decode an answer. ldns is the codec (RFC 1035, 6891). Pure.
+// DNS packets as values: encode a query, decode an answer. ldns is the codec (RFC 1035, 6891).
+// Pure.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -45,5 +47,43 @@ struct DnsFailure {
   std::string reason;  ///< "SERVFAIL", "timeout", "malformed answer"
 };
 using DnsResult = std::variant<DnsAnswer, DnsNoRecord, DnsFailure>;
+
+/// What a query asks and what its answer must repeat (RFC 5452 §4.2, §4.3).
+struct DnsQuestion {
+  std::uint16_t id;
+  std::string name;  ///< no trailing dot
+  DnsType type;
+};
+
+/// Whether the AD bit of the resolver that sent a packet means anything (RFC 6840 §5.7).
+enum class AdTrust { ignored, trusted };
+
+/// A CNAME chain that leaves the packet: ask on for target.
+struct DnsAlias {
+  std::string target;
+  std::chrono::seconds ttl{0};
+  DnssecState dnssec = DnssecState::insecure;
+};
+/// TC is set: ask again over TCP (RFC 7766 §5).
+struct DnsTruncated {};
+/// A response to this question that cannot be read.
+struct DnsMalformed {};
+/// Not a response to this question: other id, other question, or no response at all.
+struct DnsMismatch {};
+using DnsDecoded = std::variant<DnsAnswer, DnsNoRecord, DnsAlias, DnsFailure, DnsTruncated,
+                                DnsMalformed, DnsMismatch>;
+
+/// Whether name can be asked for: labels of 1 to 63 octets, 253 in all, printable ASCII without
+/// what master files escape. Other names exist nowhere as far as mail is concerned.
+[[nodiscard]] bool askable(std::string_view name);
+
+/// A recursive query with EDNS 1232, DO and AD (RFC 6891, 4035 §3.2.1, 6840 §5.7), ready for a
+/// datagram. Empty when the name is not askable.
+[[nodiscard]] std::vector<std::uint8_t> encode_query(const DnsQuestion& question);
+
+/// Reads a packet as the response to question. MX and CNAME targets that are not askable are
+/// left out; nothing else left is a failure, never an absence.
+[[nodiscard]] DnsDecoded decode_answer(std::span<const std::uint8_t> packet,
+                                       const DnsQuestion& question, AdTrust trust);
 
 }  // namespace relay::net
