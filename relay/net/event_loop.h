@@ -28,6 +28,11 @@ class EventLoop {
 
   /// The libevent base; for relay/net only.
   [[nodiscard]] event_base* base() const;
+  /// Owns object until release(object.get()) or the loop's end: for work that outlives its
+  /// starter, such as a closing connection's last bytes. For relay/net only.
+  void keep(std::shared_ptr<void> object);
+  /// Destroys what keep() took; the caller may be that object.
+  void release(const void* object);
 
  private:
   struct State;
@@ -42,8 +47,8 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  /// (Re)arms the timer; action runs once, delay from now, from the loop. The action may
-  /// destroy the timer.
+  /// (Re)arms the timer; action runs once, from the loop, never before delay has passed.
+  /// The action may destroy the timer.
   void start(std::chrono::milliseconds delay);
   void stop();
   [[nodiscard]] bool running() const;

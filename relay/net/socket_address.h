@@ -1,13 +1,13 @@
 // An IP address and port, as a value. Pure but for the sockaddr layout.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <compare>
 #include <cstdint>
+#include <netinet/in.h>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 
 namespace relay::net {
 
@@ -37,14 +37,18 @@ class SocketAddress {
   [[nodiscard]] socklen_t length() const;
 
   friend bool operator==(const SocketAddress& a, const SocketAddress& b) {
-    return a.literal() == b.literal();
+    return compare(a, b) == std::strong_ordering::equal;
   }
   friend std::strong_ordering operator<=>(const SocketAddress& a, const SocketAddress& b) {
-    return a.literal() <=> b.literal();
+    return compare(a, b);
   }
 
  private:
   SocketAddress() = default;
+  static std::strong_ordering compare(const SocketAddress& a, const SocketAddress& b);
+  [[nodiscard]] const sockaddr_in& v4() const;
+  [[nodiscard]] const sockaddr_in6& v6() const;
+
   sockaddr_storage storage_{};
 };
 
