@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,13 +35,14 @@ struct HttpsRequest {
 struct HttpsResponse {
   int status = 0;
   std::string content_type;  ///< as sent; empty when absent
-  std::string body;          ///< complete, at most max_body
+  std::string body;          ///< complete, at most max_body; dropped when longer and not 2xx
 };
 
 struct HttpsFailure {
   enum class Kind { connect, timeout, tls, certificate, too_large, protocol };
   Kind kind;
-  std::string reason;  ///< short code: "connection-refused", "timeout", "X509_V_ERR_CERT_HAS_EXPIRED"
+  std::string
+      reason;  ///< short code: "connection-refused", "timeout", "X509_V_ERR_CERT_HAS_EXPIRED"
 };
 
 class HttpsClient {

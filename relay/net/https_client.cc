@@ -1,0 +1,230 @@
+#include "relay/net/https_client.h"
+
+#include <list>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+
+#include <curl/curl.h>
+#include <event2/event.h>
+
+#include "relay/net/call_queue.h"
+#include "relay/net/https_transfer.h"
+
+namespace relay::net {
+namespace {
+
+struct FreeEvent {
+  void operator()(event* handle) const { event_free(handle); }
+};
+using EventHandle = std::unique_ptr<event, FreeEvent>;
+
+void check(CURLMcode code) {
+  if (code != CURLM_OK) {
+    throw std::runtime_error(curl_multi_strerror(code));
+  }
+}
+
+CURLM* new_multi() {
+  static std::once_flag prepared;
+  std::call_once(prepared, [] {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+      throw std::runtime_error("libcurl cannot start");
+    }
+  });
+  CURLM* multi = curl_multi_init();
+  if (multi == nullptr) {
+    throw std::bad_alloc();
+  }
+  return multi;
+}
+
+}  // namespace
+
+/// Drives the multi handle. libcurl's callbacks only arm and disarm events, and callers are
+/// called from the call queue: so nothing is ever done to libcurl from within libcurl.
+struct HttpsClient::State {
+  class Request;
+
+  State(EventLoop& event_loop, HttpsClientOptions given);
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  State(State&&) = delete;
+  State& operator=(State&&) = delete;
+  ~State();
+
+  static int on_watch(CURL* easy, curl_socket_t fd, int what, void* self, void* unused) noexcept;
+  static int on_timer(CURLM* multi, long delay, void* self) noexcept;
+  static void on_ready(evutil_socket_t fd, short what, void* self) noexcept;
+
+  void watch(curl_socket_t fd, int what);
+  void act(curl_socket_t fd, int mask);
+
+  EventLoop& loop;
+  const HttpsClientOptions options;
+  CURLM* multi;
+  std::unordered_map<curl_socket_t, EventHandle> watched;
+  std::list<Request*> all;
+  Timer timer;
+  CallQueue calls;
+};
+
+/// One caller's request: with libcurl, then waiting for its turn in the call queue.
+class HttpsClient::State::Request final : public Operation::Task {
+ public:
+  Request(State& state, Callback done)
+      : state_(&state),
+        done_(std::move(done)),
+        registered_(state.all.insert(state.all.end(), this)) {}
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+  Request(Request&&) = delete;
+  Request& operator=(Request&&) = delete;
+
+  ~Request() override {
+    if (state_ == nullptr) {
+      return;
+    }
+    if (ticket_) {
+      state_->calls.withdraw(*ticket_);
+    }
+    state_->all.erase(registered_);
+    abandon();
+  }
+
+  void start(const HttpsRequest& request) {
+    transfer_ = std::make_unique<HttpsTransfer>(state_->options, request);
+    curl_easy_setopt(transfer_->easy(), CURLOPT_PRIVATE, this);
+    check(curl_multi_add_handle(state_->multi, transfer_->easy()));
+  }
+
+  void complete(CURLcode code) {
+    auto result = transfer_->result(code);
+    leave_curl();
+    hand_over_soon(std::move(result));
+  }
+
+  void hand_over_soon(HttpsTransfer::Result result) {
+    result_ = std::move(result);
+    ticket_ = state_->calls.push([this] {
+      ticket_.reset();
+      state_->all.erase(registered_);
+      state_ = nullptr;
+      const auto done = std::move(done_);
+      auto outcome = std::move(*result_);
+      done(std::move(outcome));
+    });
+  }
+
+  /// The client or the caller loses interest: nothing will be called.
+  void abandon() {
+    leave_curl();
+    state_ = nullptr;
+  }
+
+ private:
+  void leave_curl() {
+    if (transfer_) {
+      curl_multi_remove_handle(state_->multi, transfer_->easy());
+      transfer_.reset();
+    }
+  }
+
+  State* state_;
+  Callback done_;
+  std::list<Request*>::iterator registered_;
+  std::unique_ptr<HttpsTransfer> transfer_;
+  std::optional<HttpsTransfer::Result> result_;
+  std::optional<CallQueue::Ticket> ticket_;
+};
+
+HttpsClient::State::State(EventLoop& event_loop, HttpsClientOptions given)
+    : loop(event_loop),
+      options(std::move(given)),
+      multi(new_multi()),
+      timer(event_loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }),
+      calls(event_loop) {
+  check(curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, &State::on_watch));
+  check(curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this));
+  check(curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, &State::on_timer));
+  check(curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this));
+}
+
+HttpsClient::State::~State() {
+  for (Request* request : all) {
+    request->abandon();
+  }
+  curl_multi_cleanup(multi);
+}
+
+int HttpsClient::State::on_watch(CURL* /*easy*/, curl_socket_t fd, int what, void* self,
+                                 void* /*unused*/) noexcept {
+  static_cast<State*>(self)->watch(fd, what);
+  return 0;
+}
+
+int HttpsClient::State::on_timer(CURLM* /*multi*/, long delay, void* self) noexcept {
+  auto& state = *static_cast<State*>(self);
+  if (delay < 0) {
+    state.timer.stop();
+  } else {
+    state.timer.start(std::chrono::milliseconds(delay));
+  }
+  return 0;
+}
+
+void HttpsClient::State::on_ready(evutil_socket_t fd, short what, void* self) noexcept {
+  const int readable = (what & EV_READ) != 0 ? CURL_CSELECT_IN : 0;
+  const int writable = (what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
+  static_cast<State*>(self)->act(fd, readable | writable);
+}
+
+void HttpsClient::State::watch(curl_socket_t fd, int what) {
+  watched.erase(fd);
+  if (what == CURL_POLL_REMOVE) {
+    return;
+  }
+  const int events = EV_PERSIST | ((what & CURL_POLL_IN) != 0 ? EV_READ : 0) |
+                     ((what & CURL_POLL_OUT) != 0 ? EV_WRITE : 0);
+  EventHandle handle(
+      event_new(loop.base(), fd, static_cast<short>(events), &State::on_ready, this));
+  if (!handle || event_add(handle.get(), nullptr) != 0) {
+    throw std::bad_alloc();
+  }
+  watched.emplace(fd, std::move(handle));
+}
+
+void HttpsClient::State::act(curl_socket_t fd, int mask) {
+  int running = 0;
+  check(curl_multi_socket_action(multi, fd, mask, &running));
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
+    if (message->msg == CURLMSG_DONE) {
+      const CURLcode code = message->data.result;
+      Request* request = nullptr;
+      curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
+      request->complete(code);
+    }
+  }
+}
+
+HttpsClient::HttpsClient(EventLoop& loop, HttpsClientOptions options)
+    : state_(std::make_unique<State>(loop, std::move(options))) {}
+
+HttpsClient::~HttpsClient() = default;
+
+Operation HttpsClient::get(const HttpsRequest& request, Callback done) {
+  auto task = std::make_unique<State::Request>(*state_, std::move(done));
+  if (request.addresses.empty()) {
+    task->hand_over_soon(
+        Unexpected<HttpsFailure>(HttpsFailure{HttpsFailure::Kind::connect, "no-address"}));
+  } else {
+    task->start(request);
+  }
+  return Operation(std::move(task));
+}
+
+}  // namespace relay::net

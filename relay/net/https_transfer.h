@@ -1,0 +1,87 @@
+// One GET as libcurl sees it: its options, the response as it comes in, and what a result code
+// means in the terms of https_client.h.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <curl/curl.h>
+
+#include "relay/net/expected.h"
+#include "relay/net/https_client.h"
+#include "relay/net/socket_address.h"
+
+struct ssl_st;
+
+namespace relay::net {
+
+class HttpsTransfer {
+ public:
+  using Result = Expected<HttpsResponse, HttpsFailure>;
+
+  HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request);
+  HttpsTransfer(const HttpsTransfer&) = delete;
+  HttpsTransfer& operator=(const HttpsTransfer&) = delete;
+
+  /// For the multi handle; must be removed from it before the transfer dies.
+  [[nodiscard]] CURL* easy() const { return easy_.get(); }
+  /// What the transfer came to; the response is moved out.
+  [[nodiscard]] Result result(CURLcode code);
+
+ private:
+  struct FreeEasy {
+    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+  };
+  struct FreeShare {
+    void operator()(CURLSH* handle) const { curl_share_cleanup(handle); }
+  };
+  struct FreeList {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  };
+
+  template <class Value>
+  void set(CURLoption option, Value value);
+  void set_request(const HttpsRequest& request);
+  void set_limits(const HttpsClientOptions& options);
+  void set_trust(const HttpsClientOptions& options);
+  void set_callbacks();
+
+  static std::size_t on_body(const char* bytes, std::size_t size, std::size_t count,
+                             void* self) noexcept;
+  static std::size_t on_header(const char* bytes, std::size_t size, std::size_t count,
+                               void* self) noexcept;
+  static curl_socket_t on_socket(void* self, curlsocktype purpose, curl_sockaddr* address) noexcept;
+  static CURLcode on_tls_context(CURL* easy, void* context, void* self) noexcept;
+  static void on_tls_info(const ssl_st* tls, int where, int value) noexcept;
+
+  [[nodiscard]] bool take_header(std::string_view line);
+  [[nodiscard]] bool successful() const { return status_ >= 200 && status_ <= 299; }
+  [[nodiscard]] HttpsResponse response();
+  [[nodiscard]] HttpsFailure connect_failure() const;
+  [[nodiscard]] HttpsFailure timeout_failure() const;
+  [[nodiscard]] HttpsFailure certificate_failure() const;
+  [[nodiscard]] HttpsFailure tls_failure() const;
+  [[nodiscard]] long number(CURLINFO info) const;
+  [[nodiscard]] curl_off_t offset(CURLINFO info) const;
+
+  // The share keeps CURLOPT_RESOLVE's entries out of the multi handle, where they would stay.
+  std::unique_ptr<CURLSH, FreeShare> share_;
+  std::unique_ptr<curl_slist, FreeList> addresses_as_text_;
+  std::unique_ptr<CURL, FreeEasy> easy_;
+  std::vector<SocketAddress> addresses_;
+  std::string host_;
+  std::size_t max_body_;
+  std::size_t header_size_ = 0;
+  int status_ = 0;  // of the latest status line
+  int alert_ = -1;  // the peer's fatal TLS alert
+  std::string body_;
+  std::string error_text_;
+  std::optional<HttpsFailure> refused_;  // why a callback stopped the transfer
+  bool cut_ = false;                     // body beyond the limit in a response that is none of 2xx
+};
+
+}  // namespace relay::net
