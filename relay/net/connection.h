@@ -57,12 +57,13 @@ class Connection {
   virtual void resume_reading() = 0;
   /// Client side of STARTTLS. done gets TlsFailed, TlsUnverified or TlsVerified exactly once
   /// unless the connection is destroyed. Plaintext bytes already received and not yet delivered
-  /// make it TlsFailed{"starttls-injection"} (CVE-2011-0411 class).
+  /// make it TlsFailed{"starttls-injection"} (CVE-2011-0411 class). After TlsFailed the stream is
+  /// dead: it sends nothing more and its observer hears nothing more.
   virtual void start_tls(TlsClientContext& context, const TlsClientOptions& options,
                          std::chrono::milliseconds timeout,
                          std::function<void(TlsOutcome)> done) = 0;
-  /// Sends what is queued, then closes; the object may be destroyed at once.
-  /// (Flushing is bounded to a few seconds and owned by the loop.)
+  /// Sends what is queued, then closes; its observer hears nothing more and may be destroyed.
+  /// Flushing and waiting for the peer's end take 5 s at most and are owned by the loop.
   static void close_gracefully(std::unique_ptr<Connection> connection);
 
   [[nodiscard]] virtual std::optional<SocketAddress> local_address() const = 0;
@@ -70,6 +71,10 @@ class Connection {
 
  protected:
   Connection() = default;
+
+ private:
+  /// close_gracefully() of one kind of stream; self owns this.
+  virtual void finish(std::unique_ptr<Connection> self) { self.reset(); }
 };
 
 struct ConnectFailure {

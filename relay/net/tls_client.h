@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "relay/net/clock.h"
 #include "relay/net/domain_name.h"
@@ -31,20 +32,29 @@ struct ResumableSession {
 };
 
 /// Tickets by key. Key: whatever makes two sessions interchangeable (host, address, SNI, floor,
-/// required level); built by the caller. Each ticket is handed out once (TLS 1.3 single use).
+/// required level); built by the caller. Each ticket is handed out once (TLS 1.3 single use); a
+/// key keeps its four newest, the whole cache its newest `capacity`.
 /// Belongs to one event loop.
 class TlsSessionCache {
  public:
   explicit TlsSessionCache(std::size_t capacity) : capacity_(capacity) {}
+  /// The newest ticket of key that is still usable at now.
   std::optional<ResumableSession> take(const std::string& key, WallTime now);
   void put(const std::string& key, ResumableSession session);
   void clear();
 
  private:
+  struct Entry {
+    std::string key;
+    ResumableSession session;
+  };
+  using Entries = std::list<Entry>;
+
+  void forget(Entries::iterator entry);
+
   std::size_t capacity_;
-  std::list<std::pair<std::string, ResumableSession>> entries_;  // newest first
-  std::unordered_multimap<std::string, std::list<std::pair<std::string, ResumableSession>>::iterator>
-      by_key_;
+  Entries entries_;                                                         // newest first
+  std::unordered_map<std::string, std::vector<Entries::iterator>> by_key_;  // oldest first
 };
 
 /// Trust anchors and protocol settings shared by all client connections of a worker.
@@ -52,7 +62,8 @@ class TlsClientContext {
  public:
   /// ca_file: PEM bundle replacing the system's trust store; empty: the system's. The error says
   /// which file and why.
-  static Expected<std::shared_ptr<TlsClientContext>, std::string> create(const std::string& ca_file);
+  static Expected<std::shared_ptr<TlsClientContext>, std::string> create(
+      const std::string& ca_file);
   ~TlsClientContext();
   TlsClientContext(const TlsClientContext&) = delete;
   TlsClientContext& operator=(const TlsClientContext&) = delete;
@@ -69,7 +80,7 @@ struct TlsClientOptions {
   /// then no SNI is sent and no certificate counts as verified.
   std::optional<DomainName> reference_name;
   TlsFloor floor = TlsFloor::any;
-  TlsSessionCache* sessions = nullptr;  ///< null: no resumption
+  TlsSessionCache* sessions = nullptr;  ///< null: no resumption; else outlives the connection
   std::string session_key;
 };
 

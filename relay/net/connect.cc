@@ -1,0 +1,125 @@
+#include <cerrno>
+#include <netinet/in.h>
+#include <new>
+#include <sys/socket.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+#include <event2/event.h>
+#include <fmt/format.h>
+
+#include "relay/net/connection.h"
+
+namespace relay::net {
+namespace {
+
+using ConnectDone = std::function<void(Expected<std::unique_ptr<Connection>, ConnectFailure>)>;
+
+ConnectFailure system_failure(int error) {
+  return {error == ETIMEDOUT, std::error_code(error, std::system_category()).message()};
+}
+
+std::string timeout_text(std::chrono::milliseconds timeout) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
+  return seconds == timeout ? fmt::format("timed out after {} s", seconds.count())
+                            : fmt::format("timed out after {} ms", timeout.count());
+}
+
+class ConnectTask final : public Operation::Task {
+ public:
+  ConnectTask(EventLoop& loop, std::chrono::milliseconds timeout, ConnectDone done)
+      : loop_(loop), timeout_(timeout), done_(std::move(done)), deadline_(loop, [this] {
+          finish(ConnectFailure{true, timeout_text(timeout_)});
+        }) {}
+  ConnectTask(const ConnectTask&) = delete;
+  ConnectTask& operator=(const ConnectTask&) = delete;
+  ConnectTask(ConnectTask&&) = delete;
+  ConnectTask& operator=(ConnectTask&&) = delete;
+  ~ConnectTask() override {
+    if (writable_ != nullptr) {
+      event_free(writable_);
+    }
+    if (fd_ >= 0) {
+      ::close(fd_);
+    }
+  }
+
+  void start(const SocketAddress& address, const std::optional<SocketAddress>& source) {
+    error_ = open(address, source);
+    writable_ = event_new(loop_.base(), fd_, error_ == 0 ? EV_WRITE : short{0},
+                          &ConnectTask::on_writable, this);
+    if (writable_ == nullptr) {
+      throw std::bad_alloc();
+    }
+    deadline_.start(timeout_);
+    if (error_ == 0) {
+      event_add(writable_, nullptr);
+    } else {
+      const timeval now{};
+      event_add(writable_, &now);
+    }
+  }
+
+ private:
+  /// 0 when the connection is made or under way, else errno.
+  int open(const SocketAddress& address, const std::optional<SocketAddress>& source) {
+    const int family = address.family() == IpFamily::v4 ? AF_INET : AF_INET6;
+    fd_ = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) {
+      return errno;
+    }
+    if (source && ::bind(fd_, source->get(), source->length()) != 0) {
+      return errno;
+    }
+    if (::connect(fd_, address.get(), address.length()) != 0 && errno != EINPROGRESS) {
+      return errno;
+    }
+    return 0;
+  }
+
+  static void on_writable(evutil_socket_t fd, short /*what*/, void* self) noexcept {
+    auto* task = static_cast<ConnectTask*>(self);
+    int error = task->error_;
+    socklen_t length = sizeof error;
+    if (error == 0 && ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
+      error = errno;
+    }
+    if (error != 0) {
+      task->finish(system_failure(error));
+      return;
+    }
+    event_del(task->writable_);
+    task->deadline_.stop();
+    auto connection = Connection::adopt(task->loop_, std::exchange(task->fd_, -1));
+    const ConnectDone done = std::move(task->done_);
+    done(std::move(connection));
+  }
+
+  void finish(ConnectFailure failure) {
+    event_del(writable_);
+    deadline_.stop();
+    const ConnectDone done = std::move(done_);
+    done(Unexpected<ConnectFailure>(std::move(failure)));
+  }
+
+  EventLoop& loop_;
+  std::chrono::milliseconds timeout_;
+  ConnectDone done_;
+  Timer deadline_;
+  int fd_ = -1;
+  int error_ = 0;
+  event* writable_ = nullptr;
+};
+
+}  // namespace
+
+Operation connect(EventLoop& loop, const SocketAddress& address,
+                  const std::optional<SocketAddress>& source, std::chrono::milliseconds timeout,
+                  std::function<void(Expected<std::unique_ptr<Connection>, ConnectFailure>)> done) {
+  auto task = std::make_unique<ConnectTask>(loop, timeout, std::move(done));
+  task->start(address, source);
+  return Operation(std::move(task));
+}
+
+}  // namespace relay::net

@@ -1,0 +1,181 @@
+#include "relay/net/listener.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <netinet/in.h>
+#include <new>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+#include <event2/event.h>
+
+namespace relay::net {
+namespace {
+
+constexpr std::chrono::seconds kExhaustedPause{1};
+
+std::string system_message(int error) {
+  return std::error_code(error, std::system_category()).message();
+}
+
+Unexpected<std::string> fault(const std::string& where, const std::string& reason) {
+  return Unexpected<std::string>(where + ": " + reason);
+}
+
+/// Closes its descriptor unless it was released.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) {
+      ::close(fd_);
+    }
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+int open_socket(int family) {
+  return ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+bool switch_on(int fd, int level, int option) {
+  const int on = 1;
+  return ::setsockopt(fd, level, option, &on, sizeof on) == 0;
+}
+
+/// Makes room for a socket at path: an error if anything but a socket nobody listens on is there.
+Expected<void, std::string> replace_stale(const std::string& path, const sockaddr_un& address) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0) {
+    return {};
+  }
+  if (!S_ISSOCK(found.st_mode)) {
+    return fault(path, "exists and is not a socket");
+  }
+  const Descriptor probe(open_socket(AF_UNIX));
+  const int result =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  if (result == 0 || errno != ECONNREFUSED) {
+    return fault(path, result == 0 || errno == EAGAIN ? "another process is listening there"
+                                                      : system_message(errno));
+  }
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return fault(path, system_message(errno));
+  }
+  return {};
+}
+
+bool is_exhaustion(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+}  // namespace
+
+Expected<std::shared_ptr<ListeningSocket>, std::string> ListeningSocket::bind(
+    const SocketAddress& address) {
+  const bool v6 = address.family() == IpFamily::v6;
+  Descriptor socket(open_socket(v6 ? AF_INET6 : AF_INET));
+  if (socket.get() < 0 || !switch_on(socket.get(), SOL_SOCKET, SO_REUSEADDR) ||
+      (v6 && !switch_on(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY)) ||
+      ::bind(socket.get(), address.get(), address.length()) != 0 ||
+      ::listen(socket.get(), SOMAXCONN) != 0) {
+    return fault(address.literal(), system_message(errno));
+  }
+  return std::shared_ptr<ListeningSocket>(new ListeningSocket(socket.release()));
+}
+
+Expected<std::shared_ptr<ListeningSocket>, std::string> ListeningSocket::bind_unix(
+    const std::string& path, unsigned mode) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return fault(path, "a socket's path has between 1 and " +
+                           std::to_string(sizeof address.sun_path - 1) + " characters");
+  }
+  std::copy(path.begin(), path.end(), std::begin(address.sun_path));
+  if (auto replaced = replace_stale(path, address); !replaced) {
+    return Unexpected<std::string>(std::move(replaced.error()));
+  }
+  Descriptor socket(open_socket(AF_UNIX));
+  // Nobody can connect before listen(), so the mode is in force from the first moment.
+  if (socket.get() < 0 ||
+      ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::chmod(path.c_str(), mode) != 0 || ::listen(socket.get(), SOMAXCONN) != 0) {
+    return fault(path, system_message(errno));
+  }
+  std::shared_ptr<ListeningSocket> result(new ListeningSocket(socket.release()));
+  result->unlink_path_ = path;
+  return result;
+}
+
+ListeningSocket::~ListeningSocket() {
+  if (!unlink_path_.empty()) {
+    ::unlink(unlink_path_.c_str());
+  }
+  ::close(fd_);
+}
+
+std::optional<SocketAddress> ListeningSocket::address() const {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(fd_, address, &length) != 0) {
+    return std::nullopt;
+  }
+  return SocketAddress::from_sockaddr(address, length);
+}
+
+struct Acceptor::State {
+  State(EventLoop& on, std::shared_ptr<ListeningSocket> from,
+        std::function<void(std::unique_ptr<Connection>)> report)
+      : loop(on),
+        socket(std::move(from)),
+        accepted(std::move(report)),
+        pause(on, [this] { event_add(readable, nullptr); }),
+        readable(
+            event_new(on.base(), socket->fd(), EV_READ | EV_PERSIST, &State::on_readable, this)) {
+    if (readable == nullptr || event_add(readable, nullptr) != 0) {
+      throw std::bad_alloc();
+    }
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  State(State&&) = delete;
+  State& operator=(State&&) = delete;
+  ~State() { event_free(readable); }
+
+  // One connection a round: with several loops on the socket, greed would unbalance them.
+  static void on_readable(evutil_socket_t fd, short /*what*/, void* self) noexcept {
+    auto* state = static_cast<State*>(self);
+    const int accepted_fd = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted_fd >= 0) {
+      state->accepted(Connection::adopt(state->loop, accepted_fd));
+    } else if (is_exhaustion(errno)) {
+      event_del(state->readable);
+      state->pause.start(kExhaustedPause);
+    }
+  }
+
+  EventLoop& loop;
+  std::shared_ptr<ListeningSocket> socket;
+  std::function<void(std::unique_ptr<Connection>)> accepted;
+  Timer pause;
+  event* readable;
+};
+
+Acceptor::Acceptor(EventLoop& loop, std::shared_ptr<ListeningSocket> socket,
+                   std::function<void(std::unique_ptr<Connection>)> accepted)
+    : state_(std::make_unique<State>(loop, std::move(socket), std::move(accepted))) {}
+Acceptor::~Acceptor() = default;
+
+}  // namespace relay::net

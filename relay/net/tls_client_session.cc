@@ -1,0 +1,220 @@
+#include "relay/net/tls_client_session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+namespace relay::net {
+namespace {
+
+constexpr std::chrono::hours kLongestVerdict{1};
+constexpr int kAlertReasons = SSL_AD_REASON_OFFSET;  // a received alert N has reason 1000 + N
+constexpr int kAlertNumbers = 256;
+
+int session_index() {
+  static const int kIndex = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return kIndex;
+}
+
+bool set_floor(SSL* ssl, TlsFloor floor) {
+  switch (floor) {
+    case TlsFloor::tls12:
+      SSL_set_security_level(ssl, 1);
+      return SSL_set_min_proto_version(ssl, TLS1_2_VERSION) == 1;
+    case TlsFloor::any:
+      // RFC 7435: some protection for old servers beats falling back to plaintext.
+      SSL_set_security_level(ssl, 0);
+      SSL_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
+      return SSL_set_min_proto_version(ssl, TLS1_VERSION) == 1;
+  }
+  return false;
+}
+
+// SSL_set_tlsext_host_name() without the macro's C cast; the name is copied.
+bool send_name(SSL* ssl, const std::string& name) {
+  return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                  const_cast<char*>(name.c_str())) == 1;
+}
+
+TlsParameters parameters_of(const SSL* ssl) {
+  return {SSL_get_version(ssl), SSL_get_cipher_name(ssl), SSL_session_reused(ssl) == 1};
+}
+
+std::string dashed(std::string_view text) {
+  std::string result = "tls-";
+  for (const char c : text) {
+    result += c == ' ' ? '-' : c;
+  }
+  return result;
+}
+
+std::string reason_text(unsigned long error) {
+  switch (ERR_GET_REASON(error)) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_WRONG_SSL_VERSION:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+      return "no-shared-version";
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_CIPHERS_AVAILABLE:
+    case SSL_R_UNKNOWN_CIPHER_RETURNED:
+    case SSL_R_WRONG_CIPHER_RETURNED:
+      return "no-shared-cipher";
+    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+      return "handshake-eof";
+    default:
+      break;
+  }
+  const char* text = ERR_reason_error_string(error);
+  return text != nullptr ? dashed(text) : "tls-error-" + std::to_string(ERR_GET_REASON(error));
+}
+
+}  // namespace
+
+void TlsClientSession::FreeSsl::operator()(ssl_st* ssl) const {
+  SSL_free(ssl);
+}
+
+TlsClientSession::TlsClientSession(const TlsClientOptions& options, ssl_st* ssl)
+    : ssl_(ssl), sessions_(options.sessions), has_name_(options.reference_name.has_value()) {
+  // Whatever the caller's key leaves out, a verdict holds for one name and one floor only.
+  key_ = options.session_key + '\n' + (has_name_ ? options.reference_name->text() : std::string()) +
+         '\n' + (options.floor == TlsFloor::tls12 ? "tls12" : "any");
+}
+
+TlsClientSession::~TlsClientSession() {
+  SSL_set_ex_data(ssl_.get(), session_index(), nullptr);
+  if (state_ == State::open) {
+    // OpenSSL spoils the tickets of a session that is freed without a shutdown; SMTP frames its
+    // own end, so a missing close_notify says nothing about the session.
+    SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  }
+}
+
+std::unique_ptr<TlsClientSession> TlsClientSession::create(TlsClientContext& context,
+                                                           const TlsClientOptions& options,
+                                                           WallTime now) {
+  SSL* ssl = SSL_new(context.get());
+  if (ssl == nullptr) {
+    return nullptr;
+  }
+  std::unique_ptr<TlsClientSession> session(new TlsClientSession(options, ssl));
+  return session->prepare(options, now) ? std::move(session) : nullptr;
+}
+
+bool TlsClientSession::prepare(const TlsClientOptions& options, WallTime now) {
+  SSL* ssl = ssl_.get();
+  if (SSL_set_ex_data(ssl, session_index(), this) != 1 || !set_floor(ssl, options.floor) ||
+      !expect_name(ssl, options.reference_name, found_)) {
+    return false;
+  }
+  if (has_name_ && !send_name(ssl, options.reference_name->text())) {
+    return false;
+  }
+  if (sessions_ != nullptr) {
+    offered_ = sessions_->take(key_, now);
+  }
+  if (offered_ && SSL_set_session(ssl, offered_->session.get()) != 1) {
+    offered_.reset();
+  }
+  return true;
+}
+
+ssl_st* TlsClientSession::share() const {
+  SSL_up_ref(ssl_.get());
+  return ssl_.get();
+}
+
+TlsOutcome TlsClientSession::established(WallTime now) {
+  SSL* ssl = ssl_.get();
+  state_ = State::open;
+  TlsParameters parameters = parameters_of(ssl);
+  if (parameters.resumed && offered_) {
+    verdict_ = offered_->faults;
+    verdict_until_ = offered_->usable_until;
+    // A TLS 1.2 server need not send a new ticket, and the old one may be used again.
+    if (early_tickets_.empty() && SSL_version(ssl) < TLS1_3_VERSION) {
+      early_tickets_.push_back(std::move(offered_->session));
+    }
+  } else {
+    if (SSL_get0_peer_certificate(ssl) == nullptr) {
+      found_.add({CertificateFaultKind::not_trusted, "no-certificate"});
+    }
+    if (!has_name_) {
+      found_.add({CertificateFaultKind::not_trusted, "no-reference-name"});
+    }
+    verdict_ = found_.faults();
+    verdict_until_ = std::min(chain_not_after(ssl).value_or(now), now + kLongestVerdict);
+  }
+  offered_.reset();
+  for (auto& ticket : std::exchange(early_tickets_, {})) {
+    store(std::move(ticket), now);
+  }
+  if (verdict_.empty()) {
+    return TlsVerified{std::move(parameters)};
+  }
+  return TlsUnverified{std::move(parameters), verdict_};
+}
+
+void TlsClientSession::send_close_notify() {
+  if (state_ == State::open) {
+    SSL_shutdown(ssl_.get());
+    ERR_clear_error();
+  }
+}
+
+void TlsClientSession::store(std::shared_ptr<ssl_session_st> ticket, WallTime now) {
+  const std::chrono::seconds life(SSL_SESSION_get_ticket_lifetime_hint(ticket.get()));
+  const bool tls13 = SSL_SESSION_get_protocol_version(ticket.get()) >= TLS1_3_VERSION;
+  // RFC 8446 §4.6.1: zero means discard at once; RFC 5077 §3.3: zero means unspecified.
+  const auto until =
+      tls13 || life > life.zero() ? std::min(verdict_until_, now + life) : verdict_until_;
+  if (until > now && SSL_SESSION_is_resumable(ticket.get()) == 1) {
+    sessions_->put(key_, {std::move(ticket), verdict_, until});
+  }
+}
+
+void TlsClientSession::collect_tickets(ssl_ctx_st* context) {
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, &TlsClientSession::on_ticket);
+}
+
+int TlsClientSession::on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept {
+  auto* self = static_cast<TlsClientSession*>(SSL_get_ex_data(ssl, session_index()));
+  if (self == nullptr || self->sessions_ == nullptr) {
+    return 0;
+  }
+  std::shared_ptr<ssl_session_st> owned(ticket, &SSL_SESSION_free);
+  if (self->state_ == State::handshake) {
+    self->early_tickets_.push_back(std::move(owned));
+  } else {
+    self->store(std::move(owned), SystemClock().wall());
+  }
+  return 1;
+}
+
+std::string TlsClientSession::failure_reason(std::span<const unsigned long> errors) {
+  return library_failure(errors).value_or("handshake-eof");
+}
+
+std::optional<std::string> TlsClientSession::library_failure(
+    std::span<const unsigned long> errors) {
+  // libevent mixes SSL_ERROR_ values and system errors (a reset, say) into the list.
+  const auto found = std::find_if(errors.begin(), errors.end(), [](unsigned long error) {
+    return ERR_GET_LIB(error) != 0 && ERR_GET_LIB(error) != ERR_LIB_SYS;
+  });
+  if (found == errors.end()) {
+    return std::nullopt;
+  }
+  const int reason = ERR_GET_REASON(*found);
+  if (ERR_GET_LIB(*found) == ERR_LIB_SSL && reason >= kAlertReasons &&
+      reason < kAlertReasons + kAlertNumbers) {
+    return "tls-alert-" + std::to_string(reason - kAlertReasons);
+  }
+  return reason_text(*found);
+}
+
+}  // namespace relay::net

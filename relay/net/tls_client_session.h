@@ -1,0 +1,69 @@
+// One TLS session towards a server: its SSL object, what the certificate turned out to prove, and
+// the tickets it earns. Drives no I/O. For relay/net only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "relay/net/clock.h"
+#include "relay/net/tls_client.h"
+#include "relay/net/tls_outcome.h"
+#include "relay/net/tls_verify.h"
+
+struct ssl_st;
+struct ssl_session_st;
+
+namespace relay::net {
+
+class TlsClientSession {
+ public:
+  /// Null when OpenSSL has no memory.
+  static std::unique_ptr<TlsClientSession> create(TlsClientContext& context,
+                                                  const TlsClientOptions& options, WallTime now);
+  ~TlsClientSession();
+  TlsClientSession(const TlsClientSession&) = delete;
+  TlsClientSession& operator=(const TlsClientSession&) = delete;
+
+  /// A new reference for a stream to own.
+  [[nodiscard]] ssl_st* share() const;
+  /// To be called once, when the handshake is complete: TlsUnverified or TlsVerified.
+  TlsOutcome established(WallTime now);
+  /// Sends close_notify if the handshake was completed.
+  void send_close_notify();
+
+  /// Registers the callback that collects tickets.
+  static void collect_tickets(ssl_ctx_st* context);
+  /// The failure reason for the errors (ERR_get_error values) of a handshake that broke off;
+  /// none: the peer closed.
+  static std::string failure_reason(std::span<const unsigned long> errors);
+  /// The same for an open session: nullopt when no TLS error is among errors.
+  static std::optional<std::string> library_failure(std::span<const unsigned long> errors);
+
+ private:
+  struct FreeSsl {
+    void operator()(ssl_st* ssl) const;
+  };
+  enum class State { handshake, open };
+
+  TlsClientSession(const TlsClientOptions& options, ssl_st* ssl);
+  bool prepare(const TlsClientOptions& options, WallTime now);
+  void store(std::shared_ptr<ssl_session_st> ticket, WallTime now);
+  static int on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept;
+
+  std::unique_ptr<ssl_st, FreeSsl> ssl_;
+  TlsSessionCache* sessions_;
+  std::string key_;
+  bool has_name_;
+  FaultList found_;
+  std::optional<ResumableSession> offered_;  // the ticket this handshake tried to resume
+  State state_ = State::handshake;
+  std::vector<CertificateFault> verdict_;
+  WallTime verdict_until_{};
+  // TLS 1.2 tickets come before the verdict is known.
+  std::vector<std::shared_ptr<ssl_session_st>> early_tickets_;
+};
+
+}  // namespace relay::net
