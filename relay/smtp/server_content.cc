@@ -91,8 +91,7 @@ void ServerSession::opened(Room room) {
       break;
     }
     case Room::store_failed:
-      note(chunked ? "BDAT" : "DATA", "421 4.3.0 Cannot store mail", {});
-      close_with(fmt::format("421 4.3.0 {} Cannot store mail", settings_.hostname));
+      store_failed(chunked ? "BDAT" : "DATA");
       return;
   }
   if (mode_ == Mode::bdat && chunk_left_ == 0) {
@@ -203,6 +202,12 @@ void ServerSession::refuse_content(const Refusal& why) {
   refuse("content", why);
 }
 
+// The store takes nothing more until a restart.
+void ServerSession::store_failed(std::string_view stage) {
+  note(stage, "421 4.3.0 Cannot store mail", {});
+  close_with(fmt::format("421 4.3.0 {} Cannot store mail", settings_.hostname));
+}
+
 void ServerSession::stored(Room room, std::string_view queue_id) {
   if (demand_ != Demand::store_message) {
     return;
@@ -222,8 +227,7 @@ void ServerSession::stored(Room room, std::string_view queue_id) {
       break;
     }
     case Room::store_failed:
-      note("content", "421 4.3.0 Cannot store mail", {});
-      close_with(fmt::format("421 4.3.0 {} Cannot store mail", settings_.hostname));
+      store_failed("content");
       return;
   }
   process();

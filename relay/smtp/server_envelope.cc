@@ -48,7 +48,30 @@ void ServerSession::on_mail(const Command& command) {
   transaction_.ret = std::move(mail->ret);
   transaction_.envid = std::move(mail->envid);
   transaction_.needs_smtputf8 = utf8;
-  reply("250 2.1.0 Ok");
+  demand_ = Demand::check_room;
+}
+
+void ServerSession::checked(Room room) {
+  if (demand_ != Demand::check_room) {
+    return;
+  }
+  demand_ = Demand::read;
+  switch (room) {
+    case Room::available:
+      reply("250 2.1.0 Ok");
+      break;
+    case Room::disk_full: {
+      const auto text = coded({452, "4.3.1", "Insufficient system storage"});
+      note("MAIL", text, {});
+      reply(text);
+      reset();
+      break;
+    }
+    case Room::store_failed:
+      store_failed("MAIL");
+      return;
+  }
+  process();
 }
 
 void ServerSession::on_rcpt(const Command& command) {

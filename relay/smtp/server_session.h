@@ -62,6 +62,7 @@ class ServerSession {
   enum class Demand {
     read,           ///< deliver bytes from the client
     pause,          ///< deliver nothing for pause_time(), then resumed()
+    check_room,     ///< MAIL was given: checked() with whether a message could be stored now
     open_message,   ///< content is about to come: opened()
     store_message,  ///< the content is complete: take it, store the message, then stored()
     close,          ///< flush output, then close
@@ -73,6 +74,7 @@ class ServerSession {
   /// May be called at any demand; what cannot be used yet is kept.
   void receive(std::string_view bytes);
   void resumed();
+  void checked(Room room);
   void opened(Room room);
   /// queue_id: for the reply, when room is available: the message is on disk.
   void stored(Room room, std::string_view queue_id);
@@ -133,7 +135,8 @@ class ServerSession {
   void take_bdat();
   void end_bdat_chunk();
   void end_content();
-  void refuse_content(const Refusal& refusal);
+  void refuse_content(const Refusal& why);
+  void store_failed(std::string_view stage);
   void lose_receiving();
 
   ServerSettings settings_;

@@ -26,7 +26,9 @@ class TlsRequirement {
   /// The requirement for a second connection to the same host after its handshake failed: plaintext
   /// if and only if this is opportunistic. Otherwise there is none and the host is passed over.
   [[nodiscard]] constexpr std::optional<TlsRequirement> after_failed_handshake() const {
-    if (level_ == Level::opportunistic) return TlsRequirement{Level::plaintext_retry};
+    if (level_ == Level::opportunistic) {
+      return TlsRequirement{Level::plaintext_retry};
+    }
     return std::nullopt;
   }
   [[nodiscard]] constexpr net::TlsFloor floor() const {

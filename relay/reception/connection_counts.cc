@@ -1,0 +1,43 @@
+#include "relay/reception/connection_counts.h"
+
+#include <utility>
+
+namespace relay::reception {
+
+ConnectionCounts::Place::Place(std::shared_ptr<ConnectionCounts> counts, std::string client)
+    : counts_(std::move(counts)), client_(std::move(client)) {}
+
+ConnectionCounts::Place::~Place() {
+  counts_->give_back(client_);
+}
+
+std::variant<std::unique_ptr<ConnectionCounts::Place>, ConnectionCounts::Full>
+ConnectionCounts::take(const std::string& client, const Caps& caps) {
+  const std::lock_guard lock(mutex_);
+  if (total_ >= caps.total) {
+    return Full::total;
+  }
+  auto& count = by_client_[client];
+  if (count >= caps.per_client) {
+    return Full::client;
+  }
+  ++count;
+  ++total_;
+  return std::make_unique<Place>(shared_from_this(), client);
+}
+
+std::size_t ConnectionCounts::total() const {
+  const std::lock_guard lock(mutex_);
+  return total_;
+}
+
+void ConnectionCounts::give_back(const std::string& client) {
+  const std::lock_guard lock(mutex_);
+  --total_;
+  const auto entry = by_client_.find(client);
+  if (--entry->second == 0) {
+    by_client_.erase(entry);
+  }
+}
+
+}  // namespace relay::reception

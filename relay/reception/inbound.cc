@@ -1,0 +1,378 @@
+#include "relay/reception/inbound.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/message/trace_header.h"
+
+namespace relay::reception {
+namespace {
+
+using Demand = smtp::ServerSession::Demand;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMaxUnwritten = 256 * 1024;
+constexpr std::size_t kMaxPendingOutput = 64 * 1024;
+constexpr std::size_t kMaxSlice = 64 * 1024;
+constexpr milliseconds kTick{10'000};
+constexpr milliseconds kRateGrace{30'000};
+
+std::size_t at_least_one(int value) {
+  return static_cast<std::size_t>(std::max(value, 1));
+}
+
+smtp::ServerSettings server_settings(const ReceptionSettings& settings,
+                                     const Permission& permission) {
+  const auto& limits = settings.limits;
+  smtp::ServerSettings server;
+  server.hostname = settings.hostname;
+  server.relaying = permission.relaying;
+  server.content.message_size = limits.message_size;
+  server.content.header_size = limits.header_size;
+  server.content.line_length = at_least_one(limits.line_length);
+  server.content.received_headers = limits.received_headers;
+  server.content.line_ends = permission.line_ends;
+  server.recipients = at_least_one(limits.recipients);
+  server.soft_errors = limits.soft_errors;
+  server.hard_errors = limits.hard_errors;
+  server.junk_commands = limits.junk_commands;
+  return server;
+}
+
+std::string shown(const std::string& sender) {
+  return sender.empty() ? "<>" : sender;
+}
+
+}  // namespace
+
+std::shared_ptr<const ReceptionSettings> ReceptionSettings::from(const conf::Config& config) {
+  return std::make_shared<const ReceptionSettings>(
+      ReceptionSettings{config.hostname, config.limits, config.queue, config.listen});
+}
+
+Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
+                 const Permission& permission, std::function<void(Inbound*)> finished)
+    : parts_(std::move(parts)),
+      connection_(std::move(connection)),
+      finished_(std::move(finished)),
+      session_(server_settings(*parts_.settings, permission)),
+      session_end_(parts_.clock.steady() + parts_.settings->limits.session_timeout),
+      timer_(parts_.loop, [this] { tick(); }),
+      pause_timer_(parts_.loop, [this] {
+        session_.resumed();
+        (void)pump();
+      }) {
+  if (const auto peer = connection_->peer_address()) {
+    client_ip_ = peer->ip();
+    client_literal_ = peer->smtp_literal();
+  }
+  connection_->set_observer(this);
+  connection_->write(session_.take_output());
+  touch();
+  arm();
+}
+
+void Inbound::on_bytes(std::string_view bytes) {
+  if (session_.in_content()) {
+    content_octets_ += bytes.size();
+    touch();
+  }
+  session_.receive(bytes);
+  (void)pump();
+}
+
+void Inbound::on_drained() {
+  steer_reading();
+}
+
+void Inbound::on_closed(net::Connection::CloseReason /*reason*/, std::string detail) {
+  connection_.reset();
+  timer_.stop();
+  pause_timer_.stop();
+  if (message_ || session_.in_content()) {
+    parts_.log.info("client-lost", {{"client", client_ip_},
+                                    {"helo", session_.helo()},
+                                    {"from", shown(session_.transaction().sender)},
+                                    {"detail", std::move(detail)}});
+  }
+  // What was handed to the spool for good gets its log line; the client will send it again.
+  if (!committing_) {
+    finish();
+  }
+}
+
+void Inbound::shut_down() {
+  session_.shut_down();
+  (void)pump();
+}
+
+// Carries out what the engine demands until it wants to wait.
+Inbound::Life Inbound::pump() {
+  if (!connection_) {
+    return Life::goes_on;
+  }
+  Demand before{};
+  do {
+    before = session_.demand();
+    move_content();
+    if (obey() == Life::over) {
+      return Life::over;
+    }
+  } while (session_.demand() != before || session_.demand() == Demand::check_room ||
+           session_.demand() == Demand::open_message);
+  move_content();
+  log_rejections();
+  if (const auto output = session_.take_output(); !output.empty()) {
+    connection_->write(output);
+    touch();
+  }
+  if (!session_.in_content()) {
+    content_timed_ = false;
+  } else if (!content_timed_) {
+    content_timed_ = true;
+    content_start_ = parts_.clock.steady();
+    content_octets_ = 0;
+  }
+  steer_reading();
+  return Life::goes_on;
+}
+
+Inbound::Life Inbound::obey() {
+  switch (session_.demand()) {
+    case Demand::read:
+      break;
+    case Demand::pause:
+      if (!pause_timer_.running()) {
+        pause_timer_.start(session_.pause_time());
+      }
+      break;
+    case Demand::check_room:
+      session_.checked(room());
+      break;
+    case Demand::open_message:
+      open_message();
+      break;
+    case Demand::store_message:
+      if (!committing_) {
+        commit();
+      }
+      break;
+    case Demand::close:
+      log_rejections();
+      connection_->write(session_.take_output());
+      net::Connection::close_gracefully(std::move(connection_));
+      finish();
+      return Life::over;
+  }
+  return Life::goes_on;
+}
+
+smtp::Room Inbound::room() const {
+  if (parts_.spool.failed()) {
+    return smtp::Room::store_failed;
+  }
+  return parts_.spool.has_room_for(session_.transaction().declared_size) ? smtp::Room::available
+                                                                         : smtp::Room::disk_full;
+}
+
+void Inbound::open_message() {
+  const auto now = room();
+  if (now == smtp::Room::available) {
+    size_ = 0;
+    message_ = parts_.spool.receive(parts_.loop);
+    message_->set_drained([this] { steer_reading(); });
+    append(received_header());
+  }
+  session_.opened(now);
+}
+
+std::string Inbound::received_header() const {
+  const auto& transaction = session_.transaction();
+  message::TraceFacts facts;
+  facts.helo = session_.helo();
+  facts.client = client_literal_;
+  facts.hostname = parts_.settings->hostname;
+  facts.protocol = session_.protocol();
+  facts.id = message_->id().text();
+  if (transaction.recipients.size() == 1) {
+    facts.for_recipient = transaction.recipients.front().address.text();
+  }
+  facts.time = parts_.clock.wall();
+  return message::received_header(facts);
+}
+
+void Inbound::append(std::string_view content) {
+  size_ += content.size();
+  for (; !content.empty(); content.remove_prefix(std::min(content.size(), kMaxSlice))) {
+    message_->append(std::string(content.substr(0, kMaxSlice)));
+  }
+}
+
+void Inbound::move_content() {
+  if (committing_ || !message_) {
+    return;
+  }
+  if (!session_.receiving()) {
+    message_.reset();
+    return;
+  }
+  append(session_.take_content());
+}
+
+spool::Envelope Inbound::envelope() const {
+  const auto& transaction = session_.transaction();
+  spool::Envelope envelope;
+  envelope.id = message_->id();
+  envelope.sender = transaction.sender;
+  envelope.received_at = parts_.clock.wall();
+  envelope.expires_at = envelope.received_at + parts_.settings->queue.lifetime;
+  envelope.size = size_;
+  envelope.eight_bit = transaction.eight_bit;
+  envelope.smtputf8 = transaction.needs_smtputf8;
+  envelope.ret = transaction.ret;
+  envelope.envid = transaction.envid;
+  envelope.client_ip = client_ip_;
+  envelope.client_helo = session_.helo();
+  for (const auto& recipient : transaction.recipients) {
+    spool::Recipient stored;
+    stored.index = static_cast<std::uint32_t>(envelope.recipients.size());
+    stored.address = recipient.address.text();
+    stored.domain = recipient.address.domain;
+    stored.notify = recipient.notify;
+    stored.orcpt = recipient.orcpt;
+    stored.next_try = envelope.received_at;
+    envelope.recipients.push_back(std::move(stored));
+  }
+  return envelope;
+}
+
+void Inbound::commit() {
+  committing_ = true;
+  auto whole = envelope();
+  // A copy without the recipients' parameters is enough for the log, but the envelope is small.
+  auto logged = whole;
+  message_->commit(std::move(whole),
+                   [this, logged = std::move(logged)](const spool::Stored<void>& result) {
+                     committed(logged, result);
+                   });
+}
+
+void Inbound::committed(const spool::Envelope& envelope, const spool::Stored<void>& result) {
+  committing_ = false;
+  message_.reset();
+  auto outcome = smtp::Room::available;
+  if (result) {
+    log_accepted(envelope);
+  } else {
+    outcome = result.error().kind == spool::StoreFault::Kind::disk_full ? smtp::Room::disk_full
+                                                                        : smtp::Room::store_failed;
+    parts_.log.error("store-failed", {{"id", envelope.id.text()},
+                                      {"client", client_ip_},
+                                      {"from", shown(envelope.sender)},
+                                      {"detail", result.error().reason}});
+  }
+  if (!connection_) {
+    finish();
+    return;
+  }
+  touch();
+  session_.stored(outcome, envelope.id.text());
+  (void)pump();
+}
+
+void Inbound::log_accepted(const spool::Envelope& envelope) {
+  if (!parts_.log.enabled(conf::LogLevel::info)) {
+    return;
+  }
+  std::string to;
+  for (const auto& recipient : envelope.recipients) {
+    if (to.size() > 512) {
+      break;
+    }
+    to.append(to.empty() ? "" : ",").append(recipient.address);
+  }
+  parts_.log.info("accepted", {{"id", envelope.id.text()},
+                               {"from", shown(envelope.sender)},
+                               {"to", std::move(to)},
+                               {"recipients", std::to_string(envelope.recipients.size())},
+                               {"client", client_ip_},
+                               {"helo", envelope.client_helo},
+                               {"size", std::to_string(envelope.size)}});
+}
+
+void Inbound::log_rejections() {
+  for (auto& rejection : session_.take_rejections()) {
+    parts_.log.info("rejected", {{"client", client_ip_},
+                                 {"helo", session_.helo()},
+                                 {"stage", std::move(rejection.stage)},
+                                 {"from", session_.transaction().sender},
+                                 {"to", std::move(rejection.recipient)},
+                                 {"reason", std::move(rejection.reply)}});
+  }
+}
+
+// Reads only while the engine wants bytes, the spool keeps up and the client takes our replies.
+void Inbound::steer_reading() {
+  if (!connection_) {
+    return;
+  }
+  const bool backlog = message_ && message_->unwritten() > (reading_ ? kMaxUnwritten : 0);
+  const bool deaf = connection_->pending_output() > kMaxPendingOutput;
+  const bool read = session_.demand() == Demand::read && !backlog && !deaf;
+  if (read == reading_) {
+    return;
+  }
+  reading_ = read;
+  const auto now = parts_.clock.steady();
+  if (read) {
+    content_start_ += now - reading_stopped_;
+    connection_->resume_reading();
+  } else {
+    reading_stopped_ = now;
+    connection_->pause_reading();
+  }
+}
+
+void Inbound::touch() {
+  silence_end_ = parts_.clock.steady() + parts_.settings->limits.command_timeout;
+}
+
+void Inbound::arm() {
+  const auto left = std::min(silence_end_, session_end_) - parts_.clock.steady();
+  const auto wait = std::chrono::ceil<milliseconds>(left);
+  timer_.start(std::clamp(wait, milliseconds(1), kTick));
+}
+
+bool Inbound::too_slow(net::SteadyTime now) const {
+  if (!content_timed_ || !reading_) {
+    return false;
+  }
+  const auto elapsed = now - content_start_;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(elapsed).count();
+  return elapsed > kRateGrace && content_octets_ < parts_.settings->limits.minimum_data_rate *
+                                                       static_cast<std::uint64_t>(seconds);
+}
+
+void Inbound::tick() {
+  const auto now = parts_.clock.steady();
+  const bool our_turn = committing_ || (!reading_ && message_);
+  if (our_turn) {
+    touch();
+  }
+  if (!committing_ && (now >= session_end_ || now >= silence_end_ || too_slow(now))) {
+    session_.timed_out();
+    if (pump() == Life::over) {
+      return;
+    }
+  }
+  arm();
+}
+
+void Inbound::finish() {
+  const auto finished = std::exchange(finished_, nullptr);
+  finished(this);
+}
+
+}  // namespace relay::reception

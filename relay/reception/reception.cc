@@ -1,0 +1,99 @@
+#include "relay/reception/reception.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace relay::reception {
+namespace {
+
+std::size_t cap(int value) {
+  return static_cast<std::size_t>(std::max(value, 0));
+}
+
+}  // namespace
+
+Reception::Reception(ReceptionContext context, std::vector<ListenerBinding> listeners)
+    : context_(std::move(context)), listeners_(std::move(listeners)) {
+  for (auto& binding : listeners_) {
+    acceptors_.push_back(std::make_unique<net::Acceptor>(
+        context_.loop, binding.socket,
+        [this, &listener = binding.listener](std::unique_ptr<net::Connection> connection) {
+          accepted(std::move(connection), listener);
+        }));
+  }
+}
+
+void Reception::reconfigure(std::shared_ptr<const ReceptionSettings> settings) {
+  context_.settings = std::move(settings);
+  for (auto& binding : listeners_) {
+    const auto& listen = context_.settings->listen;
+    const auto same = std::find_if(listen.begin(), listen.end(), [&binding](const auto& listener) {
+      return listener.address == binding.listener.address;
+    });
+    if (same != listen.end()) {
+      binding.listener = *same;
+    }
+  }
+}
+
+void Reception::accepted(std::unique_ptr<net::Connection> connection,
+                         const conf::Listener& listener) {
+  const auto peer = connection->peer_address();
+  const auto client = peer ? peer->ip() : std::string();
+  const auto& limits = context_.settings->limits;
+  auto place = context_.connections->take(
+      client, {cap(limits.connections), cap(limits.connections_per_client)});
+  if (const auto* full = std::get_if<ConnectionCounts::Full>(&place)) {
+    turn_away(std::move(connection), client, *full);
+    return;
+  }
+  context_.log.debug("connect", {{"client", client}, {"listener", listener.address.text()}});
+  auto inbound = std::make_unique<Inbound>(
+      Inbound::Parts{context_.loop, context_.clock, context_.spool, context_.log,
+                     context_.settings},
+      std::move(connection), permission(listener, client), [this](Inbound* one) { ended(one); });
+  auto* key = inbound.get();
+  sessions_.emplace(key,
+                    Session{std::get<std::unique_ptr<ConnectionCounts::Place>>(std::move(place)),
+                            std::move(inbound)});
+}
+
+void Reception::turn_away(std::unique_ptr<net::Connection> connection, const std::string& client,
+                          ConnectionCounts::Full full) {
+  const bool own = full == ConnectionCounts::Full::client;
+  context_.log.info("refused",
+                    {{"client", client},
+                     {"reason", own ? "limits.connections_per_client" : "limits.connections"}});
+  connection->write(fmt::format("421 4.7.0 {} Too many connections{}\r\n",
+                                context_.settings->hostname, own ? " from your address" : ""));
+  net::Connection::close_gracefully(std::move(connection));
+}
+
+void Reception::ended(Inbound* inbound) {
+  sessions_.erase(inbound);
+  report_drained();
+}
+
+void Reception::drain(std::function<void()> done) {
+  drained_ = std::move(done);
+  acceptors_.clear();
+  std::vector<Inbound*> present;
+  for (const auto& [inbound, session] : sessions_) {
+    present.push_back(inbound);
+  }
+  for (auto* inbound : present) {
+    inbound->shut_down();  // may end the session
+  }
+  report_drained();
+}
+
+// Once, and from the loop, so that the caller of drain() is never called back inside it.
+void Reception::report_drained() {
+  if (drained_ && sessions_.empty()) {
+    context_.loop.post(std::exchange(drained_, nullptr));
+  }
+}
+
+}  // namespace relay::reception
