@@ -193,6 +193,7 @@ void ServerSession::take_line() {
   const auto newline = rest.find('\n');
   if (std::min(newline, rest.size()) > line_limit(rest)) {
     discarding_ = true;
+    discard_line();
     return;
   }
   if (newline == std::string_view::npos) {
