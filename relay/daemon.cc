@@ -123,11 +123,12 @@ Expected<void, std::string> Daemon::bind_listeners() {
   for (const conf::Listener& listener : config_->listen) {
     const auto address = net::SocketAddress::from_ip(listener.address.ip, listener.address.port);
     if (!address) {
-      return Unexpected(fmt::format("{} is no address to listen on", listener.address.text()));
+      return Unexpected<std::string>(
+          fmt::format("{} is no address to listen on", listener.address.text()));
     }
     auto socket = net::ListeningSocket::bind(*address);
     if (!socket) {
-      return Unexpected(socket.error());
+      return Unexpected<std::string>(socket.error());
     }
     sockets_.push_back(std::move(*socket));
   }
@@ -144,7 +145,7 @@ Expected<void, std::string> Daemon::drop_privileges() {
   }
   auto account = find_account(config_->user);
   if (!account) {
-    return Unexpected(account.error());
+    return Unexpected<std::string>(account.error());
   }
   if (auto prepared = prepare_directory(config_->queue.path, *account); !prepared) {
     return prepared;
@@ -158,7 +159,7 @@ Expected<void, std::string> Daemon::open_spool() {
   options.min_free_bytes = config_->queue.min_free;
   auto opened = spool::Spool::open(options, clock_);
   if (!opened) {
-    return Unexpected(opened.error());
+    return Unexpected<std::string>(opened.error());
   }
   spool_ = std::move(*opened);
   for (const std::string& warning : spool_->warnings()) {
@@ -166,7 +167,7 @@ Expected<void, std::string> Daemon::open_spool() {
   }
   auto reader = spool::SpoolReader::open(config_->queue.path);
   if (!reader) {
-    return Unexpected(reader.error());
+    return Unexpected<std::string>(reader.error());
   }
   reader_ = std::move(*reader);
   return {};
@@ -177,7 +178,8 @@ Expected<void, std::string> Daemon::make_workers() {
   const auto settings = worker_settings(*config_, reachable_at(listen_addresses()));
   auto policies = reader_->policies();
   if (!policies) {
-    return Unexpected(fmt::format("stored policies cannot be read: {}", policies.error().reason));
+    return Unexpected<std::string>(
+        fmt::format("stored policies cannot be read: {}", policies.error().reason));
   }
   std::vector<std::vector<sts::CachedPolicy>> shares(count);
   for (sts::CachedPolicy& policy : *policies) {
@@ -191,11 +193,11 @@ Expected<void, std::string> Daemon::make_workers() {
   for (std::size_t i = 0; i < count; ++i) {
     auto tls = net::TlsClientContext::create(settings->ca_file);
     if (!tls) {
-      return Unexpected(tls.error());
+      return Unexpected<std::string>(tls.error());
     }
     auto reader = spool::SpoolReader::open(config_->queue.path);
     if (!reader) {
-      return Unexpected(reader.error());
+      return Unexpected<std::string>(reader.error());
     }
     auto thread = std::make_unique<WorkerThread>();
     thread->worker = std::make_unique<delivery::Worker>(
@@ -224,7 +226,8 @@ Expected<void, std::string> Daemon::load_queue() {
     threads_[owner]->worker->add_pending(std::move(group));
   });
   if (!read) {
-    return Unexpected(fmt::format("the queue cannot be read: {}", read.error().reason));
+    return Unexpected<std::string>(
+        fmt::format("the queue cannot be read: {}", read.error().reason));
   }
   if (groups > 0) {
     log_.info("queue-loaded", {{"groups", std::to_string(groups)}});
@@ -235,7 +238,7 @@ Expected<void, std::string> Daemon::load_queue() {
 Expected<void, std::string> Daemon::start_control() {
   auto socket = net::ListeningSocket::bind_unix(config_->control.socket, 0600);
   if (!socket) {
-    return Unexpected(socket.error());
+    return Unexpected<std::string>(socket.error());
   }
   actions_ = std::make_unique<control::ControlActions>(*reader_, clock_, control_actions());
   control_ = std::make_unique<control::ControlServer>(
@@ -310,7 +313,7 @@ void Daemon::join() {
 Expected<control::Reloaded, std::vector<std::string>> Daemon::reload() {
   auto config = load_config(config_path_);
   if (!config) {
-    return Unexpected(config.error());
+    return Unexpected<std::vector<std::string>>(config.error());
   }
   auto applied = apply(std::move(*config));
   if (applied) {
@@ -328,7 +331,7 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     auto tls = net::TlsClientContext::create(settings->ca_file);
     if (!tls) {
-      return Unexpected(std::vector{tls.error()});
+      return Unexpected<std::vector<std::string>>(std::vector{tls.error()});
     }
     contexts.push_back(std::move(*tls));
   }

@@ -89,8 +89,8 @@ std::vector<net::SocketAddress> interface_addresses(net::IpFamily family, std::u
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
   std::ifstream file(path);
   if (!file) {
-    return Unexpected(std::vector{fmt::format("{}: cannot be read: {}; name the file with --config",
-                                              path, std::strerror(errno))});
+    return Unexpected<std::vector<std::string>>(std::vector{fmt::format(
+        "{}: cannot be read: {}; name the file with --config", path, std::strerror(errno))});
   }
   std::ostringstream text;
   text << file.rdbuf();
@@ -101,7 +101,7 @@ Expected<conf::Config, std::vector<std::string>> load_config(const std::string& 
       lines.push_back(fmt::format("{}:{}: {}{}{}", path, error.line, error.key,
                                   error.key.empty() ? "" : ": ", error.reason));
     }
-    return Unexpected(std::move(lines));
+    return Unexpected<std::vector<std::string>>(std::move(lines));
   }
   if (config->hostname.empty()) {
     config->hostname = system_hostname();

@@ -258,7 +258,7 @@ Step DeliveryAttempt::walk_ended(net::WallTime /*now*/) {
 }
 
 const DeliveryAttempt::Trouble& DeliveryAttempt::decisive_trouble() const {
-  static const Trouble kNone{
+  static const Trouble none{
       Trouble::Kind::temporary, "4.4.4", "no host could be tried", {}, {}, {}};
   // A policy failure explains most; then anything temporary, because it may pass; a permanent
   // reason counts only if every host has one.
@@ -275,7 +275,7 @@ const DeliveryAttempt::Trouble& DeliveryAttempt::decisive_trouble() const {
   if (unsuitable != troubles_.rend()) {
     return *unsuitable;
   }
-  return troubles_.empty() ? kNone : troubles_.back();
+  return troubles_.empty() ? none : troubles_.back();
 }
 
 Step DeliveryAttempt::finish(const Trouble& trouble) {

@@ -46,7 +46,7 @@ class PendingQueue {
     std::string destination;
   };
   [[nodiscard]] std::optional<Ready> next(net::WallTime now);
-  void finished(const std::string& destination, WindowFeedback feedback);
+  void finished(const std::string& key, WindowFeedback feedback);
   /// When the earliest waiting group comes due; nullopt: none waits.
   [[nodiscard]] std::optional<net::WallTime> next_due() const;
 
@@ -74,7 +74,7 @@ class PendingQueue {
   /// Ready groups beyond this many are read back when their turn comes: bounds memory.
   static constexpr std::size_t kFreshEnvelopes = 5000;
 
-  void make_ready(Group group, const std::string& destination);
+  void make_ready(Group group, const std::string& key);
   void give_turn(const std::string& key, Destination& destination);
   void wake(net::WallTime now);
 
