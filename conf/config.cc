@@ -1,11 +1,13 @@
 #include "conf/config.h"
 
 #include <algorithm>
-#include <cctype>
 #include <exception>
+#include <optional>
+#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "conf/check.h"
@@ -60,6 +62,42 @@ std::optional<ConfigError> text_fault(std::string_view text) {
   return std::nullopt;
 }
 
+/// Notes where a document begins and drops all else.
+class DocumentStart final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { line = to_line(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/,
+                       YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+
+  std::size_t line = 0;
+
+ private:
+  static std::size_t to_line(const YAML::Mark& mark) {
+    return mark.is_null() ? 0 : static_cast<std::size_t>(mark.line) + 1;
+  }
+};
+
+/// YAML::Load() reads the first document and silently drops what follows. (YAML::LoadAll() would
+/// read it, but never ends on text such as `"a",`, which is one empty document after the other.)
+std::optional<std::size_t> line_of_second_document(std::string_view text) {
+  std::istringstream stream{std::string(text)};
+  YAML::Parser parser(stream);
+  DocumentStart start;
+  if (!parser.HandleNextDocument(start) || !parser.HandleNextDocument(start)) {
+    return std::nullopt;
+  }
+  return start.line;
+}
+
 ConfigError malformed(const YAML::Exception& fault, std::string_view text) {
   const std::size_t line = fault.mark.is_null() ? 0 : static_cast<std::size_t>(fault.mark.line) + 1;
   // The usual reason, and the one YAML's own message hides best.
@@ -97,12 +135,13 @@ tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml) {
     return refuse(std::move(*fault));
   }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() > 1) {
-      return refuse({0, "", "the file holds several YAML documents; remove the \"---\" lines"});
+    if (const auto line = line_of_second_document(yaml)) {
+      return refuse({*line, "",
+                     "is not part of the document that ends before; is \"---\" or a "
+                     "bracket or quote too much?"});
     }
     Findings findings;
-    Config config = read(documents.empty() ? YAML::Node() : documents.front(), findings);
+    Config config = read(YAML::Load(std::string(yaml)), findings);
     if (findings.any()) {
       return tl::unexpected(findings.take_errors());
     }

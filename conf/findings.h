@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "conf/config.h"
@@ -13,7 +14,9 @@ class Findings {
  public:
   void fail(std::size_t line, std::string key, std::string reason);
   /// For a key that was read before; its line is known then.
-  void fail(const std::string& key, std::string reason) { fail(line_of(key), key, reason); }
+  void fail(const std::string& key, std::string reason) {
+    fail(line_of(key), key, std::move(reason));
+  }
   void note_line(std::string key, std::size_t line);
   /// The line of a key or of the nearest one that holds it; 0 if it is not in the text.
   [[nodiscard]] std::size_t line_of(std::string key) const;

@@ -268,7 +268,8 @@ std::optional<std::vector<Reader::Entry>> Reader::mappings(const char* key) {
     return std::nullopt;
   }
   std::vector<Entry> items;
-  for (const auto& item : entry->node) {
+  for (std::size_t i = 0; i < entry->node.size(); ++i) {
+    const YAML::Node item = entry->node[i];
     items.push_back({item, line_of(item, entry->line)});
   }
   return items;

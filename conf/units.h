@@ -24,6 +24,7 @@ struct AddressLiteral {
   std::string ip;  ///< canonical, no brackets
   std::uint16_t port = 0;
   [[nodiscard]] std::string text() const;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads defaulted comparisons
   friend auto operator<=>(const AddressLiteral&, const AddressLiteral&) = default;
 };
 /// default_port 0: the port must be given.

@@ -255,7 +255,12 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
        "line 1: routes[0].host: \"[::1]:25\" is no host; write a host name, or an IP address "
        "without brackets and port"},
       {"workers: 1\n---\nworkers: 2",
-       "the file holds several YAML documents; remove the \"---\" lines"},
+       "line 2: is not part of the document that ends before; is \"---\" or a bracket or quote too "
+       "much?"},
+      {"{workers: 1}\n\n}", "line 3: is not well-formed YAML: illegal flow end"},
+      {"\"m\",.net}, {matcho\"~ $x '",
+       "line 1: is not part of the document that ends before; is \"---\" or a bracket or quote too "
+       "much?"},
       {"workers: 1\nuser: \"\xff\"", "line 2: is no UTF-8 text; save the file as UTF-8"},
   };
   for (const Row& row : rows) {

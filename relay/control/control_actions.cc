@@ -1,0 +1,312 @@
+#include "relay/control/control_actions.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "relay/control/views.h"
+#include "relay/net/domain_name.h"
+
+namespace relay::control {
+namespace {
+
+// The main loop answers; what one request may cost it is bounded. A page ends early at any of
+// these and says where to go on.
+constexpr std::size_t kMaxScan = 10'000;          // messages looked at
+constexpr std::size_t kScanStep = 250;            // messages read at once
+constexpr std::size_t kMaxPageOctets = 1U << 20;  // of JSON
+constexpr std::size_t kRetriesAtOnce = 64;
+
+Response refuse(std::string sentence) {
+  return {{}, std::move(sentence)};
+}
+Response refuse(const spool::StoreFault& fault) {
+  return refuse(fmt::format("the spool cannot be used: {}", fault.reason));
+}
+Response answer(const Json& json) {
+  return {to_text(json), {}};
+}
+
+std::string lower(std::string_view text) {
+  std::string copy(text);
+  std::ranges::transform(copy, copy.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return copy;
+}
+
+/// A domain as people write it, in the form that the spool holds.
+std::string canonical_domain(const std::string& text) {
+  const auto name = net::DomainName::parse(text);
+  return name ? name->text() : lower(text);
+}
+
+/// A list that grows up to a number of entries and octets.
+class Page {
+ public:
+  explicit Page(std::size_t limit) : limit_(limit) {}
+  void add(const Json& entry) {
+    octets_ += to_text(entry).size();
+    entries_.push_back(entry);
+  }
+  [[nodiscard]] bool full() const { return entries_.size() >= limit_ || octets_ >= kMaxPageOctets; }
+  /// next: where the following page begins; null at the end.
+  [[nodiscard]] Response respond(const char* name, const Json& next) const {
+    return answer(Json{{name, entries_}, {"next", next}});
+  }
+
+ private:
+  std::size_t limit_;
+  std::size_t octets_ = 0;
+  Json entries_ = Json::array();
+};
+
+class QueueFilter {
+ public:
+  explicit QueueFilter(const QueueList& request)
+      : domain_(request.domain.empty() ? "" : canonical_domain(request.domain)),
+        sender_(lower(request.sender)),
+        recipient_(lower(request.recipient)) {}
+
+  /// The envelope with the recipients asked for; nullopt if it is not meant.
+  [[nodiscard]] std::optional<spool::Envelope> apply(spool::Envelope envelope) const {
+    if (lower(envelope.sender).find(sender_) == std::string::npos) {
+      return std::nullopt;
+    }
+    std::erase_if(envelope.recipients, [this](const spool::Recipient& recipient) {
+      return (!domain_.empty() && recipient.domain != domain_) ||
+             lower(recipient.address).find(recipient_) == std::string::npos;
+    });
+    const bool asked = !domain_.empty() || !recipient_.empty();
+    return envelope.recipients.empty() && asked ? std::nullopt : std::optional(std::move(envelope));
+  }
+
+ private:
+  std::string domain_, sender_, recipient_;
+};
+
+/// Retries many messages, a few at a time, and answers with the sum. Lives in its callbacks.
+class RetryAll : public std::enable_shared_from_this<RetryAll> {
+ public:
+  RetryAll(std::vector<spool::MessageId> ids,
+           std::function<void(spool::MessageId, DaemonActions::Counted)> retry,
+           ControlActions::Respond respond)
+      : ids_(std::move(ids)), retry_(std::move(retry)), respond_(std::move(respond)) {}
+
+  void start() {
+    if (ids_.empty()) {
+      finish();
+      return;
+    }
+    const std::size_t first = std::min(kRetriesAtOnce, ids_.size());
+    for (std::size_t i = 0; i < first; ++i) {
+      retry_next();
+    }
+  }
+
+ private:
+  void retry_next() {
+    ++in_flight_;
+    retry_(ids_[next_++], [self = shared_from_this()](const spool::Stored<std::size_t>& done) {
+      self->on_retried(done);
+    });
+  }
+  void on_retried(const spool::Stored<std::size_t>& done) {
+    --in_flight_;
+    if (done) {
+      recipients_ += *done;
+      messages_ += *done > 0 ? 1U : 0U;
+    } else {
+      fault_ = done.error();
+      next_ = ids_.size();
+    }
+    if (next_ < ids_.size()) {
+      retry_next();
+    } else if (in_flight_ == 0) {
+      finish();
+    }
+  }
+  void finish() {
+    const auto respond = std::exchange(respond_, {});
+    respond(fault_ ? refuse(*fault_)
+                   : answer(Json{{"messages", messages_}, {"recipients", recipients_}}));
+  }
+
+  std::vector<spool::MessageId> ids_;
+  std::function<void(spool::MessageId, DaemonActions::Counted)> retry_;
+  ControlActions::Respond respond_;
+  std::size_t next_ = 0, in_flight_ = 0, messages_ = 0, recipients_ = 0;
+  std::optional<spool::StoreFault> fault_;
+};
+
+Response no_such_message(spool::MessageId id) {
+  return refuse(
+      fmt::format("no message {} in the queue; it may have been delivered or removed", id.text()));
+}
+
+}  // namespace
+
+void ControlActions::execute(const Request& request, Respond respond) {
+  struct Visitor {
+    ControlActions& actions;
+    Respond respond;
+
+    void operator()(const QueueList& list) { respond(actions.list_queue(list)); }
+    void operator()(const QueueShow& show) { respond(actions.show_message(show.id)); }
+    void operator()(const QueueRetry& retry) { actions.retry(retry, std::move(respond)); }
+    void operator()(const QueueRemove& remove) { actions.remove(remove.id, std::move(respond)); }
+    void operator()(const PolicyList& list) { respond(actions.list_policies(list)); }
+    void operator()(const PolicyShow& show) { respond(actions.show_policy(show.domain)); }
+    void operator()(const Status& /*status*/) { respond(actions.status()); }
+    void operator()(const Results& results) { respond(actions.results(results)); }
+    void operator()(const Reload& /*reload*/) { respond(actions.reload()); }
+  };
+  std::visit(Visitor{*this, std::move(respond)}, request);
+}
+
+Response ControlActions::list_queue(const QueueList& request) {
+  const QueueFilter filter(request);
+  Page page(request.limit);
+  std::optional<spool::MessageId> last = request.after;
+  std::size_t scanned = 0;
+  while (!page.full() && scanned < kMaxScan) {
+    auto envelopes = reader_.list(last, kScanStep);
+    if (!envelopes) {
+      return refuse(envelopes.error());
+    }
+    for (spool::Envelope& envelope : *envelopes) {
+      if (page.full()) {
+        break;
+      }
+      last = envelope.id;
+      ++scanned;
+      if (const auto wanted = filter.apply(std::move(envelope))) {
+        page.add(message_summary(*wanted));
+      }
+    }
+    if (envelopes->size() < kScanStep && !page.full()) {
+      return page.respond("messages", nullptr);
+    }
+  }
+  return page.respond("messages", last ? Json(last->text()) : Json());
+}
+
+Response ControlActions::show_message(spool::MessageId id) {
+  const auto envelope = reader_.envelope(id, "");
+  if (!envelope) {
+    return refuse(envelope.error());
+  }
+  return *envelope ? answer(message_details(**envelope)) : no_such_message(id);
+}
+
+void ControlActions::retry(const QueueRetry& request, Respond respond) {
+  if (request.id) {
+    daemon_.retry(*request.id, [id = *request.id, respond = std::move(respond)](
+                                   const spool::Stored<std::size_t>& done) {
+      respond(!done       ? refuse(done.error())
+              : *done > 0 ? answer(Json{{"messages", 1}, {"recipients", *done}})
+                          : no_such_message(id));
+    });
+    return;
+  }
+  const std::string domain = request.domain.empty() ? "" : canonical_domain(request.domain);
+  std::vector<spool::MessageId> ids;
+  const auto read = reader_.each_pending([&](const spool::PendingGroup& group) {
+    if (domain.empty() || group.domain == domain) {
+      ids.push_back(group.id);
+    }
+  });
+  if (!read) {
+    respond(refuse(read.error()));
+    return;
+  }
+  std::ranges::sort(ids);
+  ids.erase(std::ranges::unique(ids).begin(), ids.end());
+  std::make_shared<RetryAll>(std::move(ids), daemon_.retry, std::move(respond))->start();
+}
+
+void ControlActions::remove(spool::MessageId id, Respond respond) {
+  daemon_.remove(id, [id, respond = std::move(respond)](const spool::Stored<std::size_t>& done) {
+    respond(!done       ? refuse(done.error())
+            : *done > 0 ? answer(Json{{"messages", 1}, {"recipients", *done}})
+                        : no_such_message(id));
+  });
+}
+
+Response ControlActions::list_policies(const PolicyList& request) {
+  auto policies = reader_.policies();
+  if (!policies) {
+    return refuse(policies.error());
+  }
+  std::ranges::sort(*policies, {}, &sts::CachedPolicy::domain);
+  Page page(request.limit);
+  std::string last;
+  for (const sts::CachedPolicy& policy : *policies) {
+    if (policy.domain <= request.after && !request.after.empty()) {
+      continue;
+    }
+    if (page.full()) {
+      return page.respond("policies", last);
+    }
+    page.add(policy_summary(policy, clock_.wall()));
+    last = policy.domain;
+  }
+  return page.respond("policies", nullptr);
+}
+
+Response ControlActions::show_policy(const std::string& domain) {
+  const auto policies = reader_.policies();
+  if (!policies) {
+    return refuse(policies.error());
+  }
+  const std::string name = canonical_domain(domain);
+  const auto found = std::ranges::find(*policies, name, &sts::CachedPolicy::domain);
+  if (found == policies->end()) {
+    return refuse(
+        fmt::format("no policy of {} in the cache; it has none, or no mail went there "
+                    "since it expired",
+                    name));
+  }
+  return answer(policy_details(*found, clock_.wall()));
+}
+
+Response ControlActions::status() {
+  const auto totals = reader_.totals();
+  if (!totals) {
+    return refuse(totals.error());
+  }
+  return answer(status_view(daemon_.status(), *totals, clock_.wall()));
+}
+
+Response ControlActions::results(const Results& request) {
+  const auto tally = reader_.tally(request.day);
+  if (!tally) {
+    return refuse(tally.error());
+  }
+  Page page(request.limit);
+  std::size_t position = 0;
+  for (const auto& [key, counts] : tally->counts()) {
+    if (position >= request.offset) {
+      if (page.full()) {
+        return page.respond("results", position);
+      }
+      page.add(result_view(key, counts));
+    }
+    ++position;
+  }
+  return page.respond("results", nullptr);
+}
+
+Response ControlActions::reload() {
+  const auto reloaded = daemon_.reload();
+  if (!reloaded) {
+    return refuse(fmt::format("the configuration was refused, the old one stays in force:\n{}",
+                              fmt::join(reloaded.error(), "\n")));
+  }
+  return answer(Json{{"needs_restart", reloaded->needs_restart}});
+}
+
+}  // namespace relay::control

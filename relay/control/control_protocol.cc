@@ -1,0 +1,260 @@
+#include "relay/control/control_protocol.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "relay/control/timestamp.h"
+
+namespace relay::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+/// Takes the members of one request by name and remembers the first thing that was wrong.
+class Members {
+ public:
+  explicit Members(const Json& object) : object_(object) {}
+
+  std::string text(const char* name) {
+    const Json* const member = find(name);
+    if (member == nullptr) {
+      return {};
+    }
+    if (!member->is_string()) {
+      fault(fmt::format("\"{}\" must be a text", name));
+      return {};
+    }
+    return member->get<std::string>();
+  }
+  std::size_t number(const char* name, std::size_t otherwise, std::size_t max) {
+    const Json* const member = find(name);
+    if (member == nullptr) {
+      return otherwise;
+    }
+    if (!member->is_number_unsigned() || member->get<std::uint64_t>() > max) {
+      fault(fmt::format("\"{}\" must be a whole number up to {}", name, max));
+      return otherwise;
+    }
+    return member->get<std::size_t>();
+  }
+  std::size_t limit() {
+    const std::size_t limit = number("limit", kDefaultLimit, kMaxLimit);
+    if (limit == 0) {
+      fault("\"limit\" must not be 0");
+    }
+    return limit;
+  }
+  std::optional<spool::MessageId> optional_id(const char* name) {
+    const std::string given = text(name);
+    if (given.empty()) {
+      return std::nullopt;
+    }
+    const auto id = spool::MessageId::parse(given);
+    if (!id) {
+      fault(fmt::format("\"{}\" is no message id; `stsrelay queue list` shows them", given));
+    }
+    return id;
+  }
+  spool::MessageId id() {
+    if (!object_.contains("id")) {
+      fault("\"id\" is missing");
+    }
+    return optional_id("id").value_or(spool::MessageId(0));
+  }
+  std::string required_text(const char* name) {
+    std::string given = text(name);
+    if (given.empty()) {
+      fault(fmt::format("\"{}\" is missing", name));
+    }
+    return given;
+  }
+  std::chrono::sys_days day() {
+    const std::string given = required_text("day");
+    const auto day = parse_day(given);
+    if (!day) {
+      fault(fmt::format("\"{}\" is no day; write for example 2026-03-01", given));
+    }
+    return day.value_or(std::chrono::sys_days());
+  }
+  void fault(std::string sentence) {
+    if (fault_.empty()) {
+      fault_ = std::move(sentence);
+    }
+  }
+  /// Also counts members that nobody asked for as a fault.
+  std::string take_fault() {
+    for (const auto& member : object_.items()) {
+      if (member.key() != "command" && !asked_.contains(member.key())) {
+        fault(fmt::format("\"{}\" is no member of this request", member.key()));
+      }
+    }
+    return std::move(fault_);
+  }
+
+ private:
+  const Json* find(const char* name) {
+    asked_.insert(name);
+    const auto found = object_.find(name);
+    return found == object_.end() ? nullptr : &*found;
+  }
+
+  const Json& object_;
+  std::set<std::string, std::less<>> asked_;
+  std::string fault_;
+};
+
+struct Command {
+  std::string_view name;
+  Request (*read)(Members&);
+};
+
+// One row per request, in the order of the variant.
+constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
+    {"queue list",
+     [](Members& members) -> Request {
+       return QueueList{members.text("domain"), members.text("sender"), members.text("recipient"),
+                        members.limit(), members.optional_id("after")};
+     }},
+    {"queue show", [](Members& members) -> Request { return QueueShow{members.id()}; }},
+    {"queue retry",
+     [](Members& members) -> Request {
+       return QueueRetry{members.optional_id("id"), members.text("domain")};
+     }},
+    {"queue remove", [](Members& members) -> Request { return QueueRemove{members.id()}; }},
+    {"policy list",
+     [](Members& members) -> Request {
+       return PolicyList{members.limit(), members.text("after")};
+     }},
+    {"policy show",
+     [](Members& members) -> Request { return PolicyShow{members.required_text("domain")}; }},
+    {"status", [](Members& /*members*/) -> Request { return Status{}; }},
+    {"results",
+     [](Members& members) -> Request {
+       return Results{members.day(), members.limit(),
+                      members.number("offset", 0, std::size_t{1} << 40)};
+     }},
+    {"reload", [](Members& /*members*/) -> Request { return Reload{}; }},
+}};
+
+void put(Json& json, const char* name, const std::string& text) {
+  if (!text.empty()) {
+    json[name] = text;
+  }
+}
+
+/// Adds the members of each kind of request.
+struct Writer {
+  Json& json;
+
+  void operator()(const QueueList& request) const {
+    put(json, "domain", request.domain);
+    put(json, "sender", request.sender);
+    put(json, "recipient", request.recipient);
+    json["limit"] = request.limit;
+    put(json, "after", request.after ? request.after->text() : "");
+  }
+  void operator()(const QueueShow& request) const { json["id"] = request.id.text(); }
+  void operator()(const QueueRetry& request) const {
+    put(json, "id", request.id ? request.id->text() : "");
+    put(json, "domain", request.domain);
+  }
+  void operator()(const QueueRemove& request) const { json["id"] = request.id.text(); }
+  void operator()(const PolicyList& request) const {
+    json["limit"] = request.limit;
+    put(json, "after", request.after);
+  }
+  void operator()(const PolicyShow& request) const { json["domain"] = request.domain; }
+  void operator()(const Status& /*request*/) const {}
+  void operator()(const Results& request) const {
+    json["day"] = day_text(request.day);
+    json["limit"] = request.limit;
+    json["offset"] = request.offset;
+  }
+  void operator()(const Reload& /*request*/) const {}
+};
+
+/// Peers may nest JSON as deeply as their line allows; parsing must not follow them.
+bool nests_deeply(std::string_view line) {
+  return std::ranges::count_if(line, [](char c) { return c == '[' || c == '{'; }) > 100;
+}
+
+}  // namespace
+
+Expected<Request, std::string> parse_request(std::string_view line) {
+  const Json json = nests_deeply(line) ? Json() : Json::parse(line, nullptr, false);
+  if (!json.is_object() || !json.contains("command") || !json["command"].is_string()) {
+    return Unexpected(std::string("a request is one JSON object with a \"command\" on one line"));
+  }
+  const auto name = json["command"].get<std::string>();
+  const auto* const command = std::ranges::find(kCommands, name, &Command::name);
+  if (command == kCommands.end()) {
+    return Unexpected(fmt::format("\"{}\" is no command of this daemon", name));
+  }
+  Members members(json);
+  Request request = command->read(members);
+  if (std::string fault = members.take_fault(); !fault.empty()) {
+    return Unexpected(fmt::format("{}: {}", name, fault));
+  }
+  return request;
+}
+
+std::string to_line(const Request& request) {
+  Json json{{"command", kCommands.at(request.index()).name}};
+  std::visit(Writer{json}, request);
+  return dump(json);
+}
+
+Expected<Response, std::string> parse_response(std::string_view line) {
+  const Json json = Json::parse(line, nullptr, false);
+  if (!json.is_object() || !json.contains("ok") || !json["ok"].is_boolean()) {
+    return Unexpected(std::string("the answer is no JSON object with \"ok\""));
+  }
+  Response response;
+  if (!json["ok"].get<bool>()) {
+    const auto error = json.find("error");
+    response.error = error != json.end() && error->is_string() ? error->get<std::string>()
+                                                               : "the daemon gave no reason";
+    return response;
+  }
+  if (const auto data = json.find("data"); data != json.end()) {
+    response.data = data->dump();
+  }
+  return response;
+}
+
+std::string to_line(const Response& response) {
+  if (!response.error.empty()) {
+    return dump(Json{{"ok", false}, {"error", response.error}});
+  }
+  // The data is JSON already; parsing it only to write it again would double the work on long
+  // lists.
+  return fmt::format("{{\"ok\":true,\"data\":{}}}\n", response.data);
+}
+
+std::optional<std::string> LineBuffer::next() {
+  const std::size_t end = bytes_.find('\n');
+  if (end == std::string::npos || end > max_line_) {
+    return std::nullopt;
+  }
+  std::string line = bytes_.substr(0, end);
+  bytes_.erase(0, end + 1);
+  if (line.ends_with('\r')) {
+    line.pop_back();
+  }
+  return line;
+}
+
+bool LineBuffer::overflowed() const {
+  return std::min(bytes_.find('\n'), bytes_.size()) > max_line_;
+}
+
+}  // namespace relay::control

@@ -1,0 +1,95 @@
+// What is spoken over the control socket: one JSON object per line each way, a response per
+// request, in order. Requests as values:
+//   {"command":"queue list","domain":"example.com","limit":100}
+//   {"ok":true,"data":{…}}   {"ok":false,"error":"no message 3KX0 in the queue"}
+// Pure.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "relay/net/expected.h"
+#include "relay/spool/message.h"
+
+namespace relay::control {
+
+inline constexpr std::size_t kMaxRequestLine = 64U << 10;
+inline constexpr std::size_t kDefaultLimit = 1000;
+inline constexpr std::size_t kMaxLimit = 10'000;
+
+/// Messages in order of arrival. Filters: all given ones must hold; sender and recipient are
+/// looked for anywhere in the address, without regard to case.
+struct QueueList {
+  std::string domain;  ///< recipient domain
+  std::string sender;
+  std::string recipient;
+  std::size_t limit = kDefaultLimit;
+  std::optional<spool::MessageId> after;  ///< the next of the page before
+};
+struct QueueShow {
+  spool::MessageId id;
+};
+/// Makes messages due now: the one named, or those with a recipient in the domain, or (neither
+/// given) all.
+struct QueueRetry {
+  std::optional<spool::MessageId> id;
+  std::string domain;
+};
+struct QueueRemove {
+  spool::MessageId id;
+};
+/// Cached policies by domain.
+struct PolicyList {
+  std::size_t limit = kDefaultLimit;
+  std::string after;  ///< the next of the page before
+};
+struct PolicyShow {
+  std::string domain;
+};
+struct Status {};
+/// The TLS result counts of one UTC day.
+struct Results {
+  std::chrono::sys_days day;
+  std::size_t limit = kDefaultLimit;
+  std::size_t offset = 0;  ///< the next of the page before
+};
+struct Reload {};
+
+using Request = std::variant<QueueList, QueueShow, QueueRetry, QueueRemove, PolicyList, PolicyShow,
+                             Status, Results, Reload>;
+
+/// One request without its line end. The error is a sentence about what is wrong with it.
+[[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);
+/// With its line end.
+[[nodiscard]] std::string to_line(const Request& request);
+
+struct Response {
+  std::string data = "{}";  ///< a JSON value, if there is no error
+  std::string error;        ///< a sentence; empty: the request was carried out
+};
+
+[[nodiscard]] Expected<Response, std::string> parse_response(std::string_view line);
+/// With its line end.
+[[nodiscard]] std::string to_line(const Response& response);
+
+/// Cuts a stream of bytes into lines of bounded length.
+class LineBuffer {
+ public:
+  explicit LineBuffer(std::size_t max_line) : max_line_(max_line) {}
+  void receive(std::string_view bytes) { bytes_.append(bytes); }
+  /// The next whole line, without LF or CRLF.
+  [[nodiscard]] std::optional<std::string> next();
+  /// A line is longer than allowed, whether its end has come or not; nothing more can be read.
+  [[nodiscard]] bool overflowed() const;
+  [[nodiscard]] std::size_t size() const { return bytes_.size(); }
+
+ private:
+  std::size_t max_line_;
+  std::string bytes_;
+};
+
+}  // namespace relay::control

@@ -1,0 +1,148 @@
+#include "relay/control/views.h"
+
+#include <algorithm>
+
+#include "relay/control/timestamp.h"
+#include "relay/control/version.h"
+
+namespace relay::control {
+namespace {
+
+std::string_view origin_name(spool::Origin origin) {
+  switch (origin) {
+    case spool::Origin::submitted:
+      return "submitted";
+    case spool::Origin::notice:
+      return "notice";
+    case spool::Origin::report:
+      return "report";
+  }
+  return "";
+}
+
+Json recipient_view(const spool::Recipient& recipient) {
+  return {{"address", recipient.address},
+          {"domain", recipient.domain},
+          {"attempts", recipient.attempts},
+          {"next_try", to_rfc3339(recipient.next_try)},
+          {"last_result", recipient.last_result}};
+}
+
+Json envelope_view(const spool::Envelope& envelope, std::size_t max_recipients) {
+  Json json{{"id", envelope.id.text()},
+            {"origin", origin_name(envelope.origin)},
+            {"sender", envelope.sender},
+            {"received_at", to_rfc3339(envelope.received_at)},
+            {"expires_at", to_rfc3339(envelope.expires_at)},
+            {"size", envelope.size},
+            {"recipient_count", envelope.recipients.size()},
+            {"recipients", Json::array()}};
+  const std::size_t count = std::min(max_recipients, envelope.recipients.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    json["recipients"].push_back(recipient_view(envelope.recipients[i]));
+  }
+  return json;
+}
+
+void put(Json& json, const char* key, const std::string& text) {
+  if (!text.empty()) {
+    json[key] = text;
+  }
+}
+
+Json failure_view(const rpt::FailureDetail& failure, std::uint64_t count) {
+  Json json{{"result_type", rpt::wire_name(failure.type)}, {"count", count}};
+  put(json, "sending_mta_ip", failure.sending_mta_ip);
+  put(json, "receiving_mx_hostname", failure.receiving_mx_hostname);
+  put(json, "receiving_mx_helo", failure.receiving_mx_helo);
+  put(json, "receiving_ip", failure.receiving_ip);
+  put(json, "reason_code", failure.reason_code);
+  return json;
+}
+
+}  // namespace
+
+Json message_summary(const spool::Envelope& envelope) {
+  return envelope_view(envelope, kListedRecipients);
+}
+
+Json message_details(const spool::Envelope& envelope) {
+  Json json = envelope_view(envelope, envelope.recipients.size());
+  json["eight_bit"] = envelope.eight_bit;
+  json["smtputf8"] = envelope.smtputf8;
+  json["requiretls"] = envelope.requiretls;
+  put(json, "ret", envelope.ret);
+  put(json, "envid", envelope.envid);
+  put(json, "client_ip", envelope.client_ip);
+  put(json, "client_helo", envelope.client_helo);
+  return json;
+}
+
+Json policy_summary(const sts::CachedPolicy& policy, net::WallTime now) {
+  Json json{{"domain", policy.domain},
+            {"mode", sts::name(policy.policy.mode)},
+            {"id", policy.id},
+            {"mx", Json::array()},
+            {"fetched_at", to_rfc3339(policy.fetched_at)},
+            {"expires_at", to_rfc3339(policy.expires_at)},
+            {"expired", policy.expires_at <= now}};
+  for (const sts::MxPattern& pattern : policy.policy.mx) {
+    json["mx"].push_back(pattern.text());
+  }
+  return json;
+}
+
+Json policy_details(const sts::CachedPolicy& policy, net::WallTime now) {
+  Json json = policy_summary(policy, now);
+  json["max_age"] = policy.policy.max_age.count();
+  json["body"] = policy.policy.body;
+  return json;
+}
+
+Json result_view(const rpt::Tally::Key& key, const rpt::PolicyCounts& counts) {
+  const auto& [domain, policy] = key;
+  Json json{{"report_domain", domain},
+            {"policy", Json{{"type", rpt::wire_name(policy.type)},
+                            {"domain", policy.domain},
+                            {"strings", policy.strings},
+                            {"mx_hosts", policy.mx_hosts}}},
+            {"successful_sessions", counts.successful_sessions},
+            {"failed_sessions", counts.failed_sessions},
+            {"failures", Json::array()}};
+  for (const auto& [failure, count] : counts.failures) {
+    json["failures"].push_back(failure_view(failure, count));
+  }
+  return json;
+}
+
+Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& totals,
+                 net::WallTime now) {
+  return {
+      {"version", kVersion},
+      {"hostname", facts.hostname},
+      {"config_file", facts.config_file},
+      {"started_at", to_rfc3339(facts.started_at)},
+      {"now", to_rfc3339(now)},
+      {"listeners", facts.listeners},
+      {"workers", facts.workers},
+      {"test_world", facts.test_world},
+      {"inbound_connections", facts.inbound_connections},
+      {"outbound_connections", facts.outbound_connections},
+      {"deliveries_in_flight", facts.deliveries_in_flight},
+      {"queue", Json{{"messages", totals.messages},
+                     {"recipients", totals.recipients},
+                     {"octets", totals.octets},
+                     {"oldest", totals.oldest ? Json(to_rfc3339(*totals.oldest)) : Json()}}},
+      {"spool", Json{{"failed", facts.spool_failed},
+                     {"messages_stored", facts.statistics.messages_stored},
+                     {"settlements", facts.statistics.settlements},
+                     {"requests", facts.statistics.requests},
+                     {"commits", facts.statistics.commits}}},
+  };
+}
+
+std::string to_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace relay::control
