@@ -28,6 +28,23 @@ std::string reply_or_detail(const smtp::RecipientResult& result) {
   return result.reply ? result.reply->text() : result.detail;
 }
 
+/// What was wrong with TLS, for a person, with the codes that TLS-RPT uses.
+std::string tls_complaint(const net::TlsOutcome& outcome) {
+  if (const auto* none = std::get_if<net::TlsNotOffered>(&outcome)) {
+    return fmt::format("it does not offer TLS ({})", none->reason);
+  }
+  if (const auto* failed = std::get_if<net::TlsFailed>(&outcome)) {
+    return fmt::format("its TLS handshake failed ({})", failed->reason);
+  }
+  std::string codes;
+  if (const auto* unverified = std::get_if<net::TlsUnverified>(&outcome)) {
+    for (const net::CertificateFault& fault : unverified->faults) {
+      codes += (codes.empty() ? "" : ", ") + fault.code;
+    }
+  }
+  return fmt::format("its certificate does not prove that ({})", codes);
+}
+
 std::string end_text(const smtp::SessionEnd& end) {
   return end.reply ? end.reply->text() : end.detail;
 }
@@ -203,7 +220,8 @@ Step DeliveryAttempt::after_session(const ConversationReport& report, net::WallT
         [[fallthrough]];
       case smtp::SessionEnd::Kind::tls_requirement:
         trouble(Trouble::Kind::policy, "4.7.5",
-                fmt::format("{}; but {}", decision_.explanation, end_text(end)));
+                fmt::format("{}; but {}", decision_.explanation,
+                            session.tls ? tls_complaint(*session.tls) : end_text(end)));
         return next_address(now);
       case smtp::SessionEnd::Kind::quit:
       case smtp::SessionEnd::Kind::refused:
