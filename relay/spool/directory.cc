@@ -23,6 +23,9 @@ namespace {
 
 constexpr mode_t kDirectoryMode = 0700;
 constexpr mode_t kFileMode = 0600;
+// Room for a full log and for moving it into the main file.
+constexpr off_t kReserve = 32 << 20;
+constexpr std::uint64_t kAmpleRoom = 8 * std::uint64_t{kReserve};
 constexpr auto kFreeKnownFor = std::chrono::seconds(1);
 
 std::string system_words(int error) {
@@ -226,9 +229,27 @@ bool Directory::room_for(std::uint64_t octets) const {
 }
 
 void Directory::note_full() {
+  ::unlink((path_ + "/reserve").c_str());
+  reserve_held_ = false;
   free_octets_.store(0, std::memory_order_relaxed);
   free_known_until_.store((clock_.steady() + kFreeKnownFor).time_since_epoch().count(),
                           std::memory_order_release);
+}
+
+void Directory::hold_reserve() {
+  struct statfs file_system {};
+  // Not where it would take memory.
+  if (reserve_held_ || !room_for(kAmpleRoom) || ::statfs(path_.c_str(), &file_system) != 0 ||
+      file_system.f_type == TMPFS_MAGIC) {
+    return;
+  }
+  const auto path = path_ + "/reserve";
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg,hicpp-vararg): the system's own signature.
+  const File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
+  reserve_held_ = file.get() >= 0 && ::posix_fallocate(file.get(), 0, kReserve) == 0;
+  if (!reserve_held_) {
+    ::unlink(path.c_str());
+  }
 }
 
 }  // namespace relay::spool

@@ -1,5 +1,5 @@
 // The spool's directory: made, locked against a second daemon, looked at for what endangers mail.
-// Threading: room_for() may be called from any thread; the rest belongs to the opener.
+// Threading: room_for() may be called from any thread; the rest belongs to one at a time.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,10 @@ class Directory {
   /// Whether so many octets are free; the system is asked once a second at most.
   [[nodiscard]] bool room_for(std::uint64_t octets) const;
   /// The store ran into the end of the disk, whatever the file system says: no room for a second.
+  /// Gives up the reserve, so that what is delivered can still be recorded.
   void note_full();
+  /// Lays the reserve by (again) if there is ample room.
+  void hold_reserve();
 
  private:
   class File;
@@ -42,6 +45,7 @@ class Directory {
   std::string path_;
   const net::Clock& clock_;
   std::unique_ptr<File> lock_;
+  bool reserve_held_ = false;
   mutable std::atomic<net::SteadyTime::rep> free_known_until_{0};
   mutable std::atomic<std::uint64_t> free_octets_{0};
 };

@@ -38,7 +38,7 @@ struct CommitMessage {
 
 struct Settle {
   Settlement settlement;
-  net::EventLoop& loop;
+  std::reference_wrapper<net::EventLoop> loop;
   std::function<void(Stored<void>)> done;
   LooseSlices loose;  ///< found while applying
 };
@@ -49,7 +49,7 @@ struct Count {
 
 struct Remove {
   MessageId id;
-  net::EventLoop& loop;
+  std::reference_wrapper<net::EventLoop> loop;
   std::function<void(Stored<std::size_t>)> done;
   std::size_t removed = 0;  ///< found while applying, as is the next
   LooseSlices loose;
@@ -58,7 +58,7 @@ struct Remove {
 struct Reschedule {
   MessageId id;
   net::WallTime next_try;
-  net::EventLoop& loop;
+  std::reference_wrapper<net::EventLoop> loop;
   std::function<void(Stored<std::size_t>)> done;
   std::size_t changed = 0;  ///< found while applying
 };

@@ -88,6 +88,7 @@ Expected<std::unique_ptr<Spool>, std::string> Spool::open(const SpoolOptions& op
   if (!highest_id) {
     return failure(path, "cannot be recovered: " + highest_id.error().fault().reason);
   }
+  (*directory)->hold_reserve();
   const auto synced = (*directory)->sync();
   if (!synced) {
     return Unexpected<std::string>(synced.error());
@@ -99,7 +100,7 @@ Expected<std::unique_ptr<Spool>, std::string> Spool::open(const SpoolOptions& op
     return failure(path, "cannot be used: " + tables.error().fault().reason);
   }
   state->writer = std::make_unique<Writer>(std::move(*database), std::move(*tables), state->queue,
-                                           *state->directory);
+                                           *state->directory, options);
   return std::unique_ptr<Spool>(new Spool(std::move(state)));
 }
 

@@ -69,7 +69,8 @@ class IncomingMessage {
 struct SpoolOptions {
   std::string directory;
   std::uint64_t min_free_bytes = 64ULL << 20;  ///< below it, nothing new is accepted
-  std::string vfs;  ///< a registered SQLite VFS, for tests; empty: the system's
+  std::string vfs;              ///< a registered SQLite VFS, for tests; empty: the system's
+  int checkpoint_pages = 2000;  ///< so many wait in the log before they move to the main file
 };
 
 /// One pending group of recipients, as the dispatcher keeps it.

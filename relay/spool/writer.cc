@@ -1,6 +1,8 @@
 #include "relay/spool/writer.h"
 
+#include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -12,10 +14,9 @@ namespace relay::spool {
 
 namespace {
 
-// Pages that wait in the log before they are moved: many are overwritten or freed before.
-constexpr int kPagesBeforeCheckpoint = 2000;
-// Readers can hold the log open; then it is worth waiting for them.
-constexpr int kPagesBeforeWaiting = 4 * kPagesBeforeCheckpoint;
+// Readers can hold the log open; when it has grown to so many times its due size, they are waited
+// for.
+constexpr int kPatience = 4;
 constexpr auto kQuiet = std::chrono::milliseconds(500);
 // Free pages kept for the next burst, and how many are given back in one step.
 constexpr std::int64_t kFreePagesKept = 1024;
@@ -27,14 +28,28 @@ void block_signals() {
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
 }
 
+bool is_intake(const Request& request) {
+  return std::holds_alternative<WriteSlice>(request) ||
+         std::holds_alternative<CommitMessage>(request);
+}
+
+bool records_delivery(const Request& request) {
+  return std::holds_alternative<Settle>(request) || std::holds_alternative<Count>(request) ||
+         std::holds_alternative<Remove>(request) || std::holds_alternative<Reschedule>(request);
+}
+
 }  // namespace
 
 Writer::Writer(std::unique_ptr<Database> database, std::unique_ptr<GroupCommit> tables,
-               std::shared_ptr<RequestQueue> queue, Directory& directory)
+               std::shared_ptr<RequestQueue> queue, Directory& directory,
+               const SpoolOptions& options)
     : database_(std::move(database)),
       tables_(std::move(tables)),
       queue_(std::move(queue)),
       directory_(directory),
+      checkpoint_pages_(options.checkpoint_pages),
+      // The first half of the room kept free is for what was being received when it ran short.
+      least_room_(std::max<std::uint64_t>(options.min_free_bytes / 2, 1)),
       thread_([this] { run(); }) {}
 
 Writer::~Writer() {
@@ -58,6 +73,9 @@ void Writer::run() {
     auto group = queue_->take(untidy ? std::optional(kQuiet) : std::nullopt);
     if (!group.empty()) {
       made_room_ = false;
+      if (!failed_ && !directory_.room_for(least_room_)) {
+        refuse_intake(group);
+      }
       process(group);
       checkpoint_if_due();
       untidy = true;
@@ -74,6 +92,9 @@ void Writer::run() {
 }
 
 void Writer::process(std::span<Request> group) {
+  if (group.empty()) {
+    return;
+  }
   if (failed_) {
     answer_refused(group, failure_);
     return;
@@ -91,11 +112,24 @@ void Writer::process(std::span<Request> group) {
   } else if (group.size() == 1) {
     answer_refused(group, committed.error().fault());
   } else {
-    // One request that cannot be stored must not take the others with it: on a full disk the
-    // settlements, which free room, still get through.
-    process(group.first(group.size() / 2));
-    process(group.subspan(group.size() / 2));
+    // One request that cannot be stored must not take the others with it. On a full disk, what
+    // frees room or must be recorded goes first.
+    auto middle = std::stable_partition(group.begin(), group.end(), records_delivery);
+    if (middle == group.begin() || middle == group.end()) {
+      middle = group.begin() + static_cast<std::ptrdiff_t>(group.size() / 2);
+    }
+    const auto half = static_cast<std::size_t>(middle - group.begin());
+    process(group.first(half));
+    process(group.subspan(half));
   }
+}
+
+void Writer::refuse_intake(std::vector<Request>& group) {
+  const auto intake = std::stable_partition(
+      group.begin(), group.end(), [](const Request& request) { return !is_intake(request); });
+  answer_refused({intake, group.end()},
+                 {StoreFault::Kind::disk_full, "no room is left for new messages"});
+  group.erase(intake, group.end());
 }
 
 Sql<void> Writer::commit(std::span<Request> group) {
@@ -159,11 +193,12 @@ void Writer::fail(const SqlError& error) {
 
 void Writer::checkpoint_if_due() {
   const int pages = database_->log_pages();
-  if (failed_ || checkpointed_ || pages < kPagesBeforeCheckpoint) {
+  if (failed_ || checkpointed_ || pages < checkpoint_pages_) {
     return;
   }
-  auto moved = database_->checkpoint(pages < kPagesBeforeWaiting ? Database::Checkpoint::passive
-                                                                 : Database::Checkpoint::restart);
+  const bool wait = pages >= kPatience * checkpoint_pages_;
+  auto moved =
+      database_->checkpoint(!wait ? Database::Checkpoint::passive : Database::Checkpoint::restart);
   if (!moved && moved.error().fatal()) {
     fail(moved.error());
   }
@@ -189,6 +224,7 @@ bool Writer::tidy() {
   if (vacuum_some()) {
     return true;
   }
+  directory_.hold_reserve();
   database_->release_memory();
   return false;
 }

@@ -22,7 +22,7 @@ namespace relay::spool {
 class Writer {
  public:
   Writer(std::unique_ptr<Database> database, std::unique_ptr<GroupCommit> tables,
-         std::shared_ptr<RequestQueue> queue, Directory& directory);
+         std::shared_ptr<RequestQueue> queue, Directory& directory, const SpoolOptions& options);
   /// Commits what was handed over before, then closes the database.
   ~Writer();
   Writer(const Writer&) = delete;
@@ -36,6 +36,7 @@ class Writer {
  private:
   void run();
   void process(std::span<Request> group);
+  void refuse_intake(std::vector<Request>& group);
   Sql<void> commit(std::span<Request> group);
   void make_room();
   void answer_stored(std::span<Request> group);
@@ -49,6 +50,8 @@ class Writer {
   std::unique_ptr<GroupCommit> tables_;
   std::shared_ptr<RequestQueue> queue_;
   Directory& directory_;
+  const int checkpoint_pages_;
+  const std::uint64_t least_room_;
   std::function<void(std::shared_ptr<const Envelope>)> observer_;
   std::vector<LooseSlices> postponed_;
   StoreFault failure_{};      // why nothing more is stored; once failed_
