@@ -222,7 +222,9 @@ curl_socket_t HttpsTransfer::on_socket(void* self, curlsocktype /*purpose*/,
 
 CURLcode HttpsTransfer::on_tls_context(CURL* /*easy*/, void* context, void* self) noexcept {
   auto* const tls = static_cast<SSL_CTX*>(context);
-  const auto& host = static_cast<const HttpsTransfer*>(self)->host_;
+  auto& transfer = *static_cast<HttpsTransfer*>(self);
+  const std::string& host = transfer.host_;
+  transfer.tls_begun_ = true;
   // libcurl alone would accept a common name; RFC 8461 §3.3 wants a DNS-ID.
   X509_VERIFY_PARAM* rules = SSL_CTX_get0_param(tls);
   X509_VERIFY_PARAM_set_hostflags(
@@ -296,7 +298,7 @@ HttpsFailure HttpsTransfer::connect_failure() const {
 }
 
 HttpsFailure HttpsTransfer::timeout_failure() const {
-  if (offset(CURLINFO_CONNECT_TIME_T) == 0) {
+  if (!tls_begun_) {
     return {Kind::connect, "connect-timeout"};
   }
   if (offset(CURLINFO_APPCONNECT_TIME_T) == 0) {

@@ -77,6 +77,7 @@ class HttpsTransfer {
   std::size_t max_body_;
   std::size_t header_size_ = 0;
   int status_ = 0;  // of the latest status line
+  bool tls_begun_ = false;
   int alert_ = -1;  // the peer's fatal TLS alert
   std::string body_;
   std::string error_text_;
