@@ -53,7 +53,7 @@ class Writer {
   }
   template <class Section>
   void list(const char* key, std::vector<Section>& sections) {
-    begin(key) << YAML::BeginSeq;
+    begin(key) << (sections.empty() ? YAML::Flow : YAML::Block) << YAML::BeginSeq;
     for (Section& section : sections) {
       map(section);
     }

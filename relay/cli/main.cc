@@ -1,13 +1,83 @@
-#include <string_view>
+#include <cstdio>
+#include <exception>
 
 #include <fmt/format.h>
 
-#include "relay/daemon.h"
+#include "relay/cli/commands.h"
+#include "relay/control/version.h"
+
+namespace relay::cli {
+
+CLI::App* add_group(CLI::App& parent, const std::string& name, const std::string& description) {
+  CLI::App* const group = parent.add_subcommand(name, description);
+  group->require_subcommand(1);
+  group->footer(kExitCodes);
+  return group;
+}
+
+CLI::App* add_command(CLI::App& parent, Invocation& invocation, const std::string& name,
+                      const std::string& description, std::function<int()> run) {
+  CLI::App* const command = parent.add_subcommand(name, description);
+  command->footer(kExitCodes);
+  command->add_option("--config", invocation.common.config_file, "Configuration file")
+      ->capture_default_str()
+      ->type_name("FILE");
+  command->callback([&invocation, run = std::move(run)] { invocation.run = run; });
+  return command;
+}
+
+CLI::App* add_printing_command(CLI::App& parent, Invocation& invocation, const std::string& name,
+                               const std::string& description, std::function<int()> run) {
+  CLI::App* const command = add_command(parent, invocation, name, description, std::move(run));
+  command->add_flag("--json", invocation.common.json, "Print JSON, for programs");
+  return command;
+}
+
+CLI::App* add_asking_command(CLI::App& parent, Invocation& invocation, const std::string& name,
+                             const std::string& description, std::function<int()> run) {
+  CLI::App* const command =
+      add_printing_command(parent, invocation, name, description, std::move(run));
+  command
+      ->add_option("--socket", invocation.common.socket,
+                   "The daemon's control socket, if it is not the one of the configuration")
+      ->type_name("PATH");
+  return command;
+}
+
+namespace {
 
 int main(int argc, char** argv) {
-  if (argc == 4 && std::string_view(argv[1]) == "run" && std::string_view(argv[2]) == "--config") {
-    return relay::run_daemon(argv[3]);
+  CLI::App app{
+      "stsrelay: outbound SMTP relay that decides what TLS each destination deserves (MTA-STS), "
+      "obeys that decision, and counts every outcome for TLS reports.",
+      "stsrelay"};
+  app.set_version_flag("--version", fmt::format("stsrelay {}", control::kVersion));
+  app.require_subcommand(1);
+  app.footer(kExitCodes);
+  Invocation invocation;
+  add_run(app, invocation);
+  add_config(app, invocation);
+  add_queue(app, invocation);
+  add_policy(app, invocation);
+  add_status(app, invocation);
+  add_results(app, invocation);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
   }
-  fmt::print(stderr, "usage: stsrelay run --config FILE\n");
-  return 2;
+  return invocation.run();
+}
+
+}  // namespace
+}  // namespace relay::cli
+
+int main(int argc, char** argv) {
+  try {
+    return relay::cli::main(argc, argv);
+  } catch (const std::exception& fault) {
+    // NOLINTNEXTLINE(cert-err33-c): nothing is left to do if this cannot be written either
+    std::fprintf(stderr, "stsrelay: %s\n", fault.what());
+    return relay::cli::kFailed;
+  }
 }

@@ -1,0 +1,109 @@
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "relay/cli/commands.h"
+#include "relay/cli/control_client.h"
+#include "relay/cli/output.h"
+#include "relay/cli/paging.h"
+
+namespace relay::cli {
+namespace {
+
+std::string mx_text(const Json& policy) {
+  std::vector<std::string> patterns;
+  for (const Json& pattern : policy["mx"]) {
+    patterns.push_back(printable(pattern.get<std::string>()));
+  }
+  return fmt::format("{}", fmt::join(patterns, ", "));
+}
+
+std::string expiry(const Json& policy, std::string text) {
+  return policy["expired"].get<bool>() ? text + " (expired)" : text;
+}
+
+int list(const CommonOptions& options, std::size_t limit) {
+  Daemon daemon(options);
+  const auto data = ask_for_list(daemon, "policies", limit, [](const Json& next, std::size_t size) {
+    return control::PolicyList{size, next.is_string() ? next.get<std::string>() : ""};
+  });
+  if (!data) {
+    return data.error();
+  }
+  if (options.json) {
+    print_json(*data);
+    return kDone;
+  }
+  const Json& policies = data->at("policies");
+  if (policies.empty()) {
+    print("No policy is cached.\n");
+    return kDone;
+  }
+  const net::WallTime time = now();
+  Table table({"DOMAIN", "MODE", "ID", "FETCHED", "EXPIRES", "MX"});
+  for (const Json& policy : policies) {
+    table.add({text_of(policy, "domain"), text_of(policy, "mode"), text_of(policy, "id"),
+               short_moment(policy["fetched_at"], time),
+               expiry(policy, short_moment(policy["expires_at"], time)), mx_text(policy)});
+  }
+  print(table.text());
+  if (!data->at("next").is_null()) {
+    print("There are more, see --limit.\n");
+  }
+  return kDone;
+}
+
+/// Line by line, so that what a policy host serves cannot drive the terminal.
+void print_body(const std::string& body) {
+  std::size_t start = 0;
+  while (start < body.size()) {
+    const std::size_t end = std::min(body.find('\n', start), body.size());
+    std::string line = body.substr(start, end - start);
+    if (line.ends_with('\r')) {
+      line.pop_back();
+    }
+    print(fmt::format("  {}\n", printable(line)));
+    start = end + 1;
+  }
+}
+
+int show(const CommonOptions& options, const std::string& domain) {
+  const auto data = Daemon(options).ask(control::PolicyShow{domain});
+  if (!data) {
+    return data.error();
+  }
+  if (options.json) {
+    print_json(*data);
+    return kDone;
+  }
+  const net::WallTime time = now();
+  Table table({"domain", text_of(*data, "domain")});
+  table.add({"mode", text_of(*data, "mode")});
+  table.add({"id", text_of(*data, "id")});
+  table.add({"mx", mx_text(*data)});
+  table.add({"max_age", number_of(*data, "max_age") + " s"});
+  table.add({"fetched", moment(data->at("fetched_at"), time)});
+  table.add({"expires", expiry(*data, moment(data->at("expires_at"), time))});
+  print(table.text() + "\nAs served:\n");
+  print_body(data->at("body").get<std::string>());
+  return kDone;
+}
+
+}  // namespace
+
+void add_policy(CLI::App& app, Invocation& invocation) {
+  CLI::App* const group = add_group(app, "policy", "Look at the cached MTA-STS policies");
+  const auto limit = std::make_shared<std::size_t>(control::kDefaultLimit);
+  add_asking_command(*group, invocation, "list", "All cached policies, by domain",
+                     [&invocation, limit] { return list(invocation.common, *limit); })
+      ->add_option("--limit", *limit, "At most so many; 0: all")
+      ->capture_default_str();
+  const auto domain = std::make_shared<std::string>();
+  add_asking_command(*group, invocation, "show", "One domain's policy, as it was served",
+                     [&invocation, domain] { return show(invocation.common, *domain); })
+      ->add_option("domain", *domain, "Policy domain")
+      ->required();
+}
+
+}  // namespace relay::cli
