@@ -1,11 +1,13 @@
 #include "relay/net/https_client.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -127,8 +129,14 @@ class PolicyHost {
   [[nodiscard]] const SocketAddress& address() const { return server_.address(); }
   [[nodiscard]] int connections() const { return connections_; }
   [[nodiscard]] int requests() const { return requests_; }
-  [[nodiscard]] std::string last_request() const { return last_request_; }  ///< after its answer
-  [[nodiscard]] std::string server_name() const { return server_name_; }
+  [[nodiscard]] std::string last_request() const {
+    const std::scoped_lock lock(mutex_);
+    return last_request_;
+  }
+  [[nodiscard]] std::string server_name() const {
+    const std::scoped_lock lock(mutex_);
+    return server_name_;
+  }
 
  private:
   void serve(PeerSocket& socket) {
@@ -138,10 +146,14 @@ class PolicyHost {
     SSL_set_fd(tls.get(), socket.fd());
     if (SSL_accept(tls.get()) == 1) {
       const char* name = SSL_get_servername(tls.get(), TLSEXT_NAMETYPE_host_name);
-      server_name_ = name == nullptr ? "" : name;
       const TlsPeer peer(tls.get());
-      last_request_ = peer.read_request();
-      if (!last_request_.empty()) {
+      const std::string request = peer.read_request();
+      {
+        const std::scoped_lock lock(mutex_);
+        server_name_ = name == nullptr ? "" : name;
+        last_request_ = request;
+      }
+      if (!request.empty()) {
         ++requests_;
         script_(peer);
       }
@@ -154,6 +166,7 @@ class PolicyHost {
   Script script_;
   std::atomic<int> connections_ = 0;
   std::atomic<int> requests_ = 0;
+  mutable std::mutex mutex_;
   std::string last_request_;
   std::string server_name_;
   std::promise<void> ready_;
