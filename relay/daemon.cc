@@ -64,8 +64,8 @@ class Daemon {
   Expected<control::Reloaded, std::vector<std::string>> reload();
   Expected<control::Reloaded, std::vector<std::string>> apply(conf::Config config);
   control::DaemonActions control_actions();
-  control::StatusFacts status() const;
-  std::vector<net::SocketAddress> listen_addresses() const;
+  [[nodiscard]] control::StatusFacts status() const;
+  [[nodiscard]] std::vector<net::SocketAddress> listen_addresses() const;
 
   std::string config_path_;
   std::shared_ptr<const conf::Config> config_;
@@ -176,6 +176,10 @@ Expected<void, std::string> Daemon::open_spool() {
 Expected<void, std::string> Daemon::make_workers() {
   const std::size_t count = worker_count(*config_);
   const auto settings = worker_settings(*config_, reachable_at(listen_addresses()));
+  auto tls = net::TlsClientContext::create(settings->ca_file);
+  if (!tls) {
+    return Unexpected<std::string>(tls.error());
+  }
   auto policies = reader_->policies();
   if (!policies) {
     return Unexpected<std::string>(
@@ -191,10 +195,6 @@ Expected<void, std::string> Daemon::make_workers() {
   }
   std::vector<delivery::Dispatcher::Place> places;
   for (std::size_t i = 0; i < count; ++i) {
-    auto tls = net::TlsClientContext::create(settings->ca_file);
-    if (!tls) {
-      return Unexpected<std::string>(tls.error());
-    }
     auto reader = spool::SpoolReader::open(config_->queue.path);
     if (!reader) {
       return Unexpected<std::string>(reader.error());
@@ -327,20 +327,16 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   auto now = std::make_shared<const conf::Config>(std::move(config));
   const auto settings = worker_settings(*now, reachable_at(listen_addresses()));
   // Trust anchors first: they can fail, and then nothing changes.
-  std::vector<std::shared_ptr<net::TlsClientContext>> contexts;
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    auto tls = net::TlsClientContext::create(settings->ca_file);
-    if (!tls) {
-      return Unexpected<std::vector<std::string>>(std::vector{tls.error()});
-    }
-    contexts.push_back(std::move(*tls));
+  auto tls = net::TlsClientContext::create(settings->ca_file);
+  if (!tls) {
+    return Unexpected<std::vector<std::string>>(std::vector{tls.error()});
   }
   control::Reloaded reloaded{conf::settings_needing_restart(*config_, *now)};
   log_.configure(now->log);
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    threads_[i]->loop.post([&place = *threads_[i], settings, tls = contexts[i],
-                            reception = reception::ReceptionSettings::from(*now)] {
-      place.worker->reconfigure(settings, tls);
+  const auto reception = reception::ReceptionSettings::from(*now);
+  for (auto& thread : threads_) {
+    thread->loop.post([&place = *thread, settings, context = *tls, reception] {
+      place.worker->reconfigure(settings, context);
       place.reception->reconfigure(reception);
     });
   }

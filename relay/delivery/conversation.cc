@@ -27,7 +27,7 @@ std::string ConversationTarget::key() const {
 }
 
 Conversation::Conversation(const ConversationContext& context, ConversationTarget target,
-                           smtp::ClientSettings settings)
+                           const smtp::ClientSettings& settings)
     : context_(context),
       target_(std::move(target)),
       key_(target_.key()),

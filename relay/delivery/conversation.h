@@ -51,7 +51,7 @@ class Conversation final : private net::Connection::Observer {
   using Done = std::function<void(ConversationReport)>;
 
   Conversation(const ConversationContext& context, ConversationTarget target,
-               smtp::ClientSettings settings);
+               const smtp::ClientSettings& settings);
   ~Conversation() = default;
   Conversation(const Conversation&) = delete;
   Conversation& operator=(const Conversation&) = delete;

@@ -18,8 +18,8 @@ class Dispatcher {
     net::EventLoop* loop;
     Worker* worker;  ///< used on its loop only
   };
-  Dispatcher(std::vector<Place> places, const std::vector<conf::Route>& routes)
-      : places_(std::move(places)), routes_(routes) {}
+  Dispatcher(std::vector<Place> places, std::vector<conf::Route> routes)
+      : places_(std::move(places)), routes_(std::move(routes)) {}
 
   /// A message is on disk: each domain's recipients go to their worker.
   void stored(const std::shared_ptr<const spool::Envelope>& envelope);

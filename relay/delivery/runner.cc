@@ -128,7 +128,7 @@ void Runner::perform(const Converse& step) {
   converse_ = step;
   const ConversationTarget target{step.host, step.address, step.requirement};
   MessageJob job{envelope_->id, transaction(step.recipients)};
-  const auto done = [this](ConversationReport report) { conversation_over(std::move(report)); };
+  const auto done = [this](const ConversationReport& report) { conversation_over(report); };
   if (step.use == ConnectionUse::pooled_or_new) {
     if (auto pooled = context_.pool.take(target.key())) {
       conversation_ = std::move(pooled);
@@ -138,12 +138,11 @@ void Runner::perform(const Converse& step) {
   }
   smtp::ClientSettings settings = client_;
   settings.tls = step.requirement;
-  conversation_ =
-      std::make_unique<Conversation>(context_.conversations, target, std::move(settings));
+  conversation_ = std::make_unique<Conversation>(context_.conversations, target, settings);
   conversation_->open(std::move(job), done);
 }
 
-void Runner::conversation_over(ConversationReport report) {
+void Runner::conversation_over(const ConversationReport& report) {
   feedback_ = feedback_of(report);
   log_session(report);
   context_.pool.put(std::move(conversation_));

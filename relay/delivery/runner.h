@@ -46,6 +46,7 @@ class Runner {
   Runner(const RunnerContext& context, AttemptSettings settings, NextHop next_hop,
          std::shared_ptr<const spool::Envelope> envelope, smtp::ClientSettings client,
          std::chrono::milliseconds deadline, Done done);
+  ~Runner() = default;
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
@@ -60,7 +61,7 @@ class Runner {
   void perform(const Converse& step);
   void perform(Finished finished);
   void addresses_found();
-  void conversation_over(ConversationReport report);
+  void conversation_over(const ConversationReport& report);
   void log_notes();
   void log_session(const ConversationReport& report);
   [[nodiscard]] smtp::ClientTransaction transaction(

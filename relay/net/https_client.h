@@ -22,7 +22,7 @@ struct HttpsClientOptions {
   std::string ca_file;  ///< PEM bundle; empty: the system's
   std::chrono::milliseconds connect_timeout{10000};
   std::chrono::milliseconds total_timeout{60000};
-  std::size_t max_body = 64 * 1024;
+  std::size_t max_body = std::size_t{64} * 1024;
 };
 
 struct HttpsRequest {
