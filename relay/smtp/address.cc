@@ -47,7 +47,8 @@ std::size_t quoted_length(std::string_view text) {
 }
 
 std::optional<std::string> literal(std::string_view text) {
-  if (!text.starts_with('[') || !text.ends_with(']') || text.size() > 64) {
+  if (!text.starts_with('[') || !text.ends_with(']') || text.size() > 64 ||
+      text.find('\0') != std::string_view::npos) {
     return std::nullopt;
   }
   auto inner = lower(text.substr(1, text.size() - 2));

@@ -68,16 +68,14 @@ void ContentCheck::normalize(std::string_view slice, std::string& out) {
   }
 }
 
+// The first fault in the order of octets counts, so that the cut into slices does not matter.
 void ContentCheck::check(std::string_view slice, std::string& out) {
+  const auto allowed = limits_.message_size - size_;
+  const bool too_large = slice.size() > allowed;
+  if (too_large) {
+    slice = slice.substr(0, static_cast<std::size_t>(allowed));
+  }
   size_ += slice.size();
-  if (size_ > limits_.message_size) {
-    fail(ContentFault::too_large);
-    return;
-  }
-  if (slice.find('\0') != std::string_view::npos) {
-    fail(ContentFault::nul);
-    return;
-  }
   while (in_header_ && !slice.empty() && !fault_) {
     const auto newline = slice.find('\n');
     const auto length = newline == std::string_view::npos ? slice.size() : newline + 1;
@@ -92,10 +90,17 @@ void ContentCheck::check(std::string_view slice, std::string& out) {
   if (!fault_ && !in_header_) {
     check_body(slice, out);
   }
+  if (too_large) {
+    fail(ContentFault::too_large);
+  }
 }
 
 void ContentCheck::check_header_line(std::string& out) {
   const std::string_view line = header_line_;
+  if (line.find('\0') != std::string_view::npos) {
+    fail(ContentFault::nul);
+    return;
+  }
   if (!line.ends_with(kLineEnd) || line.find('\r') != line.size() - kLineEnd.size()) {
     fail(ContentFault::bare_line_end);
     return;
@@ -125,34 +130,42 @@ void ContentCheck::check_header_line(std::string& out) {
 }
 
 void ContentCheck::check_body(std::string_view slice, std::string& out) {
-  if (slice.empty()) {
-    return;
-  }
   eight_bit_ = eight_bit_ || has_eight_bit(slice);
-  auto rest = slice;
-  while (!rest.empty()) {
+  const bool nul = slice.find('\0') != std::string_view::npos;
+  for (auto rest = slice; !rest.empty();) {
     const auto newline = rest.find('\n');
-    const auto text = rest.substr(0, newline);
-    const bool ended = newline != std::string_view::npos;
-    // The only CR of a line is its last octet, right before the LF.
-    const bool cr_before = text.empty() ? after_cr_ : text.ends_with('\r');
-    const bool stray = (after_cr_ && !text.empty()) ||
-                       text.substr(0, text.size() - (text.ends_with('\r') ? 1 : 0)).find('\r') !=
-                           std::string_view::npos;
-    line_ += text.size();
-    if (stray || (ended && !cr_before)) {
-      fail(ContentFault::bare_line_end);
+    const auto piece = rest.substr(0, newline == std::string_view::npos ? newline : newline + 1);
+    if (nul || !whole_line(piece)) {
+      check_octets(piece);
+    }
+    if (fault_) {
       return;
     }
-    if (line_ - (cr_before ? 1 : 0) > limits_.line_length) {
-      fail(ContentFault::line_too_long);
-      return;
-    }
-    after_cr_ = !ended && cr_before;
-    line_ = ended ? 0 : line_;
-    rest.remove_prefix(ended ? newline + 1 : text.size());
+    rest.remove_prefix(piece.size());
   }
   out.append(slice);
+}
+
+// The common case, fast: a whole line that begins in this slice and breaks no rule.
+bool ContentCheck::whole_line(std::string_view piece) const {
+  return line_ == 0 && !after_cr_ && piece.ends_with(kLineEnd) &&
+         piece.size() <= limits_.line_length + kLineEnd.size() &&
+         piece.find('\r') == piece.size() - kLineEnd.size();
+}
+
+void ContentCheck::check_octets(std::string_view piece) {
+  for (const char c : piece) {
+    if (c == '\0') {
+      fail(ContentFault::nul);
+    } else if (after_cr_ != (c == '\n')) {
+      fail(ContentFault::bare_line_end);
+    } else if (c == '\n') {
+      line_ = 0;
+    } else if (c != '\r' && ++line_ > limits_.line_length) {
+      fail(ContentFault::line_too_long);
+    }
+    after_cr_ = c == '\r';
+  }
 }
 
 void ContentCheck::finish(std::string& out) {

@@ -48,10 +48,10 @@ class ContentCheck {
  private:
   void normalize(std::string_view slice, std::string& out);
   void check(std::string_view slice, std::string& out);
-  void check_octets(std::string_view slice);
   void check_body(std::string_view slice, std::string& out);
   void check_header_line(std::string& out);
-  void line_ended();
+  [[nodiscard]] bool whole_line(std::string_view piece) const;
+  void check_octets(std::string_view piece);
   void fail(ContentFault fault);
 
   ContentLimits limits_;
@@ -62,7 +62,7 @@ class ContentCheck {
   bool after_cr_ = false;  // the last octet seen was a CR
   bool held_cr_ = false;   // normalize(): a CR not passed on yet
   std::uint64_t size_ = 0;
-  std::uint64_t line_ = 0;  // octets of the present body line
+  std::uint64_t line_ = 0;  // octets of the present body line without its line end
   std::uint64_t header_ = 0;
   int header_lines_ = 0;
   int received_ = 0;
