@@ -42,6 +42,7 @@ struct PolicyDescription {
   std::vector<std::string> strings;
   std::string domain;                 ///< A-labels, lower case, no trailing dot
   std::vector<std::string> mx_hosts;  ///< sts: the mx patterns
+  // NOLINTNEXTLINE(modernize-use-nullptr): the zero is that of the generated comparison
   friend auto operator<=>(const PolicyDescription&, const PolicyDescription&) = default;
 };
 
@@ -53,6 +54,7 @@ struct FailureDetail {
   std::string receiving_mx_helo;
   std::string receiving_ip;
   std::string reason_code;
+  // NOLINTNEXTLINE(modernize-use-nullptr): the zero is that of the generated comparison
   friend auto operator<=>(const FailureDetail&, const FailureDetail&) = default;
 };
 

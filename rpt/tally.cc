@@ -94,9 +94,9 @@ std::vector<CountedFailure> fold_details(const std::map<FailureDetail, std::uint
 
 std::vector<PolicySummary> summarize(const Tally& tally, const std::string& report_domain,
                                      std::size_t max_details) {
-  static const PolicyDescription kFirst{PolicyType::tlsa, {}, {}, {}};
+  static const PolicyDescription first{PolicyType::tlsa, {}, {}, {}};
   std::vector<PolicySummary> summaries;
-  auto at = tally.counts().lower_bound({report_domain, kFirst});
+  auto at = tally.counts().lower_bound({report_domain, first});
   for (; at != tally.counts().end() && at->first.first == report_domain; ++at) {
     const PolicyCounts& counts = at->second;
     summaries.push_back({at->first.second, counts.successful_sessions, counts.failed_sessions,

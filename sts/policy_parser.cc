@@ -83,9 +83,8 @@ std::size_t utf8_length(std::string_view text) {
 // sts-policy-ext-value without its outer blanks: printable ASCII, inner spaces, UTF-8.
 bool is_extension_text(std::string_view value) {
   while (!value.empty()) {
-    const std::size_t length = is_ascii(value.front())
-                                   ? std::size_t{value.front() >= ' ' && value.front() <= '~'}
-                                   : utf8_length(value);
+    const bool printable = value.front() >= ' ' && value.front() <= '~';
+    const std::size_t length = printable ? 1 : utf8_length(value);
     if (length == 0) {
       return false;
     }
