@@ -113,13 +113,17 @@ std::string octets(const Json& count) {
   constexpr std::array kUnits{"KiB", "MiB", "GiB", "TiB"};
   auto value = count.get<double>();
   if (value < 1024) {
-    return fmt::format("{:.0f}", value);
+    return fmt::format("{:.0f} octets", value);
   }
   std::size_t unit = 0;
   for (value /= 1024; value >= 1024 && unit + 1 < kUnits.size(); ++unit) {
     value /= 1024;
   }
   return fmt::format("{:.1f} {}", value, kUnits.at(unit));
+}
+
+std::string counted(const Json& count, std::string_view noun) {
+  return count == 1 ? fmt::format("1 {}", noun) : fmt::format("{} {}s", count.dump(), noun);
 }
 
 std::string text_of(const Json& object, const char* key) {

@@ -38,7 +38,9 @@ class Table {
 [[nodiscard]] std::string moment(const Json& rfc3339, net::WallTime now);
 /// Only relative.
 [[nodiscard]] std::string short_moment(const Json& rfc3339, net::WallTime now);
-[[nodiscard]] std::string octets(const Json& count);  ///< "482", "1.5 KiB", "20.0 MiB"
+[[nodiscard]] std::string octets(const Json& count);  ///< "482 octets", "1.5 KiB", "20.0 MiB"
+/// "1 message", "2 messages".
+[[nodiscard]] std::string counted(const Json& count, std::string_view noun);
 /// A member's text, shown as printable(); "" if it is absent.
 [[nodiscard]] std::string text_of(const Json& object, const char* key);
 [[nodiscard]] std::string number_of(const Json& object, const char* key);

@@ -70,7 +70,7 @@ int list(const CommonOptions& options, const ListOptions& wanted) {
     add_rows(table, message, now());
   }
   print(table.text());
-  print(fmt::format("{} message{}{}\n", messages.size(), messages.size() == 1 ? "" : "s",
+  print(fmt::format("{}{}\n", counted(messages.size(), "message"),
                     data->at("next").is_null() ? "" : "; there are more, see --limit"));
   return kDone;
 }
@@ -143,8 +143,8 @@ int carry_out(const CommonOptions& options, const std::vector<control::Request>&
   if (options.json) {
     print_json(sum);
   } else {
-    print(fmt::format("{} {} messages with {} recipients\n", deed, sum["messages"].dump(),
-                      sum["recipients"].dump()));
+    print(fmt::format("{} {} with {}\n", deed, counted(sum["messages"], "message"),
+                      counted(sum["recipients"], "recipient")));
   }
   return result;
 }

@@ -30,13 +30,15 @@ void print_status(const Json& status, net::WallTime time) {
              fmt::format("{} inbound, {} outbound", number_of(status, "inbound_connections"),
                          number_of(status, "outbound_connections"))});
   table.add({"deliveries", number_of(status, "deliveries_in_flight") + " under way"});
-  table.add({"queue", fmt::format("{} messages, {} recipients, {}", number_of(queue, "messages"),
-                                  number_of(queue, "recipients"), octets(queue["octets"]))});
+  table.add(
+      {"queue", fmt::format("{}, {}, {}", counted(queue["messages"], "message"),
+                            counted(queue["recipients"], "recipient"), octets(queue["octets"]))});
   table.add({"oldest message", moment(queue["oldest"], time)});
-  table.add({"since the start",
-             fmt::format("{} messages stored, {} attempts settled, {} requests in {} commits",
-                         number_of(spool, "messages_stored"), number_of(spool, "settlements"),
-                         number_of(spool, "requests"), number_of(spool, "commits"))});
+  table.add(
+      {"since the start",
+       fmt::format("{} stored, {} settled, {} in {}", counted(spool["messages_stored"], "message"),
+                   counted(spool["settlements"], "attempt"), counted(spool["requests"], "request"),
+                   counted(spool["commits"], "commit"))});
   print(table.text());
 }
 

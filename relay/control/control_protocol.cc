@@ -65,10 +65,11 @@ class Members {
     return id;
   }
   spool::MessageId id() {
-    if (!object_.contains("id")) {
+    const auto id = optional_id("id");
+    if (!id) {
       fault("\"id\" is missing");
     }
-    return optional_id("id").value_or(spool::MessageId(0));
+    return id.value_or(spool::MessageId(0));
   }
   std::string required_text(const char* name) {
     std::string given = text(name);

@@ -1,0 +1,320 @@
+#include "relay/control/control_actions.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/relay/spool/fixture.h"
+
+namespace {
+
+using namespace relay::control;
+using namespace relay::spool::testing;
+using relay::spool::MessageId;
+using relay::spool::StoreFault;
+using Json = nlohmann::ordered_json;
+
+/// A daemon that is only a spool.
+class Subject {
+ public:
+  Subject() {
+    DaemonActions daemon;
+    daemon.retry = [this](MessageId id, DaemonActions::Counted done) {
+      spool->reschedule(id, clock.wall(), thread.loop(), std::move(done));
+    };
+    daemon.remove = [this](MessageId id, DaemonActions::Counted done) {
+      if (remove_fault) {
+        thread.loop().post([this, done] { done(tl::unexpected(*remove_fault)); });
+      } else {
+        spool->remove(id, thread.loop(), std::move(done));
+      }
+    };
+    daemon.status = [] {
+      StatusFacts facts;
+      facts.hostname = "relay.example";
+      facts.listeners = {"127.0.0.1:25"};
+      facts.workers = 2;
+      return facts;
+    };
+    daemon.reload = [this] { return reload_answer; };
+    actions = std::make_unique<ControlActions>(*reader, clock, std::move(daemon));
+  }
+
+  Response execute(const Request& request) {
+    return thread.ask<Response>([&](std::function<void(Response)> answer) {
+      actions->execute(request, std::move(answer));
+    });
+  }
+  Json data(const Request& request) {
+    const Response response = execute(request);
+    REQUIRE(response.error == "");
+    return Json::parse(response.data);
+  }
+  MessageId put(const std::string& sender, const std::vector<std::string>& domains) {
+    auto envelope = envelope_to(domains);
+    envelope.sender = sender;
+    envelope.received_at = clock.wall();
+    envelope.expires_at = clock.wall() + std::chrono::hours(96);
+    for (auto& recipient : envelope.recipients) {
+      recipient.next_try = clock.wall() + std::chrono::hours(1);
+    }
+    return store(*spool, thread, envelope, 100);
+  }
+  void save(const std::string& domain) {
+    auto parsed =
+        sts::parse_policy("version: STSv1\nmode: enforce\nmx: mx." + domain + "\nmax_age: 86400\n",
+                          sts::Strictness::strict);
+    REQUIRE(parsed.policy);
+    spool->save_policy({domain, "20260301", std::move(*parsed.policy), clock.wall(),
+                        clock.wall() + std::chrono::hours(24)});
+    put("after@policy.example", {"flush.example"});  // a later commit: the policy is on disk, too
+  }
+
+  ManualClock clock;
+  TemporaryDirectory directory;
+  std::unique_ptr<relay::spool::Spool> spool = open_spool(directory.spool(), clock);
+  std::unique_ptr<relay::spool::SpoolReader> reader = open_reader(directory.spool());
+  relay::Expected<Reloaded, std::vector<std::string>> reload_answer;
+  std::optional<StoreFault> remove_fault;
+  std::unique_ptr<ControlActions> actions;
+  LoopThread thread;
+};
+
+std::vector<std::string> ids(const Json& data) {
+  std::vector<std::string> list;
+  for (const Json& message : data["messages"]) {
+    list.push_back(message["id"]);
+  }
+  return list;
+}
+
+QueueList filtered(std::string domain, std::string sender, std::string recipient) {
+  QueueList request;
+  request.domain = std::move(domain);
+  request.sender = std::move(sender);
+  request.recipient = std::move(recipient);
+  return request;
+}
+
+TEST_CASE("queue list shows messages in order of arrival with their recipients") {
+  Subject subject;
+  const auto first = subject.put("alice@sender.example", {"a.example", "b.example"});
+  const auto second = subject.put("", {"a.example"});
+  const Json data = subject.data(QueueList{});
+  CHECK(ids(data) == std::vector{first.text(), second.text()});
+  CHECK(data["next"].is_null());
+  const Json& message = data["messages"][0];
+  CHECK(message["sender"] == "alice@sender.example");
+  CHECK(message["origin"] == "submitted");
+  CHECK(message["size"] == 100);
+  CHECK(message["received_at"] == "2026-02-02T02:40:00Z");
+  CHECK(message["expires_at"] == "2026-02-06T02:40:00Z");
+  CHECK(message["recipient_count"] == 2);
+  CHECK(message["recipients"][1]["address"] == "user1@b.example");
+  CHECK(message["recipients"][1]["attempts"] == 0);
+  CHECK(message["recipients"][1]["next_try"] == "2026-02-02T03:40:00Z");
+  CHECK(data["messages"][1]["sender"] == "");
+}
+
+TEST_CASE("queue list finds by domain, sender and recipient") {
+  Subject subject;
+  const auto first = subject.put("Alice@sender.example", {"a.example", "b.example"});
+  const auto second = subject.put("bob@sender.example", {"a.example"});
+  struct Row {
+    QueueList request;
+    std::vector<std::string> expected;
+  };
+  const std::vector<Row> rows{
+      {filtered("a.example", "", ""), {first.text(), second.text()}},
+      {filtered("B.Example.", "", ""), {first.text()}},
+      {filtered("example", "", ""), {}},
+      {filtered("", "alice", ""), {first.text()}},
+      {filtered("", "", "USER1@"), {first.text()}},
+      {filtered("a.example", "bob", "user0"), {second.text()}},
+      {filtered("b.example", "bob", ""), {}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.request.domain + "|" + row.request.sender + "|" + row.request.recipient);
+    CHECK(ids(subject.data(row.request)) == row.expected);
+  }
+  const Json one = subject.data(filtered("b.example", "", ""))["messages"][0];
+  REQUIRE(one["recipients"].size() == 1);
+  CHECK(one["recipients"][0]["domain"] == "b.example");
+}
+
+TEST_CASE("queue list gives page after page until nothing is left") {
+  Subject subject;
+  const auto stored = store_many(*subject.spool, subject.thread, 7);
+  QueueList request;
+  request.limit = 3;
+  std::vector<std::string> seen;
+  int pages = 0;
+  while (true) {
+    const Json data = subject.data(request);
+    ++pages;
+    for (const std::string& id : ids(data)) {
+      seen.push_back(id);
+    }
+    if (data["next"].is_null()) {
+      break;
+    }
+    request.after = MessageId::parse(data["next"].get<std::string>());
+    REQUIRE(request.after);
+  }
+  CHECK(pages == 3);
+  REQUIRE(seen.size() == stored.size());
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    CHECK(seen[i] == stored[i].text());
+  }
+}
+
+TEST_CASE("queue list only counts what a message has beyond twenty recipients; show has all") {
+  Subject subject;
+  const auto id = subject.put("a@sender.example", std::vector<std::string>(50, "a.example"));
+  const Json listed = subject.data(QueueList{})["messages"][0];
+  CHECK(listed["recipients"].size() == 20);
+  CHECK(listed["recipient_count"] == 50);
+  const Json shown = subject.data(QueueShow{id});
+  CHECK(shown["recipients"].size() == 50);
+  CHECK(shown["client_ip"] == "192.0.2.1");
+}
+
+TEST_CASE("a message that is not there is refused by name") {
+  Subject subject;
+  const MessageId id(12345);
+  for (const Request& request :
+       std::vector<Request>{QueueShow{id}, QueueRetry{id, ""}, QueueRemove{id}}) {
+    CHECK(subject.execute(request).error.find("no message " + id.text()) == 0);
+  }
+}
+
+TEST_CASE("queue retry makes one message, those of a domain, or all due now") {
+  Subject subject;
+  const auto one = subject.put("a@sender.example", {"a.example", "b.example"});
+  const auto two = subject.put("a@sender.example", {"b.example"});
+  const auto three = subject.put("a@sender.example", {"c.example"});
+  const auto due = [&subject] {
+    std::vector<MessageId> list;
+    const auto read = subject.reader->each_pending([&](const relay::spool::PendingGroup& group) {
+      if (group.next_try <= subject.clock.wall() && (list.empty() || list.back() != group.id)) {
+        list.push_back(group.id);
+      }
+    });
+    REQUIRE(read);
+    std::sort(list.begin(), list.end());
+    return list;
+  };
+  CHECK(due().empty());
+  const Json by_id = subject.data(QueueRetry{three, ""});
+  CHECK(by_id["messages"] == 1);
+  CHECK(due() == std::vector{three});
+  const Json by_domain = subject.data(QueueRetry{std::nullopt, "B.example"});
+  CHECK(by_domain["messages"] == 2);
+  CHECK(by_domain["recipients"] == 3);
+  CHECK(due() == std::vector{one, two, three});
+  CHECK(subject.data(QueueRetry{std::nullopt, "unknown.example"})["messages"] == 0);
+  CHECK(subject.data(QueueRetry{})["messages"] == 3);
+}
+
+TEST_CASE("queue retry of many messages reaches every one of them") {
+  Subject subject;
+  store_many(*subject.spool, subject.thread, 200);
+  const Json data = subject.data(QueueRetry{});
+  CHECK(data["messages"] == 200);
+  CHECK(data["recipients"] == 200);
+}
+
+TEST_CASE("queue remove takes a message away") {
+  Subject subject;
+  const auto id = subject.put("a@sender.example", {"a.example"});
+  CHECK(subject.data(QueueRemove{id})["recipients"] == 1);
+  CHECK(subject.data(QueueList{})["messages"].empty());
+  subject.remove_fault = StoreFault{StoreFault::Kind::io_error, "disk I/O error"};
+  CHECK(subject.execute(QueueRemove{id}).error == "the spool cannot be used: disk I/O error");
+}
+
+TEST_CASE("policy list and show tell what is cached, also that it has expired") {
+  Subject subject;
+  subject.save("b.example");
+  subject.save("a.example");
+  PolicyList request;
+  request.limit = 1;
+  const Json first = subject.data(request);
+  REQUIRE(first["policies"].size() == 1);
+  CHECK(first["policies"][0]["domain"] == "a.example");
+  CHECK(first["policies"][0]["mode"] == "enforce");
+  CHECK(first["policies"][0]["mx"] == Json{"mx.a.example"});
+  CHECK(first["policies"][0]["expired"] == false);
+  CHECK(first["next"] == "a.example");
+  request.after = "a.example";
+  const Json second = subject.data(request);
+  CHECK(second["policies"][0]["domain"] == "b.example");
+  CHECK(second["next"].is_null());
+  subject.clock.advance(std::chrono::hours(24));
+  const Json shown = subject.data(PolicyShow{"A.Example."});
+  CHECK(shown["expired"] == true);
+  CHECK(shown["max_age"] == 86400);
+  CHECK(shown["body"].get<std::string>().find("mode: enforce") != std::string::npos);
+  CHECK(subject.execute(PolicyShow{"c.example"}).error.find("no policy of c.example") == 0);
+}
+
+TEST_CASE("status adds the queue's totals to what the daemon knows") {
+  Subject subject;
+  subject.put("a@sender.example", {"a.example", "b.example"});
+  const Json data = subject.data(Status{});
+  CHECK(data["hostname"] == "relay.example");
+  CHECK(data["listeners"] == Json{"127.0.0.1:25"});
+  CHECK(data["queue"]["messages"] == 1);
+  CHECK(data["queue"]["recipients"] == 2);
+  CHECK(data["queue"]["octets"] == 100);
+  CHECK(data["queue"]["oldest"] == "2026-02-02T02:40:00Z");
+  CHECK(data["spool"]["failed"] == false);
+  CHECK_FALSE(data["version"].get<std::string>().empty());
+}
+
+TEST_CASE("results are the counts of one day, by report domain and policy") {
+  Subject subject;
+  auto failed = session("b.example");
+  rpt::FailureDetail detail;
+  detail.type = rpt::ResultType::certificate_host_mismatch;
+  detail.receiving_mx_hostname = "mx.b.example";
+  failed.policies[0].failures = {detail};
+  subject.spool->count({session("a.example"), failed, failed});
+  subject.put("a@sender.example",
+              {"flush.example"});  // a later commit: the counts are on disk, too
+  Results request{session_day()};
+  request.limit = 1;
+  const Json first = subject.data(request);
+  CHECK(first["results"][0]["report_domain"] == "a.example");
+  CHECK(first["results"][0]["successful_sessions"] == 1);
+  CHECK(first["results"][0]["policy"]["type"] == "sts");
+  CHECK(first["next"] == 1);
+  request.offset = 1;
+  const Json second = subject.data(request);
+  const Json& result = second["results"][0];
+  CHECK(result["report_domain"] == "b.example");
+  CHECK(result["failed_sessions"] == 2);
+  CHECK(result["failures"][0]["result_type"] == "certificate-host-mismatch");
+  CHECK(result["failures"][0]["count"] == 2);
+  CHECK(result["failures"][0]["receiving_mx_hostname"] == "mx.b.example");
+  CHECK_FALSE(result["failures"][0].contains("receiving_ip"));
+  CHECK(second["next"].is_null());
+  CHECK(subject.data(Results{session_day() + std::chrono::days(1)})["results"].empty());
+}
+
+TEST_CASE("reload names what needs a restart, or every error") {
+  Subject subject;
+  subject.reload_answer = Reloaded{{"listen", "dns"}};
+  CHECK(subject.data(Reload{})["needs_restart"] == Json{"listen", "dns"});
+  subject.reload_answer =
+      tl::unexpected(std::vector<std::string>{"f:1: a: wrong", "f:2: b: wrong"});
+  const std::string error = subject.execute(Reload{}).error;
+  CHECK(error.find("the old one stays in force") != std::string::npos);
+  CHECK(error.find("f:1: a: wrong\nf:2: b: wrong") != std::string::npos);
+}
+
+}  // namespace

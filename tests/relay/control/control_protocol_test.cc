@@ -1,0 +1,151 @@
+#include "relay/control/control_protocol.h"
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "relay/control/timestamp.h"
+
+namespace {
+
+using namespace relay::control;
+using relay::spool::MessageId;
+
+const std::chrono::sys_days kDay = std::chrono::year(2026) / 3 / 1;
+
+TEST_CASE("every request comes back from its line as it was") {
+  const std::string id = MessageId(1'234'567'890).text();
+  const std::vector<std::string> lines{
+      R"({"command":"queue list","limit":1000})",
+      R"({"command":"queue list","domain":"a.example","sender":"b","recipient":"c","limit":7,)"
+      R"("after":")" +
+          id + R"("})",
+      R"({"command":"queue show","id":")" + id + R"("})",
+      R"({"command":"queue retry","id":")" + id + R"("})",
+      R"({"command":"queue retry","domain":"a.example"})",
+      R"({"command":"queue retry"})",
+      R"({"command":"queue remove","id":")" + id + R"("})",
+      R"({"command":"policy list","limit":5,"after":"a.example"})",
+      R"({"command":"policy show","domain":"a.example"})",
+      R"({"command":"status"})",
+      R"({"command":"results","day":"2026-03-01","limit":10,"offset":20})",
+      R"({"command":"reload"})",
+  };
+  for (const std::string& line : lines) {
+    CAPTURE(line);
+    const auto request = parse_request(line);
+    REQUIRE(request);
+    CHECK(to_line(*request) == line + "\n");
+  }
+}
+
+TEST_CASE("a request's members reach their places") {
+  const auto list = parse_request(
+      R"({"command":"queue list","domain":"a.example","sender":"b","recipient":"c","limit":7})");
+  REQUIRE(list);
+  const auto& wanted = std::get<QueueList>(*list);
+  CHECK(wanted.domain == "a.example");
+  CHECK(wanted.sender == "b");
+  CHECK(wanted.recipient == "c");
+  CHECK(wanted.limit == 7);
+  CHECK_FALSE(wanted.after);
+  CHECK(std::get<QueueList>(*parse_request(R"({"command":"queue list"})")).limit == kDefaultLimit);
+  CHECK(std::get<Results>(*parse_request(R"({"command":"results","day":"2026-03-01"})")).day ==
+        kDay);
+}
+
+TEST_CASE("a request that is wrong is refused with the reason") {
+  struct Row {
+    std::string line;
+    const char* reason;
+  };
+  const std::vector<Row> rows{
+      {"", "a request is one JSON object"},
+      {"hello", "a request is one JSON object"},
+      {"[]", "a request is one JSON object"},
+      {"{}", "a request is one JSON object"},
+      {R"({"command":5})", "a request is one JSON object"},
+      {R"({"command":"status"} x)", "a request is one JSON object"},
+      {std::string(60'000, '['), "a request is one JSON object"},
+      {"{\"command\":\"\xff\"}", "a request is one JSON object"},
+      {R"({"command":"fly"})", "\"fly\" is no command of this daemon"},
+      {R"({"command":"queue show"})", "queue show: \"id\" is missing"},
+      {R"({"command":"queue show","id":""})", "queue show"},
+      {R"({"command":"queue show","id":7})", "queue show: \"id\" must be a text"},
+      {R"({"command":"queue show","id":"not an id"})",
+       "queue show: \"not an id\" is no message id"},
+      {R"({"command":"queue list","limit":0})", "queue list: \"limit\" must not be 0"},
+      {R"({"command":"queue list","limit":-1})", "queue list: \"limit\" must be a whole number"},
+      {R"({"command":"queue list","limit":10001})", "up to 10000"},
+      {R"({"command":"queue list","limit":"7"})", "queue list: \"limit\" must be a whole number"},
+      {R"({"command":"queue list","domian":"x"})", "\"domian\" is no member of this request"},
+      {R"({"command":"results"})", "results: \"day\" is missing"},
+      {R"({"command":"results","day":"2026-02-30"})", "\"2026-02-30\" is no day"},
+      {R"({"command":"policy show"})", "policy show: \"domain\" is missing"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.line);
+    const auto request = parse_request(row.line);
+    REQUIRE_FALSE(request);
+    CHECK(request.error().find(row.reason) != std::string::npos);
+  }
+}
+
+TEST_CASE("responses come back from their lines") {
+  CHECK(to_line(Response{R"({"a":1})", {}}) == "{\"ok\":true,\"data\":{\"a\":1}}\n");
+  CHECK(parse_response(R"({"ok":true,"data":{"a":1}})")->data == R"({"a":1})");
+  const std::string refusal = to_line(Response{{}, "no \"such\"\nthing \xff"});
+  CHECK(refusal.find('\n') == refusal.size() - 1);
+  CHECK(parse_response(refusal)->error == "no \"such\"\nthing \xef\xbf\xbd");
+  for (const char* line : {"", "true", "{}", R"({"ok":1})", "{\"ok\":true"}) {
+    CHECK_FALSE(parse_response(line));
+  }
+  CHECK_FALSE(parse_response(R"({"ok":false})")->error.empty());
+}
+
+TEST_CASE("lines are cut however the bytes arrive, up to their limit") {
+  LineBuffer buffer(5);
+  for (const char c : std::string("abc\r\n\n12345\nx")) {
+    buffer.receive({&c, 1});
+  }
+  CHECK(buffer.next() == "abc");
+  CHECK(buffer.next() == "");
+  CHECK(buffer.next() == "12345");
+  CHECK_FALSE(buffer.next());
+  CHECK_FALSE(buffer.overflowed());
+  buffer.receive("23456");
+  CHECK(buffer.overflowed());
+  CHECK_FALSE(buffer.next());
+  buffer.receive("\n");
+  CHECK(buffer.overflowed());
+  CHECK_FALSE(buffer.next());
+}
+
+TEST_CASE("moments and days are written and read as RFC 3339 in UTC") {
+  struct Row {
+    long seconds;
+    const char* text;
+  };
+  for (const Row& row : std::vector<Row>{{0, "1970-01-01T00:00:00Z"},
+                                         {1'772'357'405, "2026-03-01T09:30:05Z"},
+                                         {951'782'399, "2000-02-28T23:59:59Z"},
+                                         {951'782'400, "2000-02-29T00:00:00Z"}}) {
+    const relay::net::WallTime time{std::chrono::seconds(row.seconds)};
+    CHECK(to_rfc3339(time) == row.text);
+    CHECK(to_rfc3339(time + std::chrono::milliseconds(999)) == row.text);
+    CHECK(parse_rfc3339(row.text) == time);
+  }
+  for (const char* text : {"", "2026-03-01", "2026-03-01T09:30:00", "2026-03-01T24:00:00Z",
+                           "2026-13-01T00:00:00Z", "2026-03-01T09:30:00+", "2026-3-01T09:30:00ZZ",
+                           "2026-03-01 09:30:00Z", "2026-03-01T-9:30:00Z"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_rfc3339(text));
+  }
+  CHECK(day_text(kDay) == "2026-03-01");
+  CHECK(parse_day("2026-03-01") == kDay);
+  CHECK_FALSE(parse_day("2025-02-29"));
+  CHECK_FALSE(parse_day("2026-03-01x"));
+}
+
+}  // namespace

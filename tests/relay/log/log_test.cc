@@ -1,0 +1,176 @@
+#include "relay/log.h"
+
+#include <array>
+#include <fcntl.h>
+#include <regex>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using conf::LogLevel;
+using Format = conf::Logging::Format;
+
+/// A log and what it wrote.
+class Subject {
+ public:
+  explicit Subject(const conf::Logging& settings) : log(settings, open_pipe()) {}
+  ~Subject() {
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  Subject(const Subject&) = delete;
+  Subject& operator=(const Subject&) = delete;
+
+  /// All that was written since the last call; less than the pipe holds.
+  std::string written() {
+    std::string text;
+    std::array<char, 4096> buffer{};
+    while (true) {
+      const auto count = ::read(ends_[0], buffer.data(), buffer.size());
+      if (count <= 0) {
+        return text;
+      }
+      text.append(buffer.data(), static_cast<std::size_t>(count));
+    }
+  }
+
+ private:
+  int open_pipe() {
+    REQUIRE(::pipe2(ends_.data(), O_NONBLOCK | O_CLOEXEC) == 0);
+    return ends_[1];
+  }
+  std::array<int, 2> ends_{-1, -1};
+
+ public:
+  relay::Log log;
+};
+
+conf::Logging settings(LogLevel level, Format format) {
+  return {level, format};
+}
+
+TEST_CASE("a logfmt line has the time, the level, the event, and then the fields in order") {
+  Subject subject(settings(LogLevel::info, Format::logfmt));
+  subject.log.info("delivery", {{"id", "3KX0"}, {"to", "a@b.example"}, {"empty", ""}, {"n", "1"}});
+  const std::regex line(
+      "time=\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z level=info event=delivery "
+      "id=3KX0 to=a@b\\.example n=1\n");
+  CHECK(std::regex_match(subject.written(), line));
+}
+
+TEST_CASE("values that could be taken for something else are quoted and escaped") {
+  struct Row {
+    std::string value, written;
+  };
+  const std::vector<Row> rows{
+      {"plain", "plain"},
+      {"two words", "\"two words\""},
+      {"a=b", "\"a=b\""},
+      {"say \"hi\"", "\"say \\\"hi\\\"\""},
+      {"back\\slash", "\"back\\\\slash\""},
+      {"line\r\nlevel=error event=forged", "\"line\\x0d\\x0alevel=error event=forged\""},
+      {std::string("nul\0", 4), "\"nul\\x00\""},
+      {"\x1b[31m", "\"\\x1b[31m\""},
+      {"\x7f", "\"\\x7f\""},
+      {"bücher.example", "bücher.example"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.written);
+    Subject subject(settings(LogLevel::info, Format::logfmt));
+    subject.log.info("e", {{"v", row.value}});
+    const std::string line = subject.written();
+    const std::string expected = " v=" + row.written + "\n";
+    CHECK(line.ends_with(expected));
+    CHECK(line.find('\n') == line.size() - 1);
+  }
+}
+
+TEST_CASE("what a peer sends takes at most 512 octets of a line") {
+  for (const Format format : {Format::logfmt, Format::json}) {
+    Subject subject(settings(LogLevel::info, format));
+    subject.log.info("e", {{"v", std::string(10'000, 'x')}});
+    const std::string line = subject.written();
+    CHECK(line.find(std::string(512, 'x')) != std::string::npos);
+    CHECK(line.find(std::string(513, 'x')) == std::string::npos);
+  }
+}
+
+TEST_CASE("a JSON line is valid JSON whatever its values hold") {
+  for (const std::string& value :
+       std::vector<std::string>{"plain", "a\"b\\c\r\n\t", std::string("\0\x01\x1f", 3),
+                                "\xff\xfe broken \xc3", "bücher", std::string(511, 'x') + "ü"}) {
+    CAPTURE(value);
+    Subject subject(settings(LogLevel::info, Format::json));
+    subject.log.warning("event", {{"v", value}, {"empty", ""}});
+    const std::string line = subject.written();
+    CHECK(line.find('\n') == line.size() - 1);
+    const auto object = nlohmann::json::parse(line, nullptr, false);
+    REQUIRE(object.is_object());
+    CHECK(object["level"] == "warning");
+    CHECK(object["event"] == "event");
+    CHECK_FALSE(object["v"].get<std::string>().empty());
+    CHECK_FALSE(object.contains("empty"));
+  }
+}
+
+TEST_CASE("a JSON line gives back values that are text as they were") {
+  for (const std::string& value : std::vector<std::string>{"a\"b\\c\r\n\t", "bücher"}) {
+    Subject subject(settings(LogLevel::info, Format::json));
+    subject.log.info("event", {{"v", value}});
+    CHECK(nlohmann::json::parse(subject.written())["v"] == value);
+  }
+}
+
+TEST_CASE("lines below the level are not written, and a reload changes the level and the format") {
+  const std::vector<LogLevel> levels{LogLevel::error, LogLevel::warning, LogLevel::info,
+                                     LogLevel::debug};
+  for (std::size_t chosen = 0; chosen < levels.size(); ++chosen) {
+    Subject subject(settings(LogLevel::error, Format::logfmt));
+    subject.log.configure(settings(levels[chosen], Format::json));
+    for (std::size_t level = 0; level < levels.size(); ++level) {
+      CHECK(subject.log.enabled(levels[level]) == (level <= chosen));
+      subject.log.write(levels[level], "e", {});
+      CHECK(subject.written().starts_with("{\"time\":") == (level <= chosen));
+    }
+  }
+}
+
+TEST_CASE("lines of several threads do not mix") {
+  Subject subject(settings(LogLevel::info, Format::logfmt));
+  std::vector<std::thread> threads;
+  for (const char c : std::string("abcd")) {
+    threads.emplace_back([&subject, c] {
+      for (int i = 0; i < 20; ++i) {
+        subject.log.info("e", {{"v", std::string(200, c)}});
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  const std::string text = subject.written();
+  const std::regex line("time=[^ ]+ level=info event=e v=(a{200}|b{200}|c{200}|d{200})");
+  std::size_t count = 0;
+  std::size_t start = 0;
+  while (start < text.size()) {
+    const std::size_t end = text.find('\n', start);
+    REQUIRE(end != std::string::npos);
+    CHECK(std::regex_match(text.substr(start, end - start), line));
+    start = end + 1;
+    ++count;
+  }
+  CHECK(count == 80);
+}
+
+TEST_CASE("a log that cannot be written stops nothing") {
+  relay::Log log(settings(LogLevel::info, Format::logfmt), -1);
+  log.info("e", {{"v", "x"}});
+}
+
+}  // namespace
