@@ -327,9 +327,13 @@ class _Dialogue:
         elif isinstance(action, Endless):
             sent = 0
             while sent < action.limit:
+                # drain() alone neither notices a closed transport nor lets others run.
+                if self._writer.is_closing():
+                    raise _Over
                 self._writer.write(action.line * 100)
                 sent += len(action.line) * 100
                 await self._writer.drain()
+                await asyncio.sleep(0)
             return
         elif isinstance(action, ThenDrop):
             await self._send(action.text)
