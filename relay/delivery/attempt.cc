@@ -72,6 +72,7 @@ Step DeliveryAttempt::start(net::WallTime /*now*/) {
 Step DeliveryAttempt::on_policy(const sts::PolicyVerdict& verdict, net::WallTime now) {
   const bool again = policy_check_ == PolicyCheck::last;
   if (again && same_policy(verdict.policy.get(), policy_.get())) {
+    count_policy_fault(now);
     return finish(decisive_trouble());
   }
   policy_ = verdict.policy;
@@ -263,7 +264,7 @@ void DeliveryAttempt::drop_self(std::string_view how) {
   host_ = hosts_.size();
 }
 
-Step DeliveryAttempt::walk_ended(net::WallTime /*now*/) {
+Step DeliveryAttempt::walk_ended(net::WallTime now) {
   const bool by_policy =
       std::any_of(troubles_.begin(), troubles_.end(),
                   [](const Trouble& trouble) { return trouble.kind == Trouble::Kind::policy; });
@@ -272,6 +273,7 @@ Step DeliveryAttempt::walk_ended(net::WallTime /*now*/) {
     policy_check_ = PolicyCheck::last;
     return FindPolicy{*next_hop_.policy_domain(), Freshness::past_cache};
   }
+  count_policy_fault(now);
   return finish(decisive_trouble());
 }
 
@@ -331,7 +333,8 @@ Step DeliveryAttempt::undeliverable(const Undeliverable& end) {
                         {}});
 }
 
-Finished DeliveryAttempt::on_deadline() {
+Finished DeliveryAttempt::on_deadline(net::WallTime now) {
+  count_policy_fault(now);
   return std::get<Finished>(
       finish(Trouble{Trouble::Kind::temporary,
                      "4.4.7",
@@ -403,13 +406,9 @@ void DeliveryAttempt::add_outcome(std::size_t recipient, RecipientOutcome::Resul
                                               reply ? reply->text() : std::string{}, certainty});
 }
 
-void DeliveryAttempt::record_session(const ConversationReport& report, net::WallTime now) {
-  const auto domain = next_hop_.policy_domain();
-  if (!domain) {
-    return;
-  }
+SessionFacts DeliveryAttempt::session_facts(net::WallTime now) const {
   SessionFacts facts;
-  facts.report_domain = domain->text();
+  facts.report_domain = next_hop_.policy_domain()->text();
   facts.ended_at = now;
   facts.mx_host = host_name();
   facts.policy = policy_;
@@ -417,7 +416,19 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
   facts.coverage = decision_.coverage;
   facts.carried = envelope_->origin == spool::Origin::report ? SessionFacts::Carried::report
                                                              : SessionFacts::Carried::mail;
-  if (const auto* session = std::get_if<SessionUsed>(&report)) {
+  return facts;
+}
+
+void DeliveryAttempt::record_session(const ConversationReport& report, net::WallTime now) {
+  if (!next_hop_.policy_domain()) {
+    return;
+  }
+  SessionFacts facts = session_facts(now);
+  const auto* session = std::get_if<SessionUsed>(&report);
+  if (decision_.requirement && (session == nullptr || !session->tls)) {
+    return;  // Nothing about TLS was learned.
+  }
+  if (session != nullptr) {
     if (session->origin == SessionUsed::Origin::reused) {
       facts.connection = SessionFacts::Connection::reused;
     } else if (!conversation_->requirement.uses_tls()) {
@@ -428,8 +439,22 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
     facts.server_name = session->server_name;
     facts.tls = session->tls;
   }
+  count(facts);
+}
+
+void DeliveryAttempt::count(const SessionFacts& facts) {
   if (auto result = session_result(facts)) {
     result_.sessions.push_back(std::move(*result));
+  }
+}
+
+// RFC 8461 §6: a policy that could not be fetched is reported also when no session came about.
+void DeliveryAttempt::count_policy_fault(net::WallTime now) {
+  if (policy_fault_ && result_.sessions.empty()) {
+    SessionFacts facts = session_facts(now);
+    facts.mx_host.clear();
+    facts.coverage = Coverage::no_policy;
+    count(facts);
   }
 }
 

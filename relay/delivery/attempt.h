@@ -13,6 +13,7 @@
 
 #include "relay/delivery/destination.h"
 #include "relay/delivery/outcome.h"
+#include "relay/delivery/session_result.h"
 #include "relay/delivery/tls_policy.h"
 #include "relay/net/clock.h"
 #include "relay/net/dns_message.h"
@@ -84,7 +85,7 @@ class DeliveryAttempt {
                                   net::WallTime now);
   [[nodiscard]] Step on_conversation(const ConversationReport& report, net::WallTime now);
   /// The attempt took too long: what is pending is deferred.
-  [[nodiscard]] Finished on_deadline();
+  [[nodiscard]] Finished on_deadline(net::WallTime now);
 
   /// Notes made since the last call.
   [[nodiscard]] std::vector<AttemptNote> take_notes();
@@ -115,7 +116,10 @@ class DeliveryAttempt {
   bool refused_by_policy(net::WallTime now);
   void settle_recipients(const ConversationReport& report);
   void settle_recipient(std::size_t recipient, const smtp::RecipientResult& result);
+  [[nodiscard]] SessionFacts session_facts(net::WallTime now) const;
   void record_session(const ConversationReport& report, net::WallTime now);
+  void count_policy_fault(net::WallTime now);
+  void count(const SessionFacts& facts);
   void drop_self(std::string_view how);
   [[nodiscard]] bool leads_to_self() const;
   void note(std::string reason_code, std::string text);

@@ -69,7 +69,7 @@ Runner::Runner(const RunnerContext& context, AttemptSettings settings, NextHop n
         second_lookup_.cancel();
         conversation_.reset();
         feedback_ = WindowFeedback::failure;
-        visit(attempt_.on_deadline());
+        visit(attempt_.on_deadline(context_.clock.wall()));
       }) {}
 
 void Runner::start() {

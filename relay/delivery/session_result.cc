@@ -30,7 +30,7 @@ bool refused_by_dane(const SessionFacts& facts) {
 bool counts(const SessionFacts& facts) {
   return facts.connection == SessionFacts::Connection::opened &&
          facts.carried == SessionFacts::Carried::mail &&
-         (facts.tls || refused_by_sts(facts) || refused_by_dane(facts));
+         (facts.tls || facts.policy_fault || refused_by_sts(facts) || refused_by_dane(facts));
 }
 
 // A failure of the session itself, with all that is known about the peer.

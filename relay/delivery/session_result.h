@@ -52,8 +52,9 @@ struct SessionFacts {
 
 /// The result to count. nullopt: there was no TLS session, as after a refused connection or a 421
 /// greeting; or it is counted already (reused, plaintext after a failed handshake); or it is not
-/// to be counted because it carried a report (RFC 8460 §3). A host that policy or lookup ruled out
-/// before any connection counts as one failed session without addresses.
+/// to be counted because it carried a report (RFC 8460 §3). A host that policy ruled out before
+/// any connection, and a policy that could not be had, count as one failed session without
+/// addresses (RFC 8460 §4.3.2).
 [[nodiscard]] std::optional<rpt::SessionResult> session_result(const SessionFacts& facts);
 
 }  // namespace relay::delivery

@@ -454,11 +454,30 @@ TEST_CASE("sessions that carry reports are not recorded") {
   CHECK(std::get<Finished>(step).sessions.empty());
 }
 
+TEST_CASE(
+    "a policy that could not be fetched is counted once, also when no host could be reached") {
+  sts::PolicyVerdict faulty = verdict(nullptr);
+  faulty.fault = sts::DiscoveryFault{sts::DiscoveryFault::Kind::fetch_error, "http-404"};
+  Walk unreachable;
+  Step step = unreachable.to_hosts(faulty, mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
+  step = unreachable.report(ConnectFailed{"Connection refused"});
+  step = unreachable.report(ConnectFailed{"Connection refused"});
+  REQUIRE(std::holds_alternative<Finished>(step));
+  REQUIRE(std::get<Finished>(step).sessions.size() == 1);
+  CHECK(failure_type(std::get<Finished>(step).sessions[0]) ==
+        rpt::ResultType::sts_policy_fetch_error);
+
+  Walk delivered_anyway;
+  step = delivered_anyway.to_hosts(faulty, mx({{10, "mx1.example.net"}}));
+  step = delivered_anyway.report(delivered());
+  CHECK(std::get<Finished>(step).sessions.size() == 1);
+}
+
 TEST_CASE("the deadline defers whatever is pending") {
   Walk walk(envelope(2));
   Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
   REQUIRE(std::holds_alternative<Converse>(step));
-  const Finished finished = walk.attempt.on_deadline();
+  const Finished finished = walk.attempt.on_deadline(kNow);
   REQUIRE(finished.outcomes.size() == 2);
   CHECK(finished.outcomes[0].result == Result::deferred);
   CHECK(finished.outcomes[0].status == "4.4.7");
