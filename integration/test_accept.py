@@ -178,7 +178,7 @@ def test_size_limits_of_addresses(client, address, code):
     assert client.commands("EHLO c", f"MAIL FROM:<{address}>")[1] == code
 
 
-@pytest.mark.parametrize("address", ["x@192.0.2.1", "x@1.2.3", "x@", "@", "x", "x@-", "x@a..b"])
+@pytest.mark.parametrize("address", ["x@192.0.2.1", "x@1.2.3", "x@", "@", "x", "x@a..b"])
 def test_recipients_that_are_no_addresses_are_refused(client, address):
     codes = client.commands("EHLO c", "MAIL FROM:<a@b.example>", f"RCPT TO:<{address}>")
     assert codes[2] // 100 == 5

@@ -11,6 +11,8 @@ from peers.world import World, wait_until
 
 STAGES = ["greeting", "ehlo", "starttls", "mail", "rcpt", "data", "final_dot"]
 VERBS = {"greeting": "GREETING", "final_dot": "DOT"}
+ENDLESS = {"lines": b"250-more\r\n", "line": b"250-" + b"x" * 500, "empty": b"\r\n",
+           "nul": b"\0" * 200}
 SHORT = {"timeouts": {stage: "1s" for stage in (*STAGES, "connect", "body", "rset")}}
 
 
@@ -54,10 +56,10 @@ def test_one_octet_a_second_does_not_stretch_the_deadline(world, stage):
 
 
 @pytest.mark.parametrize("stage", ["GREETING", "EHLO", "MAIL", "DOT"])
-@pytest.mark.parametrize("line", [b"250-more\r\n", b"250-" + b"x" * 500, b"\r\n", b"\0" * 200])
-def test_endless_reply_is_cut_off(world, stage, line):
-    domain = f"endless-{stage.lower()}-{len(line)}.example"
-    mx = world.add_domain(domain, rules={stage: Endless(line)})
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_endless_reply_is_cut_off(world, stage, kind):
+    domain = f"endless-{stage.lower()}-{kind}.example"
+    mx = world.add_domain(domain, rules={stage: Endless(ENDLESS[kind])})
     _defers(world, domain)
     _slot_is_free(world, mx)
 
@@ -151,11 +153,11 @@ def test_drip_fed_command_does_not_outlive_its_deadline(make_world):
     world = make_world(limits={"command_timeout": "1s"})
     with Client(world.listener, timeout=10) as client:
         started = time.monotonic()
-        with pytest.raises(OSError):
-            for octet in b"NOOP " + b"x" * 200:
-                client.send(bytes([octet]))
-                time.sleep(0.1)
-        assert time.monotonic() - started < 6
+        for octet in b"NOOP xxxxxxxxxx":
+            client.send(bytes([octet]))
+            time.sleep(0.1)
+        assert client.reply().code == 421
+        assert time.monotonic() - started < 5
 
 
 def test_data_below_the_minimum_rate_is_cut_off(make_world):

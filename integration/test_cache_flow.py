@@ -11,7 +11,8 @@ from peers.world import wait_until
 
 LATER = "background refresh comes with the proactive refresh issue"
 IN_UNITS = "a unit test of the cache"
-ELSEWHERE = {"S19": LATER, "S20": LATER, "S25": IN_UNITS, "S34": IN_UNITS, "S35": IN_UNITS}
+ELSEWHERE = {"S19": LATER, "S20": LATER, "S25": IN_UNITS, "S28": IN_UNITS, "S34": IN_UNITS,
+             "S35": IN_UNITS}
 
 
 @pytest.fixture(scope="module")
@@ -179,17 +180,6 @@ def s26(world):
         thread.join()
     wait_until(lambda: len(case.mx.messages) == 100, "a hundred messages", 40)
     assert (case.txt_queries, case.gets) == (1, 1)
-
-
-def s28(world):
-    case = Case(world, "s28.example")
-    case.host.reply = Reply(status=404)
-    case.send("delivered")
-    case.send("delivered")
-    assert case.gets == 1
-    case.publish("2", "enforce")
-    case.send("deferred")
-    assert case.gets == 2
 
 
 def s29(world):

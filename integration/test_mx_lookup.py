@@ -159,8 +159,12 @@ def test_private_addresses_are_not_connected_to(make_world, ip):
     world = make_world(test_world={"allow_private_addresses": False})
     world.dns.set("mx.inside.example", "A", ip)
     world.set_mx("inside.example", "mx.inside.example")
-    line = _send(world, "inside.example", "deferred", "4.4")
-    assert "private" in str(line)
+    line = _send(world, "inside.example", "failed", "5.4.4")
+    assert "private" in line["reply"]
+    # Under enforce nothing that DNS says alone makes a bounce.
+    world.set_mx("strict.example", "mx.inside.example", "gone.nothing.example")
+    world.publish("strict.example", "enforce", ["mx.inside.example", "gone.nothing.example"])
+    world.daemon.ctl("policy", "list")
 
 
 def test_routed_host_may_be_private(make_world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import socket
 import ssl
@@ -49,7 +50,7 @@ class Endless:
     """Send line again and again until the client hangs up."""
 
     line: bytes
-    limit: int = 1 << 40  # octets
+    limit: int = 1 << 35  # octets
 
 
 @dataclass
@@ -318,26 +319,30 @@ class _Dialogue:
         elif isinstance(action, Deaf):
             await asyncio.sleep(action.seconds)
             await self._wait_for_close()
-        elif isinstance(action, Slow):
-            for octet in action.text.encode() + b"\r\n":
-                self._writer.write(bytes([octet]))
-                await self._writer.drain()
-                await asyncio.sleep(action.interval)
-            return
-        elif isinstance(action, Endless):
-            sent = 0
-            while sent < action.limit:
-                # drain() alone neither notices a closed transport nor lets others run.
-                if self._writer.is_closing():
-                    raise _Over
-                self._writer.write(action.line * 100)
-                sent += len(action.line) * 100
-                await self._writer.drain()
-                await asyncio.sleep(0)
+        elif isinstance(action, (Slow, Endless)):
+            # A write to a TLS transport whose peer has gone does not fail, so reading has to tell.
+            closed = asyncio.create_task(self._read_on())
+            try:
+                await self._pour(action, closed)
+            finally:
+                closed.cancel()
             return
         elif isinstance(action, ThenDrop):
             await self._send(action.text)
         raise _Over
+
+    async def _pour(self, action: Slow | Endless, closed: asyncio.Task) -> None:
+        if isinstance(action, Slow):
+            pieces, pause = [bytes([o]) for o in action.text.encode() + b"\r\n"], action.interval
+        else:
+            block = action.line * (65536 // len(action.line))
+            pieces, pause = itertools.repeat(block, action.limit // len(block)), 0
+        for piece in pieces:
+            if closed.done():
+                raise _Over
+            self._writer.write(piece)
+            await self._writer.drain()
+            await asyncio.sleep(pause)
 
     def _reset(self) -> None:
         sock = self._writer.get_extra_info("socket")
@@ -349,6 +354,10 @@ class _Dialogue:
         while await self._reader.read(65536):
             pass
         raise _Over
+
+    async def _read_on(self) -> None:
+        while data := await self._reader.read(65536):
+            self._buffer += data
 
     async def _send(self, line: str) -> None:
         self._writer.write(line.encode() + b"\r\n")

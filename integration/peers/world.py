@@ -100,6 +100,9 @@ class Network:
         self._next += 1
         return f"{self._prefix}.{self._next // 250}.{self._next % 250 + 1}"
 
+    def listener_address(self) -> str:
+        return self.address()
+
     def close(self) -> None:
         self._claim.close()
 
@@ -116,6 +119,9 @@ class PublicNetwork:
         address = f"84.61.0.{self._next}"
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
         return address
+
+    def listener_address(self) -> str:
+        return "127.0.0.1"  # so that clients are on an allowed network
 
     def close(self) -> None:
         pass  # it goes with the namespace
@@ -265,7 +271,7 @@ class World:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         dns_port = self.call(self.dns.start(first, ports.dns))
-        own = self.address()
+        own = self._network.listener_address()
         self.listener = (own, ports.smtp or free_port(own))
         self.resolver = f"{first}:{dns_port}"
         self.config = merged(self._default_config(), config or {})
