@@ -35,7 +35,7 @@ void ConnectionCounts::give_back(const std::string& client) {
   const std::lock_guard lock(mutex_);
   --total_;
   const auto entry = by_client_.find(client);
-  if (--entry->second == 0) {
+  if (entry != by_client_.end() && --entry->second == 0) {
     by_client_.erase(entry);
   }
 }

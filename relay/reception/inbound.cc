@@ -13,9 +13,9 @@ namespace {
 using Demand = smtp::ServerSession::Demand;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kMaxUnwritten = 256 * 1024;
-constexpr std::size_t kMaxPendingOutput = 64 * 1024;
-constexpr std::size_t kMaxSlice = 64 * 1024;
+constexpr std::size_t kMaxUnwritten = std::size_t{256} * 1024;
+constexpr std::size_t kMaxPendingOutput = std::size_t{64} * 1024;
+constexpr std::size_t kMaxSlice = std::size_t{64} * 1024;
 constexpr milliseconds kTick{10'000};
 constexpr milliseconds kRateGrace{30'000};
 
@@ -145,7 +145,7 @@ Inbound::Life Inbound::obey() {
       break;
     case Demand::pause:
       if (!pause_timer_.running()) {
-        pause_timer_.start(session_.pause_time());
+        pause_timer_.start(smtp::ServerSession::kPauseTime);
       }
       break;
     case Demand::check_room:
@@ -251,7 +251,6 @@ spool::Envelope Inbound::envelope() const {
 void Inbound::commit() {
   committing_ = true;
   auto whole = envelope();
-  // A copy without the recipients' parameters is enough for the log, but the envelope is small.
   auto logged = whole;
   message_->commit(std::move(whole),
                    [this, logged = std::move(logged)](const spool::Stored<void>& result) {

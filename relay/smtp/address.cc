@@ -62,25 +62,47 @@ std::optional<std::string> literal(std::string_view text) {
   return (v6 ? "[IPv6:" : "[") + ip + "]";
 }
 
-// Whether octets over 127 form UTF-8: no overlong forms, surrogates or values over U+10FFFF.
+// The octets of the UTF-8 sequence that begins text; 0 when it is overlong, cut, a surrogate or
+// over U+10FFFF (RFC 3629 §4).
+std::size_t utf8_length(std::string_view text) {
+  struct Form {
+    unsigned char first_low, first_high, second_low, second_high;
+    std::size_t length;
+  };
+  constexpr std::array<Form, 9> kForms{{{0x00, 0x7f, 0x80, 0xbf, 1},
+                                        {0xc2, 0xdf, 0x80, 0xbf, 2},
+                                        {0xe0, 0xe0, 0xa0, 0xbf, 3},
+                                        {0xe1, 0xec, 0x80, 0xbf, 3},
+                                        {0xed, 0xed, 0x80, 0x9f, 3},
+                                        {0xee, 0xef, 0x80, 0xbf, 3},
+                                        {0xf0, 0xf0, 0x90, 0xbf, 4},
+                                        {0xf1, 0xf3, 0x80, 0xbf, 4},
+                                        {0xf4, 0xf4, 0x80, 0x8f, 4}}};
+  const auto octet = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto* form = std::find_if(kForms.begin(), kForms.end(), [&](const Form& one) {
+    return octet(0) >= one.first_low && octet(0) <= one.first_high;
+  });
+  if (form == kForms.end() || form->length > text.size()) {
+    return 0;
+  }
+  if (form->length > 1 && (octet(1) < form->second_low || octet(1) > form->second_high)) {
+    return 0;
+  }
+  for (std::size_t i = 2; i < form->length; ++i) {
+    if ((octet(i) & 0xc0U) != 0x80) {
+      return 0;
+    }
+  }
+  return form->length;
+}
+
 bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto first = static_cast<unsigned char>(text[i]);
-    const std::size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || i + length > text.size()) {
+  while (!text.empty()) {
+    const auto length = utf8_length(text);
+    if (length == 0) {
       return false;
     }
-    for (std::size_t k = 1; k < length; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0U) != 0x80) {
-        return false;
-      }
-    }
-    const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-        (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
-      return false;
-    }
-    i += length;
+    text.remove_prefix(length);
   }
   return true;
 }

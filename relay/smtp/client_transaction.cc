@@ -12,7 +12,7 @@ namespace {
 
 // RFC 2920 §3.1: more than the peer reads before it answers could leave both sides writing.
 constexpr std::size_t kBatchCommands = 100;
-constexpr std::size_t kBatchOctets = 32 * 1024;
+constexpr std::size_t kBatchOctets = std::size_t{32} * 1024;
 
 // RFC 5321 §4.5.3.1.10: 452 and, from old servers, 552.
 bool says_too_many(const Reply& reply) {

@@ -108,51 +108,64 @@ Refused unknown(const Parameter& parameter) {
   return Refused({555, "5.5.4", fmt::format("Unknown parameter {}", printable(parameter.key, 40))});
 }
 
+bool set_size(const Parameter& parameter, MailCommand& mail) {
+  const bool repeated = mail.size.has_value();
+  mail.size = number(parameter.value);
+  return mail.size && !repeated;
+}
+
+bool set_body(const Parameter& parameter, MailCommand& mail) {
+  mail.eight_bit_mime = equal_ignoring_case(parameter.value, "8BITMIME");
+  return mail.eight_bit_mime || equal_ignoring_case(parameter.value, "7BIT");
+}
+
+bool set_smtputf8(const Parameter& parameter, MailCommand& mail) {
+  mail.smtputf8 = true;
+  return !parameter.has_value;
+}
+
+bool set_ret(const Parameter& parameter, MailCommand& mail) {
+  const bool repeated = !mail.ret.empty();
+  mail.ret = upper(parameter.value);
+  return (mail.ret == "FULL" || mail.ret == "HDRS") && !repeated;
+}
+
+bool set_envid(const Parameter& parameter, MailCommand& mail) {
+  const bool repeated = !mail.envid.empty();
+  mail.envid = std::string(parameter.value);
+  return mail.envid.size() <= kMaxEnvid && is_xtext(mail.envid) && !repeated;
+}
+
 std::optional<Refusal> apply(const Parameter& parameter, MailCommand& mail) {
-  if (parameter.key == "SIZE") {
-    const bool repeated = mail.size.has_value();
-    mail.size = number(parameter.value);
-    return mail.size && !repeated ? std::nullopt : std::optional(bad_value(parameter).value());
-  }
-  if (parameter.key == "BODY") {
-    mail.eight_bit_mime = equal_ignoring_case(parameter.value, "8BITMIME");
-    const bool known = mail.eight_bit_mime || equal_ignoring_case(parameter.value, "7BIT");
-    return known ? std::nullopt : std::optional(bad_value(parameter).value());
-  }
-  if (parameter.key == "SMTPUTF8") {
-    mail.smtputf8 = true;
-    return parameter.has_value ? std::optional(bad_value(parameter).value()) : std::nullopt;
-  }
-  if (parameter.key == "RET") {
-    const bool repeated = !mail.ret.empty();
-    mail.ret = upper(parameter.value);
-    const bool known = mail.ret == "FULL" || mail.ret == "HDRS";
-    return known && !repeated ? std::nullopt : std::optional(bad_value(parameter).value());
-  }
-  if (parameter.key == "ENVID") {
-    const bool repeated = !mail.envid.empty();
-    mail.envid = std::string(parameter.value);
-    const bool fit = mail.envid.size() <= kMaxEnvid && is_xtext(mail.envid);
-    return fit && !repeated ? std::nullopt : std::optional(bad_value(parameter).value());
+  using Setter = bool (*)(const Parameter&, MailCommand&);
+  constexpr std::array<std::pair<std::string_view, Setter>, 5> kSetters{{{"SIZE", set_size},
+                                                                         {"BODY", set_body},
+                                                                         {"SMTPUTF8", set_smtputf8},
+                                                                         {"RET", set_ret},
+                                                                         {"ENVID", set_envid}}};
+  for (const auto& [key, set] : kSetters) {
+    if (parameter.key == key) {
+      return set(parameter, mail) ? std::nullopt : std::optional(bad_value(parameter).value());
+    }
   }
   return unknown(parameter).value();
 }
 
 std::optional<Refusal> apply(const Parameter& parameter, Utf8Allowed utf8, RcptCommand& rcpt) {
+  bool fit = false;
   if (parameter.key == "NOTIFY") {
     const bool repeated = !rcpt.notify.empty();
     rcpt.notify = upper(parameter.value);
-    return is_notify(rcpt.notify) && !repeated ? std::nullopt
-                                               : std::optional(bad_value(parameter).value());
-  }
-  if (parameter.key == "ORCPT") {
+    fit = is_notify(rcpt.notify) && !repeated;
+  } else if (parameter.key == "ORCPT") {
     const bool repeated = !rcpt.orcpt.empty();
     rcpt.orcpt = std::string(parameter.value);
-    const bool fit =
-        is_orcpt(rcpt.orcpt, rcpt.orcpt_utf8) && (!rcpt.orcpt_utf8 || utf8 == Utf8Allowed::yes);
-    return fit && !repeated ? std::nullopt : std::optional(bad_value(parameter).value());
+    fit = is_orcpt(rcpt.orcpt, rcpt.orcpt_utf8) && !repeated &&
+          (!rcpt.orcpt_utf8 || utf8 == Utf8Allowed::yes);
+  } else {
+    return unknown(parameter).value();
   }
-  return unknown(parameter).value();
+  return fit ? std::nullopt : std::optional(bad_value(parameter).value());
 }
 
 // Removes "FROM:" or "TO:" in any case from the start of argument.

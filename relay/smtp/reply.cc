@@ -11,7 +11,7 @@ namespace relay::smtp {
 namespace {
 
 constexpr std::size_t kMaxLines = 100;
-constexpr std::size_t kMaxOctets = 64 * 1024;
+constexpr std::size_t kMaxOctets = std::size_t{64} * 1024;
 constexpr std::size_t kMaxText = 512;
 
 // Length of the digits at the start of text, at most 3 (RFC 3463 §2); 0 when there are none.

@@ -61,12 +61,14 @@ class ServerSession {
  public:
   enum class Demand {
     read,           ///< deliver bytes from the client
-    pause,          ///< deliver nothing for pause_time(), then resumed()
+    pause,          ///< deliver nothing for kPauseTime, then resumed()
     check_room,     ///< MAIL was given: checked() with whether a message could be stored now
     open_message,   ///< content is about to come: opened()
     store_message,  ///< the content is complete: take it, store the message, then stored()
     close,          ///< flush output, then close
   };
+
+  static constexpr std::chrono::milliseconds kPauseTime{1000};
 
   /// The greeting is in take_output() at once.
   explicit ServerSession(ServerSettings settings);
@@ -89,7 +91,6 @@ class ServerSession {
   [[nodiscard]] std::string take_content();
   [[nodiscard]] std::vector<Rejection> take_rejections();
   [[nodiscard]] Demand demand() const { return demand_; }
-  [[nodiscard]] std::chrono::milliseconds pause_time() const { return std::chrono::seconds(1); }
   /// Between opened() and stored() of a message that may still be accepted. When it falls to
   /// false without stored(), the content taken so far is to be dropped.
   [[nodiscard]] bool receiving() const { return receiving_; }
@@ -116,7 +117,7 @@ class ServerSession {
   void reply(std::string_view text);
   void refuse(std::string_view stage, const Refusal& refusal, std::string recipient = {});
   void note(std::string_view stage, std::string_view reply, std::string recipient);
-  void close_with(std::string_view reply);
+  void close_with(std::string_view text);
   [[nodiscard]] std::string coded(const Refusal& refusal) const;
   [[nodiscard]] bool between_messages() const;
 
