@@ -5,11 +5,11 @@
 namespace relay::spool {
 
 void Answers::stored(Request& request) {
-  std::visit([this](auto& what) { on_stored(what); }, request);
+  std::visit([this](auto& what) { this->on_stored(what); }, request);
 }
 
 void Answers::refused(Request& request, const StoreFault& fault) {
-  std::visit([&](auto& what) { on_refused(what, fault); }, request);
+  std::visit([&](auto& what) { this->on_refused(what, fault); }, request);
 }
 
 void Answers::post() {

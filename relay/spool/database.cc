@@ -32,7 +32,7 @@ SqlError last_error(sqlite3* handle) {
   return error;
 }
 
-int note_log_pages(void* counter, sqlite3*, const char*, int pages) noexcept {
+int note_log_pages(void* counter, sqlite3* /*handle*/, const char* /*schema*/, int pages) noexcept {
   *static_cast<int*>(counter) = pages;
   return SQLITE_OK;
 }

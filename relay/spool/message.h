@@ -22,6 +22,7 @@ class MessageId {
   [[nodiscard]] constexpr std::int64_t value() const { return value_; }
   /// Upper-case letters and digits without vowels, at most 13: "3KX0W7QZ2H".
   [[nodiscard]] std::string text() const;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads the default.
   friend constexpr auto operator<=>(MessageId, MessageId) = default;
 
  private:

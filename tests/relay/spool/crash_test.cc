@@ -1,5 +1,6 @@
 // kill -9 and power cuts: whatever was acknowledged before is there after, whole and once.
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -23,8 +24,8 @@ namespace {
 std::vector<MessageId> killed_after(
     std::size_t acknowledgements,
     const std::function<void(const std::function<void(MessageId)>&)>& work) {
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe(ends.data()) == 0);
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -222,7 +223,9 @@ void check_after_cut(const std::map<std::string, std::string>& files,
     }
   }
   std::size_t gone = 0;
-  for (const auto& [id, state] : states) {
+  for (const auto& entry : states) {
+    const auto id = entry.first;
+    const auto state = entry.second;
     CAPTURE(id.text());
     const bool there = reader->envelope(id, {})->has_value();
     gone += there ? 0 : 1;
@@ -246,7 +249,7 @@ TEST_CASE("power cut at any moment: what was acknowledged is on the disk, and no
   const auto operations = vfs.operations();
   REQUIRE(operations.size() > 500);
   constexpr std::size_t kCuts = 200;
-  std::mt19937 random(20260203);  // NOLINT(cert-msc51-cpp): the same cuts in every run
+  std::mt19937 random(20260203);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same cuts in every run
   std::set<std::size_t> cuts;
   while (cuts.size() < kCuts) {
     cuts.insert(promises.front().position +

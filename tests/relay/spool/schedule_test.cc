@@ -15,9 +15,9 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 
-const std::array<milliseconds, 8> kWaits = {minutes(0),  minutes(1), minutes(5), minutes(15),
-                                            minutes(30), hours(1),   hours(2),   hours(4)};
-const net::WallTime kNow{milliseconds(1'770'000'000'000)};
+constexpr std::array<milliseconds, 8> kWaits = {minutes(0),  minutes(1), minutes(5), minutes(15),
+                                                minutes(30), hours(1),   hours(2),   hours(4)};
+constexpr net::WallTime kNow{milliseconds(1'770'000'000'000)};
 
 }  // namespace
 

@@ -124,25 +124,25 @@ int unmap_shared(sqlite3_file* file, int remove) noexcept {
   return real->pMethods->xShmUnmap(real, remove);
 }
 
-const sqlite3_io_methods kMethods = {2,
-                                     close_file,
-                                     read_file,
-                                     write_file,
-                                     truncate_file,
-                                     sync_file,
-                                     file_size,
-                                     lock_file,
-                                     unlock_file,
-                                     check_reserved_lock,
-                                     file_control,
-                                     sector_size,
-                                     device_characteristics,
-                                     map_shared,
-                                     lock_shared,
-                                     barrier_shared,
-                                     unmap_shared,
-                                     nullptr,
-                                     nullptr};
+constexpr sqlite3_io_methods kMethods = {2,
+                                         close_file,
+                                         read_file,
+                                         write_file,
+                                         truncate_file,
+                                         sync_file,
+                                         file_size,
+                                         lock_file,
+                                         unlock_file,
+                                         check_reserved_lock,
+                                         file_control,
+                                         sector_size,
+                                         device_characteristics,
+                                         map_shared,
+                                         lock_shared,
+                                         barrier_shared,
+                                         unmap_shared,
+                                         nullptr,
+                                         nullptr};
 
 std::string base_name(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
@@ -154,7 +154,8 @@ int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags,
   auto& opened = recorded(file);
   opened.vfs = self;
   opened.real = reinterpret_cast<sqlite3_file*>(&opened + 1);
-  opened.name = name != nullptr ? new std::string(base_name(name)) : nullptr;
+  opened.name =
+      name != nullptr ? std::make_unique<std::string>(base_name(name)).release() : nullptr;
   const int result = self->real()->xOpen(self->real(), name, opened.real, flags, out);
   opened.base.pMethods = opened.real->pMethods != nullptr ? &kMethods : nullptr;
   if (opened.base.pMethods == nullptr) {
@@ -183,7 +184,7 @@ void apply_to(std::string& content, const FileOperation& operation, std::size_t 
 
 }  // namespace
 
-TestVfs::TestVfs(const std::string& name) : name_(name), real_(sqlite3_vfs_find(nullptr)) {
+TestVfs::TestVfs(std::string name) : name_(std::move(name)), real_(sqlite3_vfs_find(nullptr)) {
   vfs_ = *real_;
   vfs_.szOsFile = static_cast<int>(sizeof(RecordedFile)) + real_->szOsFile;
   vfs_.zName = name_.c_str();

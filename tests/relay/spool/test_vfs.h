@@ -25,7 +25,7 @@ struct FileOperation {
 
 class TestVfs {
  public:
-  explicit TestVfs(const std::string& name);
+  explicit TestVfs(std::string name);
   ~TestVfs();
   TestVfs(const TestVfs&) = delete;
   TestVfs& operator=(const TestVfs&) = delete;
