@@ -136,11 +136,12 @@ std::optional<SocketAddress> ListeningSocket::address() const {
 }
 
 struct Acceptor::State {
-  State(EventLoop& on, std::shared_ptr<ListeningSocket> from,
-        std::function<void(std::unique_ptr<Connection>)> report)
+  using Accepted = std::function<void(std::unique_ptr<Connection>)>;
+
+  State(EventLoop& on, std::shared_ptr<ListeningSocket> from, Accepted report)
       : loop(on),
         socket(std::move(from)),
-        accepted(std::move(report)),
+        accepted(std::make_shared<const Accepted>(std::move(report))),
         pause(on, [this] { event_add(readable, nullptr); }),
         readable(
             event_new(on.base(), socket->fd(), EV_READ | EV_PERSIST, &State::on_readable, this)) {
@@ -159,7 +160,8 @@ struct Acceptor::State {
     auto* state = static_cast<State*>(self);
     const int accepted_fd = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted_fd >= 0) {
-      state->accepted(Connection::adopt(state->loop, accepted_fd));
+      const auto accepted = state->accepted;  // the callback may destroy the acceptor
+      (*accepted)(Connection::adopt(state->loop, accepted_fd));
     } else if (is_exhaustion(errno)) {
       event_del(state->readable);
       state->pause.start(kExhaustedPause);
@@ -168,7 +170,7 @@ struct Acceptor::State {
 
   EventLoop& loop;
   std::shared_ptr<ListeningSocket> socket;
-  std::function<void(std::unique_ptr<Connection>)> accepted;
+  std::shared_ptr<const Accepted> accepted;
   Timer pause;
   event* readable;
 };

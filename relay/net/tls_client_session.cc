@@ -15,8 +15,8 @@ constexpr int kAlertReasons = SSL_AD_REASON_OFFSET;  // a received alert N has r
 constexpr int kAlertNumbers = 256;
 
 int session_index() {
-  static const int kIndex = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return kIndex;
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
 }
 
 bool set_floor(SSL* ssl, TlsFloor floor) {
@@ -170,8 +170,9 @@ void TlsClientSession::store(std::shared_ptr<ssl_session_st> ticket, WallTime no
   const std::chrono::seconds life(SSL_SESSION_get_ticket_lifetime_hint(ticket.get()));
   const bool tls13 = SSL_SESSION_get_protocol_version(ticket.get()) >= TLS1_3_VERSION;
   // RFC 8446 §4.6.1: zero means discard at once; RFC 5077 §3.3: zero means unspecified.
-  const auto until =
-      tls13 || life > life.zero() ? std::min(verdict_until_, now + life) : verdict_until_;
+  const auto until = tls13 || life > std::chrono::seconds::zero()
+                         ? std::min(verdict_until_, now + life)
+                         : verdict_until_;
   if (until > now && SSL_SESSION_is_resumable(ticket.get()) == 1) {
     sessions_->put(key_, {std::move(ticket), verdict_, until});
   }

@@ -138,8 +138,8 @@ bool says_issuer_missing(int error) {
 }
 
 int fault_list_index() {
-  static const int kIndex = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return kIndex;
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
 }
 
 int on_verify(int passed, X509_STORE_CTX* store) noexcept {

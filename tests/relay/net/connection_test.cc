@@ -58,7 +58,7 @@ TEST_CASE("bytes go both ways, in order, however large") {
     }
   });
   Recorder observer;
-  const auto connection = open_connection(loop, echo.address());
+  auto connection = open_connection(loop, echo.address());
   connection->set_observer(&observer);
   observer.bytes_arrived = [&] {
     if (observer.received.size() >= sent.size()) {
@@ -72,6 +72,8 @@ TEST_CASE("bytes go both ways, in order, however large") {
   CHECK(observer.received == sent);
   CHECK(observer.drained == 1);
   CHECK(connection->pending_output() == 0);
+  connection.reset();
+  support::settle(loop);
 }
 
 TEST_CASE("a connection knows its addresses and sends without delay") {
@@ -89,6 +91,8 @@ TEST_CASE("a connection knows its addresses and sends without delay") {
   REQUIRE(connection);
   CHECK(connection->peer_address() == peer.address());
   CHECK(connection->local_address()->ip() == "127.0.0.9");
+  connection.reset();
+  support::settle(loop);
 }
 
 TEST_CASE("an adopted TCP socket has Nagle's algorithm switched off") {
@@ -170,7 +174,7 @@ TEST_CASE("an observer may be exchanged between events") {
   });
   Recorder first;
   Recorder second;
-  const auto connection = open_connection(loop, echo.address());
+  auto connection = open_connection(loop, echo.address());
   first.bytes_arrived = second.bytes_arrived = [&] { loop.stop(); };
   connection->set_observer(&first);
   connection->write("one");
@@ -180,6 +184,8 @@ TEST_CASE("an observer may be exchanged between events") {
   support::run(loop);
   CHECK(first.received == "one");
   CHECK(second.received == "two");
+  connection.reset();
+  support::settle(loop);
 }
 
 TEST_CASE("the observer may destroy the connection in each of its methods") {

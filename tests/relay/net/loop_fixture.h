@@ -35,6 +35,8 @@ inline void run(relay::net::EventLoop& loop) {
 }
 
 /// Lets everything that is ready now run: as many rounds of the loop as a callback chain needs.
+/// Also what a test does after destroying a connection whose peer waits for the end: libevent
+/// closes the socket from the loop.
 inline void settle(relay::net::EventLoop& loop, int rounds = 20) {
   std::function<void()> next = [&] {
     if (--rounds <= 0) {

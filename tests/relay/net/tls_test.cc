@@ -469,6 +469,8 @@ TEST_CASE("large data crosses a TLS stream unharmed, with pauses") {
   support::run(loop);
   CHECK(observer.received == sent);
   CHECK(observer.drained == 1);
+  connection.reset();
+  support::settle(loop);
 }
 
 TEST_CASE("a connection destroyed in mid-handshake never calls back") {
