@@ -83,7 +83,7 @@ struct Delivery {
   int messages_per_connection = 100;
   int hosts_per_attempt = 20;  ///< MX hosts looked at
   int addresses_per_host = 5;
-  int sessions_per_attempt = 2;  ///< sessions that reached a greeting
+  int sessions_per_attempt = 2;  ///< failed ones that had got past EHLO
   bool force_8bit = false;
   bool ipv6 = true;
   Timeouts timeouts;

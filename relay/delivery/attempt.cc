@@ -234,6 +234,9 @@ Step DeliveryAttempt::after_session(const ConversationReport& report, net::WallT
                 fmt::format("session with {} ({}) ended at {}: {}", host_name(), ip(),
                             smtp::name(end.stage), end_text(end)),
                 end.reply);
+        if (end.stage <= smtp::Stage::ehlo) {
+          return next_address(now);  // Not counted: a busy host must not keep mail from the others.
+        }
         break;
     }
   }

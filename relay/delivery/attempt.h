@@ -66,7 +66,7 @@ struct AttemptSettings {
   std::vector<net::SocketAddress> own_addresses;  ///< where this relay listens
   std::size_t hosts = 20;
   std::size_t addresses_per_host = 5;
-  std::size_t sessions = 2;  ///< that reached a greeting and then failed
+  std::size_t sessions = 2;  ///< that got past EHLO and then failed
   PrivateAddresses private_addresses = PrivateAddresses::refused;
   UseIpv6 ipv6 = UseIpv6::yes;
   Shuffle shuffle;

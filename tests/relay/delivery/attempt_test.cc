@@ -396,14 +396,20 @@ TEST_CASE("hosts that do not exist fail for good only when all of them do not") 
   CHECK(only(step).result == Result::deferred);
 }
 
-TEST_CASE("at most two sessions that reached a greeting fail per attempt, policy refusals aside") {
+TEST_CASE("at most two sessions that got past EHLO fail per attempt, policy refusals aside") {
+  const net::DnsResult three = mx({{1, "a.example"}, {2, "b.example"}, {3, "c.example"}});
   Walk walk;
-  Step step =
-      walk.to_hosts(verdict(nullptr), mx({{1, "a.example"}, {2, "b.example"}, {3, "c.example"}}));
-  step = walk.report(ended(smtp::SessionEnd::Kind::refused, smtp::Stage::greeting));
+  Step step = walk.to_hosts(verdict(nullptr), three);
+  step = walk.report(ended(smtp::SessionEnd::Kind::lost, smtp::Stage::mail));
   REQUIRE(host_of(step) == "b.example");
-  step = walk.report(ended(smtp::SessionEnd::Kind::refused, smtp::Stage::greeting));
+  step = walk.report(ended(smtp::SessionEnd::Kind::lost, smtp::Stage::mail));
   CHECK(only(step).result == Result::deferred);
+
+  Walk busy;
+  step = busy.to_hosts(verdict(nullptr), three);
+  step = busy.report(ended(smtp::SessionEnd::Kind::refused, smtp::Stage::greeting));
+  step = busy.report(ended(smtp::SessionEnd::Kind::timeout, smtp::Stage::ehlo));
+  CHECK(host_of(step) == "c.example");
 
   Walk enforced;
   step = enforced.to_hosts(verdict(policy("enforce", "*.example.net")),
