@@ -1,9 +1,8 @@
 #include "relay/log.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <ctime>
+#include <unistd.h>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -36,7 +35,9 @@ std::string timestamp() {
                      (now - seconds).count());
 }
 
-std::string_view capped(std::string_view value) { return value.substr(0, kMaxValue); }
+std::string_view capped(std::string_view value) {
+  return value.substr(0, kMaxValue);
+}
 
 bool needs_quotes(std::string_view value) {
   for (const char c : value) {
@@ -103,10 +104,11 @@ std::string json_line(conf::LogLevel level, std::string_view event,
 Log::Log(const conf::Logging& settings, int fd)
     : level_(settings.level), format_(settings.format), fd_(fd) {}
 
-bool Log::enabled(conf::LogLevel level) const { return level <= level_.load(); }
+bool Log::enabled(conf::LogLevel level) const {
+  return level <= level_.load();
+}
 
-void Log::write(conf::LogLevel level, std::string_view event,
-                const std::vector<LogField>& fields) {
+void Log::write(conf::LogLevel level, std::string_view event, const std::vector<LogField>& fields) {
   if (!enabled(level)) {
     return;
   }

@@ -20,8 +20,8 @@ struct DnsClientOptions {
   std::vector<SocketAddress> resolvers;  ///< asked in order
   std::vector<SocketAddress> trust_ad;   ///< resolvers whose AD bit counts
   std::chrono::milliseconds try_timeout{2000};
-  int rounds = 3;                             ///< times through the list of resolvers
-  std::chrono::seconds max_ttl{3600};         ///< cap for cached answers
+  int rounds = 3;                              ///< times through the list of resolvers
+  std::chrono::seconds max_ttl{3600};          ///< cap for cached answers
   std::chrono::seconds max_negative_ttl{900};  ///< cap for cached absences (RFC 2308)
 };
 

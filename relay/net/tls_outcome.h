@@ -35,7 +35,8 @@ struct TlsNotOffered {
 };
 /// The handshake began and did not complete; or bytes were injected before it.
 struct TlsFailed {
-  std::string reason;  ///< "tls-alert-40", "handshake-eof", "handshake-timeout", "starttls-injection"
+  std::string
+      reason;  ///< "tls-alert-40", "handshake-eof", "handshake-timeout", "starttls-injection"
 };
 /// The handshake completed, the certificate does not prove the reference name.
 struct TlsUnverified {
