@@ -76,7 +76,9 @@ class Writer {
   void list_of(const char* key, const std::vector<T>& items, const ToText& to_text) {
     begin(key) << YAML::Flow << YAML::BeginSeq;
     for (const T& item : items) {
-      out_ << to_text(item);
+      const std::string text = to_text(item);
+      // YAML 1.1 readers take a leading colon within [ ] for a key's end.
+      out_ << (text.starts_with(':') ? YAML::DoubleQuoted : YAML::Auto) << text;
     }
     out_ << YAML::EndSeq;
   }

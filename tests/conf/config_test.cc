@@ -346,6 +346,13 @@ TEST_CASE("a control socket path that the system cannot hold is refused") {
   CHECK(errors[0].reason.find("107 octets") != std::string::npos);
 }
 
+TEST_CASE("a configuration is written so that older YAML readers understand it too") {
+  conf::Config config;
+  config.listen.emplace_back().allow_networks = {*conf::Network::parse("::1/128"),
+                                                 *conf::Network::parse("10.0.0.0/8")};
+  CHECK(conf::to_yaml(config).find("[\"::1/128\", 10.0.0.0/8]") != std::string::npos);
+}
+
 TEST_CASE("a configuration that is written and read again is the same") {
   const std::vector<std::string> yamls{
       "",
