@@ -149,22 +149,24 @@ def _what(line: dict[str, str]) -> str:
         tls = line.get("tls", "")
         security = "in the clear" if tls.startswith("none") else (
             "verified TLS" if " verified" in tls else "TLS, certificate not verified")
-        return f"delivered to {line['host'].split('.')[0]}, {security}"
+        return f"delivered to {line['host'].split('.')[0]}: {security}"
     return {"deferred": "kept in the queue", "failed": "bounced"}.get(
         line["result"], line["result"])
 
 
 def _why(world: World, row: Row) -> str:
-    """In the daemon's own words: the last attempt's, then those about hosts passed over."""
+    """In the daemon's own words: the reason it gave, and for a delivery what went before it."""
     line = world.deliveries(id=row.id)[-1]
-    words = [line["reply"]]
-    for other in world.daemon.log(id=row.id):
-        detail = other.get("detail", "")
-        if other["event"] in ("session", "host-skipped", "policy") and detail:
-            words.append(f"{other['host'].split('.')[0]}: {detail}" if "host" in other else detail)
-    unique = [word for n, word in enumerate(words)
-              if not any(word.split(": ")[-1] in earlier for earlier in words[:n])]
-    return "; ".join(unique)
+    if line["result"] != "delivered":
+        return line["reply"]
+    words = [f"{other['host'].split('.')[0]} passed over: {other['detail']}"
+             for other in world.daemon.log("session", id=row.id) if "detail" in other]
+    words += [f"policy not to be had: {other['fault']} ({other['reason']})"
+              for other in world.daemon.log("policy-fetch-failed", domain=row.domain)]
+    mode = line.get("policy_mode")
+    words.append(f"policy {mode}, id {line['policy_id']}, {line['policy_source']}" if mode
+                 else "no policy in force")
+    return "; ".join(words + [f"TLS {line['tls']}", line["reply"]])
 
 
 def _print_table(world: World) -> None:

@@ -161,10 +161,17 @@ def test_private_addresses_are_not_connected_to(make_world, ip):
     world.set_mx("inside.example", "mx.inside.example")
     line = _send(world, "inside.example", "failed", "5.4.4")
     assert "private" in line["reply"]
-    # Under enforce nothing that DNS says alone makes a bounce.
-    world.set_mx("strict.example", "mx.inside.example", "gone.nothing.example")
-    world.publish("strict.example", "enforce", ["mx.inside.example", "gone.nothing.example"])
-    world.daemon.ctl("policy", "list")
+
+
+def test_under_enforce_nothing_that_dns_says_about_hosts_makes_a_bounce(world):
+    """Whoever forges DNS answers must not be able to turn mail back (RFC 8461 section 5.1)."""
+    names = ["gone1.nothing.example", "gone2.nothing.example"]
+    world.set_mx("forged.example", *names)
+    world.publish("forged.example", "enforce", names)
+    _send(world, "forged.example", "deferred", "4.4.4")
+    world.set_mx("inward.example", "relay.test")
+    world.publish("inward.example", "enforce", ["relay.test"])
+    _send(world, "inward.example", "deferred", "4.4.6")
 
 
 def test_routed_host_may_be_private(make_world):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ from .dns import DnsServer
 from .mx import MxHost, Script
 from .policy_host import PolicyHost, Reply, policy_body
 
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # scripted faults are no news
 REPOSITORY = Path(__file__).resolve().parents[2]
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|LeakSanitizer")
 FIELD = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S*)')
