@@ -144,6 +144,9 @@ void DnsClient::State::join(const DnsCacheKey& key, Waiter& waiter) {
 
 void DnsClient::State::leave(const DnsCacheKey& key, std::list<Waiter*>::iterator place) {
   const auto found = flights.find(key);
+  if (found == flights.end()) {
+    return;
+  }
   found->second.waiters.erase(place);
   if (found->second.waiters.empty()) {
     flights.erase(found);

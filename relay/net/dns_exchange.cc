@@ -113,6 +113,7 @@ struct DnsExchange::State {
     deadline.start(timeout);
   }
 
+  // NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
   static void on_datagram(evutil_socket_t /*fd*/, short /*what*/, void* self) noexcept {
     static_cast<State*>(self)->receive();
   }
@@ -166,6 +167,7 @@ struct DnsExchange::State {
     }
   }
 
+  // NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
   static void on_stream(bufferevent* /*stream*/, void* self) noexcept {
     static_cast<State*>(self)->receive_stream();
   }

@@ -294,7 +294,7 @@ class AnswerReader {
     }
   }
 
-  const Record* find(std::string_view owner, ldns_rr_type type) const {
+  [[nodiscard]] const Record* find(std::string_view owner, ldns_rr_type type) const {
     const auto found = std::ranges::find_if(records_, [&](const Record& record) {
       return record.type == type && record.owner == owner;
     });
@@ -330,7 +330,7 @@ class AnswerReader {
   }
 
   /// RFC 2308 §2: an absence carries a SOA, or neither SOA nor NS; NS alone is a referral.
-  DnsDecoded end_of_chain() const {
+  [[nodiscard]] DnsDecoded end_of_chain() const {
     const bool no_such_name = ldns_pkt_get_rcode(&packet_) == LDNS_RCODE_NXDOMAIN;
     const ldns_rr* soa = authority(LDNS_RR_TYPE_SOA);
     if (soa == nullptr && !no_such_name) {
@@ -353,7 +353,7 @@ class AnswerReader {
     return DnsNoRecord{!no_such_name, ttl, dnssec_};
   }
 
-  const ldns_rr* authority(ldns_rr_type type) const {
+  [[nodiscard]] const ldns_rr* authority(ldns_rr_type type) const {
     const ldns_rr_list* list = ldns_pkt_authority(&packet_);
     for (std::size_t i = 0; i < ldns_rr_list_rr_count(list); ++i) {
       const ldns_rr* rr = ldns_rr_list_rr(list, i);

@@ -58,10 +58,11 @@ struct HttpsClient::State {
 
   static int on_watch(CURL* easy, curl_socket_t fd, int what, void* self, void* unused) noexcept;
   static int on_timer(CURLM* multi, long delay, void* self) noexcept;
+  // NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
   static void on_ready(evutil_socket_t fd, short what, void* self) noexcept;
 
   void watch(curl_socket_t fd, int what);
-  void act(curl_socket_t fd, int mask);
+  void act(curl_socket_t fd, int mask) const;
 
   EventLoop& loop;
   const HttpsClientOptions options;
@@ -176,6 +177,7 @@ int HttpsClient::State::on_timer(CURLM* /*multi*/, long delay, void* self) noexc
   return 0;
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
 void HttpsClient::State::on_ready(evutil_socket_t fd, short what, void* self) noexcept {
   const int readable = (what & EV_READ) != 0 ? CURL_CSELECT_IN : 0;
   const int writable = (what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
@@ -197,7 +199,7 @@ void HttpsClient::State::watch(curl_socket_t fd, int what) {
   watched.emplace(fd, std::move(handle));
 }
 
-void HttpsClient::State::act(curl_socket_t fd, int mask) {
+void HttpsClient::State::act(curl_socket_t fd, int mask) const {
   int running = 0;
   check(curl_multi_socket_action(multi, fd, mask, &running));
   int left = 0;

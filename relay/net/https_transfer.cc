@@ -57,8 +57,8 @@ std::string_view trim(std::string_view text) {
 }
 
 int transfer_index() {
-  static const int kIndex = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return kIndex;
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
 }
 
 struct Meaning {
@@ -97,6 +97,8 @@ HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsReque
   set_trust(options);
   set_callbacks();
 }
+
+HttpsTransfer::~HttpsTransfer() = default;
 
 template <class Value>
 void HttpsTransfer::set(CURLoption option, Value value) {

@@ -24,6 +24,7 @@ class HttpsTransfer {
   using Result = Expected<HttpsResponse, HttpsFailure>;
 
   HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request);
+  ~HttpsTransfer();
   HttpsTransfer(const HttpsTransfer&) = delete;
   HttpsTransfer& operator=(const HttpsTransfer&) = delete;
 
