@@ -7,6 +7,7 @@
 #include <string>
 #include <sys/wait.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -210,10 +211,10 @@ TEST_CASE("a signal's action runs on the loop once per delivery") {
     if (++delivered == 2) {
       loop.stop();
     } else {
-      std::raise(SIGUSR1);
+      std::ignore = std::raise(SIGUSR1);
     }
   });
-  std::raise(SIGUSR1);
+  std::ignore = std::raise(SIGUSR1);
   CHECK(delivered == 0);
   support::run(loop);
   CHECK(delivered == 2);
@@ -233,7 +234,7 @@ TEST_CASE("an exception that leaves a callback says so on stderr and aborts the 
   const pid_t child = ::fork();
   if (child == 0) {
     ::dup2(channel[1], STDERR_FILENO);
-    std::signal(SIGABRT, SIG_DFL);
+    std::ignore = std::signal(SIGABRT, SIG_DFL);
     EventLoop loop;
     loop.post([] { throw std::runtime_error("the reason"); });
     loop.run();

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 #include <utility>
 
@@ -106,18 +107,20 @@ class PeerSocket {
     }
   }
   /// At least one byte, or "" at the end.
-  std::string read_some() const {
+  [[nodiscard]] std::string read_some() const {
     std::array<char, 16384> buffer{};
     const auto count = ::recv(fd_, buffer.data(), buffer.size(), 0);
     return {buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0};
   }
-  std::string read_to_end() const {
+  [[nodiscard]] std::string read_to_end() const {
     std::string all;
     for (std::string part = read_some(); !part.empty(); part = read_some()) {
       all += part;
     }
     return all;
   }
+  void await_input() const { std::ignore = read_some(); }
+  void await_end() const { std::ignore = read_to_end(); }
   void half_close() const { ::shutdown(fd_, SHUT_WR); }
   void close() {
     if (fd_ >= 0) {

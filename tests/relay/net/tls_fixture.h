@@ -1,4 +1,4 @@
-// A scripted TLS server for tests, blocking, on a thread of its own.
+// A scripted TLS server for tests, blocking, on a thread of its own, and one handshake with it.
 #pragma once
 
 #include <array>
@@ -6,10 +6,14 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include <openssl/ssl.h>
 
+#include "relay/net/connection.h"
+#include "relay/net/tls_client.h"
 #include "tests/relay/net/certificates.h"
 #include "tests/relay/net/loop_fixture.h"
 
@@ -82,5 +86,89 @@ class TlsServer {
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
   PeerServer server_;
 };
+
+inline constexpr const char* kHost = "mx.example.com";
+
+inline Certificate new_authority() {
+  return Certificate::self_signed(
+      {.common_name = "Test CA", .use = CertificateRequest::Use::authority});
+}
+
+inline std::shared_ptr<relay::net::TlsClientContext> trusting(const Certificate& authority) {
+  const TemporaryFile file(authority.pem());
+  auto context = relay::net::TlsClientContext::create(file.path());
+  REQUIRE(context.has_value());
+  return *context;
+}
+
+inline relay::net::TlsClientOptions options_for(
+    const char* host, relay::net::TlsFloor floor = relay::net::TlsFloor::any,
+    relay::net::TlsSessionCache* sessions = nullptr) {
+  return {*relay::net::DomainName::parse(host), floor, sessions, "key"};
+}
+
+/// One line for comparison: "verified", "unverified <kind> <code>, …", "failed <reason>".
+inline std::string text_of(const relay::net::TlsOutcome& outcome) {
+  if (const auto* failed = std::get_if<relay::net::TlsFailed>(&outcome)) {
+    return "failed " + failed->reason;
+  }
+  const auto* unverified = std::get_if<relay::net::TlsUnverified>(&outcome);
+  if (unverified == nullptr) {
+    return std::holds_alternative<relay::net::TlsVerified>(outcome) ? "verified" : "not offered";
+  }
+  std::string text = "unverified";
+  for (const auto& fault : unverified->faults) {
+    switch (fault.kind) {
+      case relay::net::CertificateFaultKind::host_mismatch:
+        text += " mismatch:";
+        break;
+      case relay::net::CertificateFaultKind::expired:
+        text += " expired:";
+        break;
+      case relay::net::CertificateFaultKind::not_trusted:
+        text += " untrusted:";
+        break;
+    }
+    text += fault.code.starts_with("X509_V_ERR_") ? fault.code.substr(11) : fault.code;
+  }
+  return text;
+}
+
+inline relay::net::TlsParameters parameters_of(const relay::net::TlsOutcome& outcome) {
+  if (const auto* unverified = std::get_if<relay::net::TlsUnverified>(&outcome)) {
+    return unverified->parameters;
+  }
+  REQUIRE(std::holds_alternative<relay::net::TlsVerified>(outcome));
+  return std::get<relay::net::TlsVerified>(outcome).parameters;
+}
+
+/// Connects, shakes hands and, unless that failed, has one echo answered.
+inline relay::net::TlsOutcome shake_hands(
+    const relay::net::SocketAddress& address, relay::net::TlsClientContext& context,
+    const relay::net::TlsClientOptions& options,
+    std::chrono::milliseconds timeout = std::chrono::seconds(20)) {
+  relay::net::EventLoop loop;
+  Recorder observer;
+  auto connection = open_connection(loop, address);
+  connection->set_observer(&observer);
+  observer.bytes_arrived = observer.stream_closed = [&] { loop.stop(); };
+  relay::net::TlsOutcome result;
+  bool returned = false;
+  connection->start_tls(context, options, timeout, [&](relay::net::TlsOutcome outcome) {
+    CHECK(returned);
+    result = std::move(outcome);
+    if (std::holds_alternative<relay::net::TlsFailed>(result)) {
+      loop.stop();
+    } else {
+      connection->write("ping");
+    }
+  });
+  returned = true;
+  run(loop);
+  CHECK(observer.received == (std::holds_alternative<relay::net::TlsFailed>(result) ? "" : "ping"));
+  connection.reset();
+  settle(loop);
+  return result;
+}
 
 }  // namespace support
