@@ -211,6 +211,8 @@ void StreamConnection::on_event(bufferevent* stream, short what, void* self) noe
     connection->destroy_self();
   } else if (connection->state_ != State::handshake) {
     connection->stream_ended(what);
+  } else if (connection->handshake_->phase != Handshake::Phase::running) {
+    return;  // a refusal is reported as such, whatever the plain stream does now
   } else if ((what & BEV_EVENT_CONNECTED) != 0) {
     connection->end_handshake(connection->tls_->established(SystemClock().wall()));
   } else {
