@@ -177,7 +177,7 @@ Expected<void, std::string> prepare_for_reading(Database& database) {
     return Unexpected<std::string>("holds no queue yet");
   }
   auto set = database.execute(
-      "PRAGMA query_only = ON; PRAGMA cache_size = -512; PRAGMA mmap_size = 1073741824; "
+      "PRAGMA query_only = ON; PRAGMA cache_size = -512; "
       "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;");
   if (!set) {
     return failure(set.error());
