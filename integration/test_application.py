@@ -7,8 +7,7 @@ from peers.policy_host import Reply
 from peers.vectors import rows
 from peers.world import wait_until
 
-LATER = {"A06": "local TLS rules come in a later issue", "A27": "exemptions come in a later issue",
-         "A21": "cases of its own in test_mx_lookup.py"}
+LATER = {"A06": "local TLS rules come in a later issue", "A27": "exemptions come in a later issue"}
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +119,14 @@ def a19(world):
         _send(world, "a19-free.example", "delivered")
         _send(world, "a19-strict.example", "deferred")
     assert {address for m in mx.messages for address in m.to} == {"x@a19-free.example"}
+
+
+def a21(world):
+    listed = world.add_mx("mx2.a21.example")
+    world.set_mx("a21.example", "relay.test", listed)
+    world.publish("a21.example", "enforce", [listed.name])
+    _send(world, "a21.example", "deferred")
+    assert listed.sessions == []
 
 
 def a22(world):

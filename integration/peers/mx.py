@@ -282,7 +282,7 @@ class _Dialogue:
         self._session.messages.append(message)
         self._session.transaction = None
         number = len(self._session.messages)
-        message.accepted = await self._act("DOT", "", f"250 2.0.0 taken as {number}")
+        await self._act("DOT", "", f"250 2.0.0 taken as {number}", message)
 
     async def _on_rset(self, argument: str) -> None:
         self._session.transaction = None
@@ -296,11 +296,15 @@ class _Dialogue:
         raise _Over
 
     # --- bytes ---------------------------------------------------------------------------------
-    async def _act(self, key: str, argument: str, default: str) -> bool:
-        """Does what the rule for key says; true when that was a positive reply."""
+    async def _act(self, key: str, argument: str, default: str,
+                   message: Message | None = None) -> bool:
+        """Does what the rule for key says; true when that was a positive reply, which message is
+        marked with before it goes out."""
         rule = self._script.rules.get(key)
         action = rule(self._session, argument) if callable(rule) else rule
         action = default if action is None else action
+        if message and isinstance(action, (str, ThenDrop)):
+            message.accepted = str(getattr(action, "text", action))[0] == "2"
         if isinstance(action, bytes):
             self._writer.write(action)
             await self._writer.drain()
