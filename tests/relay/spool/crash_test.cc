@@ -167,26 +167,6 @@ TEST_CASE("kill -9 while settling: the message is gone if and only if its sessio
   }
 }
 
-TEST_CASE(
-    "kill -9: an id is not given out again, even if its message is gone and the clock is back") {
-  const TemporaryDirectory directory;
-  const auto ids = killed_after(1, [&](const auto& acknowledge) {
-    const ManualClock clock;
-    LoopThread thread;
-    const auto spool = open_spool(directory.spool(), clock);
-    const auto id = store(*spool, thread, envelope_to({"example.com"}), 10);
-    if (settle(*spool, thread, delivered(id))) {
-      acknowledge(id);
-    }
-    ::pause();
-  });
-  REQUIRE(ids.size() == 1);
-  ManualClock clock;
-  clock.set_wall(clock.wall() - std::chrono::hours(24));
-  const auto spool = open_spool(directory.spool(), clock);
-  CHECK(spool->new_id() > ids[0]);
-}
-
 namespace {
 
 /// What was promised by the time the disk had seen so many operations.
