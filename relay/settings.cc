@@ -105,6 +105,13 @@ Expected<conf::Config, std::vector<std::string>> load_config(const std::string& 
   }
   if (config->hostname.empty()) {
     config->hostname = system_hostname();
+    if (config->hostname.find('.') == std::string::npos) {
+      // RFC 5321 §4.1.1.1: EHLO wants a fully qualified name; many receivers refuse anything else.
+      return Unexpected<std::vector<std::string>>(std::vector{fmt::format(
+          "{}: hostname: not set, and the system's own name \"{}\" is not fully qualified; set it, "
+          "for example hostname: relay.example.org",
+          path, config->hostname)});
+    }
   }
   return std::move(*config);
 }

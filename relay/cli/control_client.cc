@@ -51,18 +51,18 @@ Expected<std::unique_ptr<ControlClient>, std::string> ControlClient::connect(
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return Unexpected(unreachable(path, ENAMETOOLONG));
+    return Unexpected<std::string>(unreachable(path, ENAMETOOLONG));
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) {
-    return Unexpected(unreachable(path, errno));
+    return Unexpected<std::string>(unreachable(path, errno));
   }
   std::unique_ptr<ControlClient> client(new ControlClient(fd, path, timeout));
   set_timeouts(fd, timeout);
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the sockets API's own idiom
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return Unexpected(unreachable(path, errno));
+    return Unexpected<std::string>(unreachable(path, errno));
   }
   return client;
 }
@@ -113,7 +113,7 @@ Expected<control::Response, std::string> ControlClient::ask(const control::Reque
   const auto line = read_line();
   if (!line) {
     const bool late = sent && errno == EAGAIN;
-    return Unexpected(
+    return Unexpected<std::string>(
         late ? fmt::format("the daemon at {} did not answer within {} s; see its log", path_,
                            std::chrono::duration_cast<std::chrono::seconds>(timeout_).count())
              : fmt::format("the daemon at {} broke off: {}; see its log", path_,
@@ -121,8 +121,8 @@ Expected<control::Response, std::string> ControlClient::ask(const control::Reque
   }
   auto response = control::parse_response(*line);
   if (!response) {
-    return Unexpected(fmt::format("what answers at {} is no stsrelay of this version: {}", path_,
-                                  response.error()));
+    return Unexpected<std::string>(fmt::format(
+        "what answers at {} is no stsrelay of this version: {}", path_, response.error()));
   }
   return *response;
 }
@@ -137,7 +137,7 @@ Expected<std::string, int> Daemon::socket_path() const {
       complain(error);
     }
     complain("the control socket is not known without the configuration; name it with --socket");
-    return Unexpected(kFailed);
+    return Unexpected<int>(kFailed);
   }
   return config->control.socket;
 }
@@ -146,23 +146,23 @@ Expected<nlohmann::ordered_json, int> Daemon::ask(const control::Request& reques
   if (client_ == nullptr) {
     const auto path = socket_path();
     if (!path) {
-      return Unexpected(path.error());
+      return Unexpected<int>(path.error());
     }
     auto client = ControlClient::connect(*path, kPatience);
     if (!client) {
       complain(client.error());
-      return Unexpected(kUnreachable);
+      return Unexpected<int>(kUnreachable);
     }
     client_ = std::move(*client);
   }
   const auto response = client_->ask(request);
   if (!response) {
     complain(response.error());
-    return Unexpected(kUnreachable);
+    return Unexpected<int>(kUnreachable);
   }
   if (!response->error.empty()) {
     complain(response->error);
-    return Unexpected(kFailed);
+    return Unexpected<int>(kFailed);
   }
   return nlohmann::ordered_json::parse(response->data);
 }

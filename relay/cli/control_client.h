@@ -51,7 +51,7 @@ class Daemon {
   Expected<nlohmann::ordered_json, int> ask(const control::Request& request);
 
  private:
-  Expected<std::string, int> socket_path() const;
+  [[nodiscard]] Expected<std::string, int> socket_path() const;
 
   const CommonOptions& options_;
   std::unique_ptr<ControlClient> client_;

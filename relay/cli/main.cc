@@ -46,7 +46,7 @@ CLI::App* add_asking_command(CLI::App& parent, Invocation& invocation, const std
 
 namespace {
 
-int main(int argc, char** argv) {
+int run_command(int argc, char** argv) {
   CLI::App app{
       "stsrelay: outbound SMTP relay that decides what TLS each destination deserves (MTA-STS), "
       "obeys that decision, and counts every outcome for TLS reports.",
@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return relay::cli::main(argc, argv);
+    return relay::cli::run_command(argc, argv);
   } catch (const std::exception& fault) {
     // NOLINTNEXTLINE(cert-err33-c): nothing is left to do if this cannot be written either
     std::fprintf(stderr, "stsrelay: %s\n", fault.what());

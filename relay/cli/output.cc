@@ -22,10 +22,10 @@ std::string span(std::chrono::milliseconds length) {
   if (seconds < 120) {
     return fmt::format("{}s", seconds);
   }
-  if (seconds < 2 * 3600) {
+  if (seconds < 7200) {
     return fmt::format("{}m", seconds / 60);
   }
-  if (seconds < 48 * 3600) {
+  if (seconds < 172800) {
     return fmt::format("{}h", seconds / 3600);
   }
   return fmt::format("{}d", seconds / 86400);

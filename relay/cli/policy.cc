@@ -19,7 +19,7 @@ std::string mx_text(const Json& policy) {
   return fmt::format("{}", fmt::join(patterns, ", "));
 }
 
-std::string expiry(const Json& policy, std::string text) {
+std::string expiry(const Json& policy, const std::string& text) {
   return policy["expired"].get<bool>() ? text + " (expired)" : text;
 }
 

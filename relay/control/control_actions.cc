@@ -224,11 +224,11 @@ void ControlActions::retry(const QueueRetry& request, Respond respond) {
     return;
   }
   std::ranges::sort(ids);
-  ids.erase(std::ranges::unique(ids).begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   std::make_shared<RetryAll>(std::move(ids), daemon_.retry, std::move(respond))->start();
 }
 
-void ControlActions::remove(spool::MessageId id, Respond respond) {
+void ControlActions::remove(spool::MessageId id, Respond respond) const {
   daemon_.remove(id, [id, respond = std::move(respond)](const spool::Stored<std::size_t>& done) {
     respond(!done       ? refuse(done.error())
             : *done > 0 ? answer(Json{{"messages", 1}, {"recipients", *done}})
@@ -300,7 +300,7 @@ Response ControlActions::results(const Results& request) {
   return page.respond("results", nullptr);
 }
 
-Response ControlActions::reload() {
+Response ControlActions::reload() const {
   const auto reloaded = daemon_.reload();
   if (!reloaded) {
     return refuse(fmt::format("the configuration was refused, the old one stays in force:\n{}",

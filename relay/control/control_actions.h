@@ -61,12 +61,12 @@ class ControlActions {
   [[nodiscard]] Response list_queue(const QueueList& request);
   [[nodiscard]] Response show_message(spool::MessageId id);
   void retry(const QueueRetry& request, Respond respond);
-  void remove(spool::MessageId id, Respond respond);
+  void remove(spool::MessageId id, Respond respond) const;
   [[nodiscard]] Response list_policies(const PolicyList& request);
   [[nodiscard]] Response show_policy(const std::string& domain);
   [[nodiscard]] Response status();
   [[nodiscard]] Response results(const Results& request);
-  [[nodiscard]] Response reload();
+  [[nodiscard]] Response reload() const;
 
   spool::SpoolReader& reader_;
   const net::Clock& clock_;

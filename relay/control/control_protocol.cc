@@ -193,17 +193,18 @@ bool nests_deeply(std::string_view line) {
 Expected<Request, std::string> parse_request(std::string_view line) {
   const Json json = nests_deeply(line) ? Json() : Json::parse(line, nullptr, false);
   if (!json.is_object() || !json.contains("command") || !json["command"].is_string()) {
-    return Unexpected(std::string("a request is one JSON object with a \"command\" on one line"));
+    return Unexpected<std::string>(
+        std::string("a request is one JSON object with a \"command\" on one line"));
   }
   const auto name = json["command"].get<std::string>();
   const auto* const command = std::ranges::find(kCommands, name, &Command::name);
   if (command == kCommands.end()) {
-    return Unexpected(fmt::format("\"{}\" is no command of this daemon", name));
+    return Unexpected<std::string>(fmt::format("\"{}\" is no command of this daemon", name));
   }
   Members members(json);
   Request request = command->read(members);
   if (std::string fault = members.take_fault(); !fault.empty()) {
-    return Unexpected(fmt::format("{}: {}", name, fault));
+    return Unexpected<std::string>(fmt::format("{}: {}", name, fault));
   }
   return request;
 }
@@ -217,7 +218,7 @@ std::string to_line(const Request& request) {
 Expected<Response, std::string> parse_response(std::string_view line) {
   const Json json = Json::parse(line, nullptr, false);
   if (!json.is_object() || !json.contains("ok") || !json["ok"].is_boolean()) {
-    return Unexpected(std::string("the answer is no JSON object with \"ok\""));
+    return Unexpected<std::string>(std::string("the answer is no JSON object with \"ok\""));
   }
   Response response;
   if (!json["ok"].get<bool>()) {
