@@ -70,22 +70,13 @@ class DnsServer:
         return self._count[_key(name, kind)]
 
     # --- the server ----------------------------------------------------------------------------
-    async def start(self, ip: str, port: int = 0) -> int:
+    async def start(self, ip: str, port: int) -> int:
         """Listens on UDP and TCP; returns the port."""
         loop = asyncio.get_running_loop()
-        for _ in range(20):
-            self._server = await asyncio.start_server(self._serve_tcp, ip, port)
-            bound = self._server.sockets[0].getsockname()[1]
-            try:
-                self._transport, _ = await loop.create_datagram_endpoint(
-                    lambda: _Datagrams(self), local_addr=(ip, bound)
-                )
-                return bound
-            except OSError:
-                self._server.close()
-                if port:
-                    raise
-        raise OSError("no port that is free for both UDP and TCP")
+        self._server = await asyncio.start_server(self._serve_tcp, ip, port)
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(self), local_addr=(ip, port))
+        return port
 
     async def stop(self) -> None:
         self._transport.close()

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import random
 import re
 import shutil
 import signal
@@ -144,9 +145,16 @@ class Ports:
 
 
 def free_port(ip: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
-        probe.bind((ip, 0))
-        return probe.getsockname()[1]
+    """A port that is free, below those that the kernel gives to clients."""
+    for _ in range(100):
+        port = random.randrange(10000, 32000)
+        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
+            try:
+                probe.bind((ip, port))
+                return port
+            except OSError:
+                continue
+    raise OSError(f"no free port on {ip}")
 
 
 class Daemon:
@@ -280,7 +288,7 @@ class World:
         self._loop.set_exception_handler(lambda *_: None)  # scripted faults, all of them
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        dns_port = self.call(self.dns.start(first, ports.dns))
+        dns_port = self.call(self.dns.start(first, ports.dns or free_port(first)))
         own = self._network.listener_address()
         self.listener = (own, ports.smtp or free_port(own))
         self.resolver = f"{first}:{dns_port}"
@@ -434,11 +442,20 @@ class World:
             else:
                 self.daemon.kill()
         finally:
+            self.call(_cancel_everything())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+            self._loop.close()
             self._network.close()
             if self._remove_folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def _cancel_everything() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def submit(client: smtplib.SMTP, sender: str, to: list[str], content: bytes,
