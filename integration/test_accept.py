@@ -1,6 +1,7 @@
 """What the listener accepts and refuses (RFC 5321 and its extensions)."""
 
 import re
+import time
 
 import pytest
 
@@ -26,6 +27,7 @@ def test_ehlo_announces_the_extensions(client):
     assert words >= {"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES",
                      "CHUNKING", "DSN"}
     assert f"SIZE {50 << 20}" in reply.lines
+    assert "LIMITS RCPTMAX=1000" in reply.lines
     assert "STARTTLS" not in words
 
 
@@ -123,6 +125,21 @@ def test_http_verbs_and_tls_hello_are_cut_off(world, line):
                 client.reply()
         except ConnectionError:
             pass
+
+
+def test_soft_error_limit_slows_refusals_down(make_world):
+    world = make_world(limits={"soft_errors": 2, "hard_errors": 10})
+    with Client(world.listener) as client:
+        started = time.monotonic()
+        assert client.commands("EHLO c", "NONSENSE", "NONSENSE", "NONSENSE") == [
+            250, 500, 500, 500]
+        assert time.monotonic() - started > 0.5
+        assert client.commands("NOOP") == [250]
+
+
+def test_space_before_the_path_is_tolerated(client):
+    assert client.commands("EHLO c", "MAIL FROM: <a@b.example>", "RCPT TO: <c@d.example>") == [
+        250, 250, 250]
 
 
 def test_hard_error_limit_ends_the_session(make_world):

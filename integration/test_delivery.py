@@ -139,6 +139,25 @@ def test_one_transaction_for_all_recipients_of_a_domain(world):
     assert len(mx.messages) == 1 and len(mx.messages[0].recipients) == 5
 
 
+def test_limits_of_the_server_are_kept(world):
+    mx = world.add_domain("limits.example")
+    mx.script.extensions = (*EXTENSIONS, "LIMITS RCPTMAX=2 MAILMAX=2")
+    world.send([f"u{n}@limits.example" for n in range(5)])
+    wait_until(lambda: sum(len(m.recipients) for m in mx.messages) == 5)
+    assert [len(m.recipients) for m in mx.messages] == [2, 2, 1]
+    assert [len(session.messages) for session in mx.sessions] == [2, 1]
+
+
+def test_stricter_session_may_serve_mail_that_needs_less(world):
+    mx = world.add_mx("mx.both.example")
+    for domain in ("both-strict.example", "both-free.example"):
+        world.set_mx(domain, mx)
+    world.publish("both-strict.example", "enforce", [mx.name])
+    _send(world, "both-strict.example")
+    _send(world, "both-free.example")
+    assert len(mx.messages) == 2
+
+
 def test_long_reply_with_many_lines_is_read(world):
     world.add_domain("wordy.example", rules={
         "DOT": "\r\n".join(["250-2.0.0 line"] * 90 + ["250 2.0.0 end"])})
