@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from peers.ca import Authority
@@ -9,8 +14,12 @@ from peers.world import World
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
+def authority() -> Iterator[Authority]:
+    """In a folder of its own: pytest's are closed to the account that a daemon becomes."""
+    folder = Path(tempfile.mkdtemp(prefix="stsrelay-ca-"))
+    folder.chmod(0o755)
+    yield Authority(folder)
+    shutil.rmtree(folder)
 
 
 def _close(worlds: list[World]) -> None:
