@@ -13,8 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from peers.ca import Authority, Leaf  # noqa: E402
+from peers.daemon import binary, wait_until  # noqa: E402
 from peers.policy_host import Reply  # noqa: E402
-from peers.world import World, binary, wait_until  # noqa: E402
+from peers.world import World  # noqa: E402
 
 CONFIGURATION = {"workers": 2, "queue": {"retry": ["0s", "1h"]}}
 

@@ -5,7 +5,9 @@ import pwd
 
 import pytest
 
-from peers.world import Ports, PublicNetwork, World, wait_until
+from peers.daemon import wait_until
+from peers.network import Ports, PublicNetwork
+from peers.world import World
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_https_fetch_F25(world):
     """A private address beside a public one is dropped alone."""
     mx = world.add_domain("f25.example", "enforce", starttls="no")
     host = world.policy_hosts["mta-sts.f25.example"]
-    world.dns.set(host.name, "A", [world.dns._answers[(host.name, "A")].records[0], "10.0.0.1"])
+    world.dns.set(host.name, "A", [world.dns.records(host.name, "A")[0], "10.0.0.1"])
     world.wait_for_delivery(world.send("x@f25.example"), "deferred")
     assert "f25.example" in world.policies() and not mx.messages
 

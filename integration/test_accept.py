@@ -6,7 +6,8 @@ import time
 import pytest
 
 from peers.client import Client
-from peers.world import free_port, wait_until
+from peers.daemon import wait_until
+from peers.network import free_port
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import pytest
 
 from peers.ca import Leaf
+from peers.daemon import wait_until
 from peers.policy_host import Reply
 from peers.vectors import rows
-from peers.world import wait_until
 
 LATER = {"A06": "local TLS rules come in a later issue", "A27": "exemptions come in a later issue"}
 

@@ -1,4 +1,4 @@
-"""Slow, endless, flooding and vanishing peers: a bounded wait, a reason, and the slot comes back."""
+"""Slow, endless, flooding and vanishing peers: a bounded wait, a reason, a slot that comes back."""
 
 import random
 import time
@@ -6,8 +6,9 @@ import time
 import pytest
 
 from peers.client import Client
+from peers.daemon import wait_until
 from peers.mx import Deaf, Drop, Endless, Reset, Silence, Slow, ThenDrop
-from peers.world import World, wait_until
+from peers.world import World
 
 STAGES = ["greeting", "ehlo", "starttls", "mail", "rcpt", "data", "final_dot"]
 VERBS = {"greeting": "GREETING", "final_dot": "DOT"}

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from peers.ca import Leaf
+from peers.daemon import wait_until
 from peers.policy_host import Reply
 from peers.vectors import rows
-from peers.world import wait_until
 
 LATER = "background refresh comes with the proactive refresh issue"
 IN_UNITS = "a unit test of the cache"

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from peers.ca import Leaf
+from peers.daemon import wait_until
 from peers.mx import EXTENSIONS, Drop, Silence, ThenDrop
-from peers.world import submit, wait_until
+from peers.world import submit
 
 
 @pytest.fixture(scope="module")

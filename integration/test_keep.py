@@ -13,8 +13,9 @@ import time
 import pytest
 
 from peers.client import Client
+from peers.daemon import binary, sanitized, wait_until
 from peers.mx import Drop
-from peers.world import binary, sanitized, submit, wait_until
+from peers.world import submit
 
 
 def _subjects(mx):

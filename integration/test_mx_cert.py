@@ -5,8 +5,8 @@ from ssl import TLSVersion
 import pytest
 
 from peers.ca import Leaf
+from peers.daemon import wait_until
 from peers.vectors import rows
-from peers.world import wait_until
 
 ROWS = rows("mx_cert")
 FAULTS = ["C03", "C04", "C06", "C07", "C09", "C10", "C12", "C13", "C16", "C18"]

@@ -2,8 +2,8 @@
 
 import pytest
 
+from peers.daemon import wait_until
 from peers.mx import Drop, ThenDrop
-from peers.world import wait_until
 
 
 @pytest.fixture(scope="module")

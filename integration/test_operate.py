@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from peers.client import Client
-from peers.mx import Silence, Slow
 from peers.daemon import wait_until
+from peers.mx import Silence, Slow
 
 
 @pytest.fixture(scope="module")

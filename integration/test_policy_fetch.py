@@ -5,9 +5,10 @@ import ssl
 import pytest
 
 from peers.ca import Leaf
+from peers.daemon import wait_until
 from peers.policy_host import PATH, policy_body
 from peers.vectors import rows
-from peers.world import World, wait_until
+from peers.world import World
 
 TYPES = {"fetch-error": "sts-policy-fetch-error", "policy-invalid": "sts-policy-invalid",
          "webpki-invalid": "sts-webpki-invalid"}
@@ -79,7 +80,7 @@ def _fetch_fault(world: World, id: str, host) -> None:
         world.call(host.start("::1", world.https_port))
         world.dns.set(host.name, "AAAA", "::1")
     elif id == "F28":
-        address = world.dns._answers[(host.name, "A")].records[0]
+        address = world.dns.records(host.name, "A")[0]
         world.dns.remove(host.name, "A")
         world.dns.set(host.name, "CNAME", "provider.example.")
         world.dns.set("provider.example", "A", address)
@@ -187,7 +188,8 @@ def test_request_is_a_plain_unconditional_get(world):
 
 def test_environment_proxy_is_ignored(make_world):
     world = make_world(start=False)
-    world.daemon.environment.update(https_proxy="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
+    nowhere = "http://127.0.0.1:9"
+    world.daemon.environment.update(https_proxy=nowhere, ALL_PROXY=nowhere)
     world.start()
     _publish(world, "proxy.example")
     _expect(world, "proxy.example", "ok")

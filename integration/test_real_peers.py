@@ -16,7 +16,9 @@ import yaml
 
 import software
 from peers.ca import Leaf
-from peers.world import Daemon, Network, submit, wait_until
+from peers.daemon import Daemon, wait_until
+from peers.network import Network
+from peers.world import submit
 
 NEEDED = software.missing("nsd", "unbound", "nginx", "postfix")
 pytestmark = [

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from peers.ca import Leaf
+from peers.daemon import wait_until
 from peers.mx import Drop, ThenDrop
 from peers.policy_host import Reply
-from peers.world import wait_until
 
 
 @pytest.fixture(scope="module")

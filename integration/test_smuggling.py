@@ -3,7 +3,7 @@
 import pytest
 
 from peers.client import Client
-from peers.world import wait_until
+from peers.daemon import wait_until
 
 VARIANTS = {
     "LF.LF": b"\n.\n", "LF.CRLF": b"\n.\r\n", "CRLF.LF": b"\r\n.\n", "CR.CR": b"\r.\r",

@@ -62,6 +62,9 @@ class DnsServer:
         records = self._answers.get(_key(name, kind), Answer()).records
         self._answers[_key(name, kind)] = Answer(records, fault=fault)
 
+    def records(self, name: str, kind: str) -> list[str]:
+        return self._answers[_key(name, kind)].records
+
     def remove(self, name: str, kind: str) -> None:
         self._answers.pop(_key(name, kind), None)
 

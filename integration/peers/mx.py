@@ -17,7 +17,7 @@ from .ca import Authority, Leaf
 EXTENSIONS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
 
 
-# --- what a server may do instead of answering with a line ------------------------------------
+# --- what a server may do instead of answering with a line ---
 class Drop:
     """Close the connection."""
 
@@ -66,7 +66,7 @@ Rule = Action | Callable[["Session", str], "Action | None"]
 
 @dataclass
 class Script:
-    """How a host behaves. rules: by "GREETING", a verb, or "DOT"; None from a rule means default."""
+    """How a host behaves. rules: by "GREETING", a verb, "BODY" or "DOT"; None means default."""
 
     extensions: tuple[str, ...] = EXTENSIONS
     starttls: str = "yes"  # yes | no | a reply line | inject | stall | close | alert | garbage

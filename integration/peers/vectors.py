@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from .world import REPOSITORY
+from .daemon import REPOSITORY
 
 _FILE = REPOSITORY / "tests" / "data" / "sts-vectors.yaml"
 
