@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,14 +72,16 @@ class Authority:
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(_pem(root.certificate))
         self._files: dict[Leaf, Path] = {}
+        self._lock = threading.Lock()
 
     def pem_file(self, leaf: Leaf) -> Path:
-        """Key, certificate and chain of leaf in one file, made at first use."""
-        if leaf not in self._files:
-            path = self._folder / f"leaf{len(self._files)}.pem"
-            path.write_bytes(self._issue(leaf))
-            self._files[leaf] = path
-        return self._files[leaf]
+        """Key, certificate and chain of leaf in one file, made at first use, by any thread."""
+        with self._lock:
+            if leaf not in self._files:
+                path = self._folder / f"leaf{len(self._files)}.pem"
+                path.write_bytes(self._issue(leaf))
+                self._files[leaf] = path
+            return self._files[leaf]
 
     def server_context(
         self,
