@@ -1,5 +1,6 @@
 #include "relay/log.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <unistd.h>
@@ -40,13 +41,10 @@ std::string_view capped(std::string_view value) {
 }
 
 bool needs_quotes(std::string_view value) {
-  for (const char c : value) {
+  return std::any_of(value.begin(), value.end(), [](char c) {
     const auto u = static_cast<unsigned char>(c);
-    if (u <= ' ' || u == '"' || u == '=' || u == '\\' || u == 0x7f) {
-      return true;
-    }
-  }
-  return false;
+    return u <= ' ' || u == '"' || u == '=' || u == '\\' || u == 0x7f;
+  });
 }
 
 void append_logfmt(std::string& line, std::string_view value) {

@@ -162,7 +162,7 @@ void ControlActions::execute(const Request& request, Respond respond) {
     void operator()(const PolicyShow& show) { respond(actions.show_policy(show.domain)); }
     void operator()(const Status& /*status*/) { respond(actions.status()); }
     void operator()(const Results& results) { respond(actions.results(results)); }
-    void operator()(const Reload& /*reload*/) { respond(actions.reload()); }
+    void operator()(const Reload& /*reload*/) const { respond(actions.reload()); }
   };
   std::visit(Visitor{*this, std::move(respond)}, request);
 }

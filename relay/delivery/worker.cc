@@ -179,7 +179,7 @@ void Worker::start(PendingQueue::Ready ready) {
   AttemptEnd end;
   end.finished = all_recipients(*envelope, std::get<Undeliverable>(found));
   end.started_at = clock_.wall();
-  settle(ready, *envelope, std::move(end));
+  settle(ready, *envelope, end);
 }
 
 std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::Ready& ready) {
@@ -218,22 +218,22 @@ void Worker::attempt(const std::shared_ptr<const spool::Envelope>& envelope,
   auto runner =
       std::make_unique<Runner>(runners_, attempt_settings(), std::move(next_hop), envelope,
                                client_settings(), settings_->delivery.timeouts.attempt,
-                               [this, key](AttemptEnd end) { attempt_over(key, std::move(end)); });
+                               [this, key](const AttemptEnd& end) { attempt_over(key, end); });
   Runner& started = *runner;
   active_.emplace(key, Active{std::move(ready), envelope, std::move(runner)});
   started.start();
 }
 
-void Worker::attempt_over(std::uint64_t key, AttemptEnd end) {
+void Worker::attempt_over(std::uint64_t key, const AttemptEnd& end) {
   const auto found = active_.find(key);
   Active over = std::move(found->second);
   active_.erase(found);
-  settle(over.ready, *over.envelope, std::move(end));
+  settle(over.ready, *over.envelope, end);
   pump();
 }
 
 void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope,
-                    AttemptEnd end) {
+                    const AttemptEnd& end) {
   const double jitter = settings_->queue.jitter_percent / 100.0 *
                         std::uniform_real_distribution<double>(-1, 1)(random_);
   SettledAttempt settled_attempt = delivery::settle(

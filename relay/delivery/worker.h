@@ -83,8 +83,9 @@ class Worker {
   void start(PendingQueue::Ready ready);
   void attempt(const std::shared_ptr<const spool::Envelope>& envelope, PendingQueue::Ready ready,
                NextHop next_hop);
-  void attempt_over(std::uint64_t key, AttemptEnd end);
-  void settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope, AttemptEnd end);
+  void attempt_over(std::uint64_t key, const AttemptEnd& end);
+  void settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope,
+              const AttemptEnd& end);
   void add_notice(const spool::Envelope& envelope, SettledAttempt& settled);
   void settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
                std::optional<net::WallTime> next_try, const spool::Stored<void>& result);

@@ -25,7 +25,9 @@ class DomainName {
   static Expected<DomainName, Fault> parse(std::string_view text);
 
   [[nodiscard]] const std::string& text() const { return text_; }
-  friend auto operator<=>(const DomainName&, const DomainName&) = default;
+  // clang-tidy takes the literal 0 in the generated comparison for a null pointer.
+  friend auto operator<=>(const DomainName&,
+                          const DomainName&) = default;  // NOLINT(modernize-use-nullptr)
 
  private:
   explicit DomainName(std::string text) : text_(std::move(text)) {}
