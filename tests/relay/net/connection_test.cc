@@ -237,12 +237,15 @@ TEST_CASE("a destroyed connection calls nobody, even with events under way") {
 
 TEST_CASE("a reset by the peer is reported as an error with the system's reason") {
   EventLoop loop;
-  PeerServer peer([](PeerSocket& socket) {
+  std::promise<void> connected;
+  PeerServer peer([&](PeerSocket& socket) {
+    connected.get_future().wait();
     const linger at_once{1, 0};
     ::setsockopt(socket.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   });
   Recorder observer;
   const auto connection = open_connection(loop, peer.address());
+  connected.set_value();
   connection->set_observer(&observer);
   observer.stream_closed = [&] { loop.stop(); };
   support::run(loop);
