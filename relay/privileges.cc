@@ -1,11 +1,12 @@
 #include "relay/privileges.h"
 
+#include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -13,8 +14,10 @@
 namespace relay {
 namespace {
 
+constexpr std::size_t kEntry = 16384;  // room for one account's or group's texts
+
 std::string system_error(std::string_view what) {
-  return fmt::format("{}: {}", what, std::strerror(errno));
+  return fmt::format("{}: {}", what, std::generic_category().message(errno));
 }
 
 }  // namespace
@@ -22,20 +25,25 @@ std::string system_error(std::string_view what) {
 Expected<Account, std::string> find_account(const std::string& user) {
   const std::size_t colon = user.find(':');
   const std::string name = user.substr(0, colon);
-  const passwd* entry = ::getpwnam(name.c_str());
-  if (entry == nullptr) {
+  std::array<char, kEntry> text{};
+  passwd entry{};
+  passwd* user_found = nullptr;
+  if (::getpwnam_r(name.c_str(), &entry, text.data(), text.size(), &user_found) != 0 ||
+      user_found == nullptr) {
     return Unexpected<std::string>(fmt::format(
         "user: there is no account {0}; make it with: adduser --system --group {0}", name));
   }
-  Account account{name, entry->pw_uid, entry->pw_gid};
+  Account account{name, entry.pw_uid, entry.pw_gid};
   if (colon != std::string::npos) {
     const std::string group_name = user.substr(colon + 1);
-    const group* found = ::getgrnam(group_name.c_str());
-    if (found == nullptr) {
+    group members{};
+    group* found = nullptr;
+    if (::getgrnam_r(group_name.c_str(), &members, text.data(), text.size(), &found) != 0 ||
+        found == nullptr) {
       return Unexpected<std::string>(fmt::format(
           "user: there is no group {0}; make it with: addgroup --system {0}", group_name));
     }
-    account.gid = found->gr_gid;
+    account.gid = members.gr_gid;
   }
   return account;
 }

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <sstream>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 
@@ -89,8 +89,9 @@ std::vector<net::SocketAddress> interface_addresses(net::IpFamily family, std::u
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
   std::ifstream file(path);
   if (!file) {
-    return Unexpected<std::vector<std::string>>(std::vector{fmt::format(
-        "{}: cannot be read: {}; name the file with --config", path, std::strerror(errno))});
+    return Unexpected<std::vector<std::string>>(
+        std::vector{fmt::format("{}: cannot be read: {}; name the file with --config", path,
+                                std::generic_category().message(errno))});
   }
   std::ostringstream text;
   text << file.rdbuf();
