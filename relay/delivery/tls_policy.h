@@ -29,7 +29,7 @@ enum class Composition {
 /// Everything that has a say.
 struct TlsInputs {
   const sts::CachedPolicy* policy = nullptr;  ///< in force for the policy domain, or null
-  std::shared_ptr<const LocalRule> rule;      ///< null: opportunistic
+  std::shared_ptr<const LocalRule> rule{};    ///< null: opportunistic
   spool::MessageTls message = spool::MessageTls::normal;
   MxOrigin mx = MxOrigin::insecure;
   Composition composition = Composition::dane_decides;

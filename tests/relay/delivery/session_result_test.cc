@@ -134,7 +134,8 @@ SessionFacts facts_of(const YAML::Node& event) {
       facts.policy = policy_of(source);
     }
   }
-  const auto decision = relay::delivery::decide({.policy = facts.policy.get()}, nullptr, facts.mx_host);
+  const auto decision =
+      relay::delivery::decide({.policy = facts.policy.get()}, nullptr, facts.mx_host);
   facts.coverage = decision.coverage;
   if (decision.requirement && event["connect"].as<std::string>("ok") == "ok") {
     facts.tls = tls_of(event);
