@@ -1,17 +1,12 @@
 #include "relay/delivery/attempt.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "relay/delivery/session_result.h"
-
 namespace relay::delivery {
 namespace {
-
-using Result = RecipientOutcome::Result;
 
 /// Nothing the server said about this transaction: a pooled connection that had died.
 bool nothing_answered(const SessionUsed& session) {
@@ -24,29 +19,16 @@ bool nothing_answered(const SessionUsed& session) {
                      });
 }
 
-std::string reply_or_detail(const smtp::RecipientResult& result) {
-  return result.reply ? result.reply->text() : result.detail;
-}
-
-/// What was wrong with TLS, for a person, with the codes that TLS-RPT uses.
-std::string tls_complaint(const net::TlsOutcome& outcome) {
-  if (const auto* none = std::get_if<net::TlsNotOffered>(&outcome)) {
-    return fmt::format("it does not offer TLS ({})", none->reason);
-  }
-  if (const auto* failed = std::get_if<net::TlsFailed>(&outcome)) {
-    return fmt::format("its TLS handshake failed ({})", failed->reason);
-  }
-  std::string codes;
-  if (const auto* unverified = std::get_if<net::TlsUnverified>(&outcome)) {
-    for (const net::CertificateFault& fault : unverified->faults) {
-      codes += (codes.empty() ? "" : ", ") + fault.code;
-    }
-  }
-  return fmt::format("its certificate does not prove that ({})", codes);
-}
-
 std::string end_text(const smtp::SessionEnd& end) {
   return end.reply ? end.reply->text() : end.detail;
+}
+
+net::DnssecState dnssec_of(const net::DnsResult& result) {
+  if (const auto* answer = std::get_if<net::DnsAnswer>(&result)) {
+    return answer->dnssec;
+  }
+  const auto* none = std::get_if<net::DnsNoRecord>(&result);
+  return none != nullptr ? none->dnssec : net::DnssecState::insecure;
 }
 
 }  // namespace
@@ -56,82 +38,102 @@ DeliveryAttempt::DeliveryAttempt(AttemptSettings settings, NextHop next_hop,
     : settings_(std::move(settings)),
       next_hop_(std::move(next_hop)),
       envelope_(std::move(envelope)),
-      pending_(envelope_->recipients.size()) {
-  std::iota(pending_.begin(), pending_.end(), std::size_t{0});
+      pending_(envelope_) {}
+
+TlsInputs DeliveryAttempt::inputs() const {
+  return {policy_.get(), settings_.rule, envelope_->tls, mx_origin_, settings_.composition};
 }
 
-Step DeliveryAttempt::start(net::WallTime /*now*/) {
+Step DeliveryAttempt::start(net::WallTime now) {
   if (const auto* fixed = std::get_if<FixedAddress>(&next_hop_.target)) {
-    decision_ = decide(nullptr, {});
+    mx_origin_ = MxOrigin::route;
     addresses_ = {fixed->address};
-    return converse(*decision_.requirement, ConnectionUse::pooled_or_new);
+    decision_ = decide(inputs(), nullptr, fixed->address.ip());
+    return decision_.requirement ? converse(*decision_.requirement, ConnectionUse::pooled_or_new)
+                                 : walk_ended(now);
   }
-  return FindPolicy{*next_hop_.policy_domain(), Freshness::cached};
+  if (const auto* fixed = std::get_if<FixedHost>(&next_hop_.target)) {
+    mx_origin_ = MxOrigin::route;
+    hosts_ = {MxHost{fixed->name, 0, MxHost::Source::route}};
+    return FindPolicy{fixed->name, Freshness::cached};
+  }
+  return FindMx{std::get<MxLookup>(next_hop_.target).name};
+}
+
+Step DeliveryAttempt::on_mx(const net::DnsResult& answer, net::WallTime /*now*/) {
+  const net::DomainName& domain = std::get<MxLookup>(next_hop_.target).name;
+  auto found = mx_hosts(answer, domain, settings_.own_name, settings_.hosts, settings_.shuffle);
+  if (dnssec_of(answer) == net::DnssecState::secure) {
+    mx_origin_ = MxOrigin::secure;
+  }
+  if (const auto* end = std::get_if<Undeliverable>(&found)) {
+    if (end->kind == Undeliverable::Kind::temporary) {
+      return undeliverable(*end);
+    }
+    // RFC 7505: mail to a null MX needs no policy. But under one that is known, a forged answer
+    // must not be able to bounce mail (RFC 8461 §5.1, §10.2).
+    no_host_ = *end;
+    return FindPolicy{domain, Freshness::known};
+  }
+  hosts_ = std::move(std::get<std::vector<MxHost>>(found));
+  return FindPolicy{domain, Freshness::cached};
 }
 
 Step DeliveryAttempt::on_policy(const sts::PolicyVerdict& verdict, net::WallTime now) {
   const bool again = policy_check_ == PolicyCheck::last;
   if (again && same_policy(verdict.policy.get(), policy_.get())) {
     count_policy_fault(now);
-    return finish(decisive_trouble());
+    return finish(troubles_.decisive());
   }
   policy_ = verdict.policy;
   policy_source_ = verdict.source;
   policy_fault_ = verdict.fault;
+  if (no_host_) {
+    return undeliverable(*no_host_);
+  }
   if (again) {
     note("policy-changed", "the policy changed since this attempt began; hosts are tried again");
     troubles_.clear();
     failed_sessions_ = 0;
-    return first_host(now);
   }
-  if (const auto* fixed = std::get_if<FixedHost>(&next_hop_.target)) {
-    hosts_ = {MxHost{fixed->name, 0, MxHost::Source::route}};
-    return first_host(now);
-  }
-  return FindMx{std::get<MxLookup>(next_hop_.target).name};
-}
-
-Step DeliveryAttempt::on_mx(const net::DnsResult& answer, net::WallTime now) {
-  auto found = mx_hosts(answer, std::get<MxLookup>(next_hop_.target).name, settings_.own_name,
-                        settings_.hosts, settings_.shuffle);
-  if (const auto* end = std::get_if<Undeliverable>(&found)) {
-    return undeliverable(*end);
-  }
-  hosts_ = std::move(std::get<std::vector<MxHost>>(found));
   return first_host(now);
 }
 
 Step DeliveryAttempt::first_host(net::WallTime now) {
   host_ = 0;
-  address_ = 0;
-  addresses_.clear();
-  if (refused_by_policy(now)) {
-    return next_host(now);
-  }
-  return FindAddresses{hosts_[host_].name};
+  return hosts_known(now);
 }
 
 Step DeliveryAttempt::next_host(net::WallTime now) {
+  ++host_;
+  return hosts_known(now);
+}
+
+Step DeliveryAttempt::hosts_known(net::WallTime now) {
   addresses_.clear();
   address_ = 0;
+  dane_.reset();
   // Sessions that failed for reasons of their own are bounded; hosts passed over by policy are not,
   // or a policy with two broken hosts would hide the third, good one.
-  while (++host_ < hosts_.size() && failed_sessions_ < settings_.sessions) {
-    if (!refused_by_policy(now)) {
+  for (; host_ < hosts_.size() && failed_sessions_ < settings_.sessions; ++host_) {
+    if (dane_first(inputs()) || !refused(nullptr, now)) {
       return FindAddresses{hosts_[host_].name};
     }
   }
   return walk_ended(now);
 }
 
-bool DeliveryAttempt::refused_by_policy(net::WallTime now) {
+bool DeliveryAttempt::refused(const HostDane* dane, net::WallTime now) {
   const std::string& host = hosts_[host_].name.text();
-  decision_ = decide(policy_.get(), host);
+  decision_ = decide(inputs(), dane, host);
   if (decision_.requirement) {
     return false;
   }
-  note("mx-not-in-policy", decision_.explanation);
-  trouble(Trouble::Kind::policy, "4.7.5", decision_.explanation);
+  const bool by_sender = decision_.refusal == Refusal::mx_not_trusted;
+  std::string why = explain(decision_, inputs(), host);
+  note(std::string(name(decision_.refusal)), why);
+  trouble(by_sender ? Trouble::Kind::requiretls : Trouble::Kind::policy,
+          by_sender ? "5.7.10" : "4.7.5", std::move(why));
   record_session(ConnectFailed{}, now);
   return true;
 }
@@ -146,30 +148,70 @@ Step DeliveryAttempt::on_addresses(const net::DnsResult& a, const net::DnsResult
       host_addresses(hosts_[host_].name, a, aaaa, next_hop_.port, allowed, settings_.ipv6);
   switch (found.problem) {
     case HostAddresses::Problem::none:
-      break;
+      addresses_ = std::move(found.usable);
+      return use_addresses(a, aaaa, now);
     case HostAddresses::Problem::lookup_failed:
       note("address-lookup-failed", found.reason);
       trouble(Trouble::Kind::temporary, "4.4.3", found.reason);
-      return next_host(now);
+      break;
     case HostAddresses::Problem::no_such_host:
-    case HostAddresses::Problem::no_address:
       note("no-such-host", found.reason);
       trouble(Trouble::Kind::host_missing, "5.4.4", found.reason);
-      return next_host(now);
+      break;
+    case HostAddresses::Problem::no_address:
+      // A host that an MX record names is there; its addresses may come back (RFC 5321 §5.1).
+      note("no-address", found.reason);
+      if (hosts_[host_].source == MxHost::Source::implicit) {
+        trouble(Trouble::Kind::host_missing, "5.4.4", found.reason);
+      } else {
+        trouble(Trouble::Kind::temporary, "4.4.4", found.reason);
+      }
+      break;
     case HostAddresses::Problem::refused:
       note("private-address", found.reason);
       trouble(Trouble::Kind::host_missing, "5.4.4",
               found.reason + "; a route that names the host would allow them");
-      return next_host(now);
+      break;
   }
-  addresses_ = std::move(found.usable);
+  return next_host(now);
+}
+
+Step DeliveryAttempt::use_addresses(const net::DnsResult& a, const net::DnsResult& aaaa,
+                                    net::WallTime now) {
   if (addresses_.size() > settings_.addresses_per_host) {
     addresses_.resize(settings_.addresses_per_host, addresses_.front());
   }
-  address_ = 0;
   if (leads_to_self()) {
     drop_self("is an address this relay listens on");
     return next_host(now);
+  }
+  tlsa_search_.emplace(TlsaSearch::Subject{hosts_[host_].name, *next_hop_.policy_domain(),
+                                           mx_origin_, settings_.tlsa_port});
+  return on_tlsa_step(
+      exempted(settings_.rule.get()) ? TlsaStep(HostDane{}) : tlsa_search_->start(a, aaaa), now);
+}
+
+Step DeliveryAttempt::on_alias(const net::DnsResult& answer, net::WallTime now) {
+  return on_tlsa_step(tlsa_search_->on_alias(answer), now);
+}
+
+Step DeliveryAttempt::on_tlsa(const net::DnsResult& answer, net::WallTime now) {
+  return on_tlsa_step(tlsa_search_->on_tlsa(answer), now);
+}
+
+Step DeliveryAttempt::on_tlsa_step(TlsaStep step, net::WallTime now) {
+  if (auto* alias = std::get_if<FindAlias>(&step)) {
+    return std::move(*alias);
+  }
+  if (auto* tlsa = std::get_if<FindTlsa>(&step)) {
+    return std::move(*tlsa);
+  }
+  dane_ = std::move(std::get<HostDane>(step));
+  if (refused(&*dane_, now)) {
+    return next_host(now);
+  }
+  if (decision_.refusal_unenforced != Refusal::none) {
+    count_would_refuse(nullptr);
   }
   return converse(*decision_.requirement, ConnectionUse::pooled_or_new);
 }
@@ -179,7 +221,8 @@ Step DeliveryAttempt::converse(smtp::TlsRequirement requirement, ConnectionUse u
   if (!hosts_.empty()) {
     host = hosts_[host_].name;
   }
-  conversation_ = Converse{host, addresses_[address_], requirement, use, pending_};
+  conversation_ =
+      Converse{host, addresses_[address_], std::move(requirement), use, pending_.positions()};
   return *conversation_;
 }
 
@@ -194,17 +237,19 @@ Step DeliveryAttempt::on_conversation(const ConversationReport& report, net::Wal
   if (session.origin == SessionUsed::Origin::reused && nothing_answered(session)) {
     return converse(conversation_->requirement, ConnectionUse::only_new);
   }
-  settle_recipients(report);
+  if (session.transaction) {
+    pending_.settle(*session.transaction, conversation_->recipients, {host_name(), ip()},
+                    troubles_);
+  }
   if (pending_.empty()) {
+    result_.outcomes = pending_.take_outcomes();
     return std::move(result_);
   }
-  return after_session(report, now);
+  return after_session(session, now);
 }
 
-Step DeliveryAttempt::after_session(const ConversationReport& report, net::WallTime now) {
-  const auto& session = std::get<SessionUsed>(report);
-  if (!send_again_.empty()) {
-    send_again_.clear();
+Step DeliveryAttempt::after_session(const SessionUsed& session, net::WallTime now) {
+  if (pending_.take_send_again()) {
     return converse(conversation_->requirement, ConnectionUse::pooled_or_new);
   }
   if (session.peer == SessionUsed::Peer::self) {
@@ -212,38 +257,52 @@ Step DeliveryAttempt::after_session(const ConversationReport& report, net::WallT
     return next_host(now);
   }
   if (session.end) {
-    const smtp::SessionEnd& end = *session.end;
-    switch (end.kind) {
-      case smtp::SessionEnd::Kind::tls_failed:
-        if (auto retry = conversation_->requirement.after_failed_handshake()) {
-          return converse(*retry, ConnectionUse::only_new);
-        }
-        [[fallthrough]];
-      case smtp::SessionEnd::Kind::tls_requirement:
-        trouble(Trouble::Kind::policy, "4.7.5",
-                fmt::format("{}; but {}", decision_.explanation,
-                            session.tls ? tls_complaint(*session.tls) : end_text(end)));
-        return next_address(now);
-      case smtp::SessionEnd::Kind::quit:
-      case smtp::SessionEnd::Kind::refused:
-      case smtp::SessionEnd::Kind::timeout:
-      case smtp::SessionEnd::Kind::lost:
-      case smtp::SessionEnd::Kind::protocol:
-        trouble(Trouble::Kind::temporary,
-                end.kind == smtp::SessionEnd::Kind::refused ? "4.3.2" : "4.4.2",
-                fmt::format("session with {} ({}) ended at {}: {}", host_name(), ip(),
-                            smtp::name(end.stage), end_text(end)),
-                end.reply);
-        if (end.stage <= smtp::Stage::ehlo) {
-          return next_address(now);  // Not counted: a busy host must not keep mail from the others.
-        }
-        break;
-    }
+    return after_end(session, now);
   }
-  if (troubles_.empty() || troubles_.back().kind != Trouble::Kind::unsuitable) {
+  if (troubles_.newest() != Trouble::Kind::unsuitable) {
     ++failed_sessions_;
   }
   return next_host(now);
+}
+
+Step DeliveryAttempt::after_end(const SessionUsed& session, net::WallTime now) {
+  const smtp::SessionEnd& end = *session.end;
+  switch (end.kind) {
+    case smtp::SessionEnd::Kind::tls_failed:
+      if (auto retry = conversation_->requirement.after_failed_handshake()) {
+        return converse(*retry, ConnectionUse::only_new);
+      }
+      [[fallthrough]];
+    case smtp::SessionEnd::Kind::tls_requirement:
+      tls_trouble(session);
+      return next_address(now);
+    case smtp::SessionEnd::Kind::quit:
+      // Our own leave after the server's last word, which is in troubles_ already.
+      ++failed_sessions_;
+      return next_host(now);
+    case smtp::SessionEnd::Kind::refused:
+    case smtp::SessionEnd::Kind::timeout:
+    case smtp::SessionEnd::Kind::lost:
+    case smtp::SessionEnd::Kind::protocol:
+      break;
+  }
+  trouble(Trouble::Kind::temporary, end.kind == smtp::SessionEnd::Kind::refused ? "4.3.2" : "4.4.2",
+          fmt::format("session with {} ({}) ended at {}: {}", host_name(), ip(),
+                      smtp::name(end.stage), end_text(end)),
+          end.reply);
+  if (end.stage <= smtp::Stage::ehlo) {
+    return next_address(now);  // Not counted: a busy host must not keep mail from the others.
+  }
+  ++failed_sessions_;
+  return next_host(now);
+}
+
+void DeliveryAttempt::tls_trouble(const SessionUsed& session) {
+  const std::string complaint = session.tls ? tls_complaint(*session.tls) : end_text(*session.end);
+  const bool by_sender = envelope_->tls == spool::MessageTls::required;
+  trouble(by_sender ? Trouble::Kind::requiretls : Trouble::Kind::policy,
+          by_sender ? "5.7.10" : "4.7.5",
+          fmt::format("{}; but {}", explain(decision_, inputs(), host_name()), complaint));
 }
 
 Step DeliveryAttempt::next_address(net::WallTime now) {
@@ -269,71 +328,50 @@ void DeliveryAttempt::drop_self(std::string_view how) {
 
 Step DeliveryAttempt::walk_ended(net::WallTime now) {
   const bool by_policy =
-      std::any_of(troubles_.begin(), troubles_.end(),
-                  [](const Trouble& trouble) { return trouble.kind == Trouble::Kind::policy; });
+      troubles_.any(Trouble::Kind::policy) || troubles_.any(Trouble::Kind::requiretls);
   // RFC 8461 §5.1: before giving up under a policy, look for a newer one past every cache.
-  if (by_policy && policy_check_ == PolicyCheck::first) {
+  if (by_policy && policy_ != nullptr && policy_check_ == PolicyCheck::first) {
     policy_check_ = PolicyCheck::last;
     return FindPolicy{*next_hop_.policy_domain(), Freshness::past_cache};
   }
   count_policy_fault(now);
-  return finish(decisive_trouble());
-}
-
-const DeliveryAttempt::Trouble& DeliveryAttempt::decisive_trouble() const {
-  static const Trouble none{
-      Trouble::Kind::temporary, "4.4.4", "no host could be tried", {}, {}, {}};
-  // A policy failure explains most; then anything temporary, because it may pass; a permanent
-  // reason counts only if every host has one.
-  for (const Trouble::Kind kind : {Trouble::Kind::policy, Trouble::Kind::temporary}) {
-    const auto found = std::find_if(troubles_.rbegin(), troubles_.rend(),
-                                    [&](const Trouble& t) { return t.kind == kind; });
-    if (found != troubles_.rend()) {
-      return *found;
-    }
-  }
-  const auto unsuitable = std::find_if(troubles_.rbegin(), troubles_.rend(), [](const Trouble& t) {
-    return t.kind == Trouble::Kind::unsuitable;
-  });
-  if (unsuitable != troubles_.rend()) {
-    return *unsuitable;
-  }
-  return troubles_.empty() ? none : troubles_.back();
+  return finish(troubles_.decisive());
 }
 
 Step DeliveryAttempt::finish(const Trouble& trouble) {
+  // RFC 8461 §5.1, §10.2: under enforce a forged DNS answer must not be able to bounce mail. What
+  // the right host itself said, and what the sender demands, is beyond such doubt.
   const bool permanent =
-      (trouble.kind == Trouble::Kind::host_missing || trouble.kind == Trouble::Kind::unsuitable) &&
-      !failures_stay_temporary(policy_.get());
+      trouble.kind == Trouble::Kind::unsuitable || trouble.kind == Trouble::Kind::requiretls ||
+      (trouble.kind == Trouble::Kind::host_missing && !failures_stay_temporary(inputs()));
   std::string status = trouble.status;
   if (!permanent && status.starts_with('5')) {
     status.front() = '4';
   }
-  for (const std::size_t recipient : pending_) {
-    RecipientOutcome outcome;
-    outcome.index = envelope_->recipients[recipient].index;
-    outcome.result = permanent ? Result::failed : Result::deferred;
-    outcome.status = status;
-    outcome.text = trouble.text;
-    outcome.host = trouble.host;
-    outcome.ip = trouble.ip;
-    outcome.remote_reply = trouble.reply ? trouble.reply->text() : std::string{};
-    result_.outcomes.push_back(std::move(outcome));
-  }
-  pending_.clear();
+  pending_.finish(
+      permanent ? PendingRecipients::Ending::failed : PendingRecipients::Ending::deferred, status,
+      trouble);
+  result_.outcomes = pending_.take_outcomes();
   return std::move(result_);
 }
 
 Step DeliveryAttempt::undeliverable(const Undeliverable& end) {
-  // Under enforce a forged DNS answer must not be able to bounce mail (RFC 8461 §5.1, §10.2).
-  const bool permanent =
-      end.kind == Undeliverable::Kind::permanent && !failures_stay_temporary(policy_.get());
-  return finish(Trouble{permanent ? Trouble::Kind::host_missing : Trouble::Kind::temporary,
+  return finish(Trouble{end.kind == Undeliverable::Kind::permanent ? Trouble::Kind::host_missing
+                                                                   : Trouble::Kind::temporary,
                         end.status,
                         end.reason,
                         {},
                         {},
                         {}});
+}
+
+Finished DeliveryAttempt::on_deadline(const ConversationReport& report, net::WallTime now) {
+  record_session(report, now);
+  if (const auto* session = std::get_if<SessionUsed>(&report); session && session->transaction) {
+    pending_.settle(*session->transaction, conversation_->recipients, {host_name(), ip()},
+                    troubles_);
+  }
+  return on_deadline(now);
 }
 
 Finished DeliveryAttempt::on_deadline(net::WallTime now) {
@@ -347,74 +385,12 @@ Finished DeliveryAttempt::on_deadline(net::WallTime now) {
                      {}}));
 }
 
-void DeliveryAttempt::settle_recipients(const ConversationReport& report) {
-  const auto& session = std::get<SessionUsed>(report);
-  if (!session.transaction) {
-    return;
-  }
-  const std::vector<std::size_t> sent = conversation_->recipients;
-  for (std::size_t i = 0; i < sent.size() && i < session.transaction->recipients.size(); ++i) {
-    settle_recipient(sent[i], session.transaction->recipients[i]);
-  }
-  if (send_again_.size() == sent.size()) {
-    // Not one recipient was taken: sending the same list again would go on for ever.
-    for (const std::size_t recipient : std::exchange(send_again_, {})) {
-      const smtp::RecipientResult& result =
-          session.transaction->recipients[static_cast<std::size_t>(
-              std::find(sent.begin(), sent.end(), recipient) - sent.begin())];
-      add_outcome(recipient, Result::deferred, result.enhanced_code, reply_or_detail(result),
-                  result.reply);
-    }
-  }
-}
-
-void DeliveryAttempt::settle_recipient(std::size_t recipient, const smtp::RecipientResult& result) {
-  const std::string text = reply_or_detail(result);
-  switch (result.disposition) {
-    case smtp::Disposition::delivered:
-      add_outcome(recipient, Result::delivered, result.enhanced_code, text, result.reply);
-      return;
-    case smtp::Disposition::rejected:
-      add_outcome(recipient, Result::failed, result.enhanced_code, text, result.reply);
-      return;
-    case smtp::Disposition::unknown:
-      // RFC 1047: the server may have taken the message; trying another host would be worse.
-      add_outcome(recipient, Result::deferred, result.enhanced_code,
-                  text + "; the message may have been delivered", result.reply,
-                  Certainty::maybe_delivered);
-      return;
-    case smtp::Disposition::deferred:
-      if (result.too_many) {
-        send_again_.push_back(recipient);
-      } else if (result.stage == smtp::Stage::rcpt) {
-        add_outcome(recipient, Result::deferred, result.enhanced_code, text, result.reply);
-      } else {
-        trouble(Trouble::Kind::temporary, result.enhanced_code, text, result.reply);
-      }
-      return;
-    case smtp::Disposition::unsuitable:
-      trouble(Trouble::Kind::unsuitable, result.enhanced_code, text, result.reply);
-      return;
-    case smtp::Disposition::not_tried:
-      return;
-  }
-}
-
-void DeliveryAttempt::add_outcome(std::size_t recipient, RecipientOutcome::Result result,
-                                  std::string status, std::string text,
-                                  const std::optional<smtp::Reply>& reply, Certainty certainty) {
-  std::erase(pending_, recipient);
-  result_.outcomes.push_back(RecipientOutcome{envelope_->recipients[recipient].index, result,
-                                              std::move(status), std::move(text), host_name(), ip(),
-                                              reply ? reply->text() : std::string{}, certainty});
-}
-
 SessionFacts DeliveryAttempt::session_facts(net::WallTime now) const {
   SessionFacts facts;
   facts.report_domain = next_hop_.policy_domain()->text();
   facts.ended_at = now;
   facts.mx_host = host_name();
-  facts.policy = policy_;
+  facts.policy = exempted(settings_.rule.get()) ? nullptr : policy_;
   facts.policy_fault = policy_fault_;
   facts.coverage = decision_.coverage;
   facts.carried = envelope_->origin == spool::Origin::report ? SessionFacts::Carried::report
@@ -441,8 +417,20 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
     facts.sending_ip = session->local_ip;
     facts.server_name = session->server_name;
     facts.tls = session->tls;
+    count_would_refuse(&*facts.tls);
+  }
+  if (dane_) {
+    facts.dane = evaluate(*dane_, decision_.refusal, host_name(), facts.tls);
   }
   count(facts);
+}
+
+void DeliveryAttempt::count_would_refuse(const net::TlsOutcome* outcome) {
+  if (would_refuse(decision_, outcome)) {
+    ++result_.would_refuse;
+    note("would-refuse", explain(decision_, inputs(), host_name()) +
+                             (outcome != nullptr ? "; but " + tls_complaint(*outcome) : ""));
+  }
 }
 
 void DeliveryAttempt::count(const SessionFacts& facts) {
@@ -467,8 +455,7 @@ void DeliveryAttempt::note(std::string reason_code, std::string text) {
 
 void DeliveryAttempt::trouble(Trouble::Kind kind, std::string status, std::string text,
                               std::optional<smtp::Reply> reply) {
-  troubles_.push_back(
-      {kind, std::move(status), std::move(text), host_name(), ip(), std::move(reply)});
+  troubles_.add({kind, std::move(status), std::move(text), host_name(), ip(), std::move(reply)});
 }
 
 std::vector<AttemptNote> DeliveryAttempt::take_notes() {

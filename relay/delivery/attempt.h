@@ -1,6 +1,6 @@
 // One delivery attempt for one message and the recipients of one domain, as a step machine:
-// policy → MX → per host: verdict → addresses → conversation → finished. No I/O: the driver
-// performs each step and feeds the answer back. A host that the policy refuses is passed over
+// MX → policy → per host: verdict → addresses → TLSA → conversation → finished. No I/O: the driver
+// performs each step and feeds the answer back. A host that a policy refuses is passed over
 // before any connection; a failing one is passed over for the next (RFC 8461 §5.1, RFC 5321 §5.1).
 #pragma once
 
@@ -11,10 +11,13 @@
 #include <variant>
 #include <vector>
 
+#include "relay/delivery/dane.h"
 #include "relay/delivery/destination.h"
 #include "relay/delivery/outcome.h"
+#include "relay/delivery/pending_recipients.h"
 #include "relay/delivery/session_result.h"
 #include "relay/delivery/tls_policy.h"
+#include "relay/delivery/troubles.h"
 #include "relay/net/clock.h"
 #include "relay/net/dns_message.h"
 #include "relay/smtp/tls_requirement.h"
@@ -25,14 +28,17 @@
 namespace relay::delivery {
 
 // --- Steps -----------------------------------------------------------------------------------
-enum class Freshness { cached, past_cache };
-
+struct FindMx {
+  net::DomainName domain;
+};
+enum class Freshness {
+  cached,      ///< by the cache and the TXT record in force
+  past_cache,  ///< the TXT record asked for past every cache
+  known,       ///< the cache alone, no lookup
+};
 struct FindPolicy {
   net::DomainName domain;
   Freshness freshness = Freshness::cached;
-};
-struct FindMx {
-  net::DomainName domain;
 };
 struct FindAddresses {
   net::DomainName host;
@@ -50,9 +56,11 @@ struct Converse {
 struct Finished {
   std::vector<RecipientOutcome> outcomes;
   std::vector<rpt::SessionResult> sessions;
+  int would_refuse = 0;  ///< hosts and sessions that a report-only rule would have refused
 };
 
-using Step = std::variant<FindPolicy, FindMx, FindAddresses, Converse, Finished>;
+using Step =
+    std::variant<FindMx, FindPolicy, FindAddresses, FindAlias, FindTlsa, Converse, Finished>;
 
 /// Something an operator wants to see about a host that ended without a conversation.
 struct AttemptNote {
@@ -69,6 +77,9 @@ struct AttemptSettings {
   std::size_t sessions = 2;  ///< that got past EHLO and then failed
   PrivateAddresses private_addresses = PrivateAddresses::refused;
   UseIpv6 ipv6 = UseIpv6::yes;
+  std::shared_ptr<const LocalRule> rule;  ///< for the policy domain; null: the default
+  Composition composition = Composition::dane_decides;
+  std::uint16_t tlsa_port = 25;  ///< in the owner name of TLSA records (RFC 7672 §2.2.3)
   Shuffle shuffle;
 };
 
@@ -79,13 +90,17 @@ class DeliveryAttempt {
                   std::shared_ptr<const spool::Envelope> envelope);
 
   [[nodiscard]] Step start(net::WallTime now);
-  [[nodiscard]] Step on_policy(const sts::PolicyVerdict& verdict, net::WallTime now);
   [[nodiscard]] Step on_mx(const net::DnsResult& answer, net::WallTime now);
+  [[nodiscard]] Step on_policy(const sts::PolicyVerdict& verdict, net::WallTime now);
   [[nodiscard]] Step on_addresses(const net::DnsResult& a, const net::DnsResult& aaaa,
                                   net::WallTime now);
+  [[nodiscard]] Step on_alias(const net::DnsResult& answer, net::WallTime now);
+  [[nodiscard]] Step on_tlsa(const net::DnsResult& answer, net::WallTime now);
   [[nodiscard]] Step on_conversation(const ConversationReport& report, net::WallTime now);
-  /// The attempt took too long: what is pending is deferred.
+  /// The attempt took too long: what is pending is deferred, after what a conversation that was
+  /// under way still brought.
   [[nodiscard]] Finished on_deadline(net::WallTime now);
+  [[nodiscard]] Finished on_deadline(const ConversationReport& report, net::WallTime now);
 
   /// Notes made since the last call.
   [[nodiscard]] std::vector<AttemptNote> take_notes();
@@ -97,40 +112,33 @@ class DeliveryAttempt {
   }
 
  private:
-  /// Why a host, or the attempt as a whole, did not take the pending recipients.
-  struct Trouble {
-    enum class Kind { temporary, policy, host_missing, unsuitable };
-    Kind kind = Kind::temporary;
-    std::string status, text, host, ip;
-    std::optional<smtp::Reply> reply;
-  };
-
+  [[nodiscard]] TlsInputs inputs() const;
+  Step hosts_known(net::WallTime now);
   Step first_host(net::WallTime now);
   Step next_host(net::WallTime now);
   Step next_address(net::WallTime now);
   Step walk_ended(net::WallTime now);
+  Step use_addresses(const net::DnsResult& a, const net::DnsResult& aaaa, net::WallTime now);
+  Step on_tlsa_step(TlsaStep step, net::WallTime now);
   Step finish(const Trouble& trouble);
   Step undeliverable(const Undeliverable& end);
   Step converse(smtp::TlsRequirement requirement, ConnectionUse use);
-  Step after_session(const ConversationReport& report, net::WallTime now);
-  bool refused_by_policy(net::WallTime now);
-  void settle_recipients(const ConversationReport& report);
-  void settle_recipient(std::size_t recipient, const smtp::RecipientResult& result);
+  Step after_session(const SessionUsed& session, net::WallTime now);
+  Step after_end(const SessionUsed& session, net::WallTime now);
+  bool refused(const HostDane* dane, net::WallTime now);
+  void tls_trouble(const SessionUsed& session);
   [[nodiscard]] SessionFacts session_facts(net::WallTime now) const;
   void record_session(const ConversationReport& report, net::WallTime now);
   void count_policy_fault(net::WallTime now);
   void count(const SessionFacts& facts);
+  void count_would_refuse(const net::TlsOutcome* outcome);
   void drop_self(std::string_view how);
   [[nodiscard]] bool leads_to_self() const;
   void note(std::string reason_code, std::string text);
   void trouble(Trouble::Kind kind, std::string status, std::string text,
                std::optional<smtp::Reply> reply = std::nullopt);
-  [[nodiscard]] const Trouble& decisive_trouble() const;
   [[nodiscard]] std::string host_name() const;
   [[nodiscard]] std::string ip() const;
-  void add_outcome(std::size_t recipient, RecipientOutcome::Result result, std::string status,
-                   std::string text, const std::optional<smtp::Reply>& reply,
-                   Certainty certainty = Certainty::known);
 
   AttemptSettings settings_;
   NextHop next_hop_;
@@ -140,18 +148,21 @@ class DeliveryAttempt {
   sts::PolicyVerdict::Source policy_source_ = sts::PolicyVerdict::Source::none;
   std::optional<sts::DiscoveryFault> policy_fault_;
   enum class PolicyCheck { first, last } policy_check_ = PolicyCheck::first;
+  std::optional<Undeliverable> no_host_;  ///< what the MX answer came to, if no host
 
+  MxOrigin mx_origin_ = MxOrigin::insecure;
   std::vector<MxHost> hosts_;
   std::size_t host_ = 0;
   HostDecision decision_;
+  std::optional<TlsaSearch> tlsa_search_;
+  std::optional<HostDane> dane_;
   std::vector<net::SocketAddress> addresses_;
   std::size_t address_ = 0;
   std::size_t failed_sessions_ = 0;
   std::optional<Converse> conversation_;
 
-  std::vector<std::size_t> pending_;     ///< recipients without an outcome
-  std::vector<std::size_t> send_again_;  ///< refused as too many for one transaction
-  std::vector<Trouble> troubles_;
+  PendingRecipients pending_;
+  Troubles troubles_;
   std::vector<AttemptNote> notes_;
   Finished result_;
 };

@@ -23,7 +23,7 @@ bool same_name(std::string_view a, std::string_view b) {
 
 std::string ConversationTarget::key() const {
   return fmt::format("{}|{}|{}", host ? host->text() : std::string{}, address.literal(),
-                     requirement.name());
+                     requirement.key());
 }
 
 Conversation::Conversation(const ConversationContext& context, ConversationTarget target,
@@ -191,7 +191,7 @@ void Conversation::start_tls() {
   deadline_.stop();
   watched_.reset();
   net::TlsClientOptions options{target_.host, target_.requirement.floor(), &context_.tls_sessions,
-                                key_};
+                                key_, target_.requirement.dane()};
   connection_->start_tls(*context_.tls, options, session_.timeout(),
                          [this](net::TlsOutcome outcome) {
                            session_.tls_established(std::move(outcome));

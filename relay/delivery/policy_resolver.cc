@@ -129,6 +129,14 @@ net::Operation PolicyResolver::resolve(const net::DomainName& policy_domain,
   return net::Operation{std::make_unique<Wait>(std::move(waiter))};
 }
 
+sts::PolicyVerdict PolicyResolver::known(const net::DomainName& policy_domain) {
+  sts::PolicyVerdict verdict;
+  verdict.policy = cache_.find(policy_domain.text(), clock_.wall());
+  verdict.source = verdict.policy != nullptr ? sts::PolicyVerdict::Source::cache
+                                             : sts::PolicyVerdict::Source::none;
+  return verdict;
+}
+
 PolicyResolver::Flight& PolicyResolver::flight(const Key& key) {
   const auto found = flights_.find(key);
   if (found != flights_.end()) {

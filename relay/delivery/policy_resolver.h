@@ -52,6 +52,8 @@ class PolicyResolver {
   /// record past DNS caches, as is due before giving up under a policy (RFC 8461 §5.1).
   net::Operation resolve(const net::DomainName& policy_domain, net::DnsCacheUse record_cache,
                          Callback done);
+  /// What the cache alone says, without any lookup.
+  [[nodiscard]] sts::PolicyVerdict known(const net::DomainName& policy_domain);
   [[nodiscard]] const sts::PolicyCache& cache() const { return cache_; }
 
  private:

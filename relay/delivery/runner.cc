@@ -86,6 +86,12 @@ void Runner::visit(Step step) {
 }
 
 void Runner::perform(const FindPolicy& step) {
+  if (step.freshness == Freshness::known) {
+    const sts::PolicyVerdict known = context_.policies.known(step.domain);
+    policy_ = known.policy;
+    visit(attempt_.on_policy(known, context_.clock.wall()));
+    return;
+  }
   lookup_ =
       context_.policies.resolve(step.domain,
                                 step.freshness == Freshness::past_cache ? net::DnsCacheUse::bypass
@@ -116,6 +122,20 @@ void Runner::perform(const FindAddresses& step) {
                                         aaaa_ = std::move(result);
                                         addresses_found();
                                       });
+}
+
+void Runner::perform(const FindAlias& step) {
+  lookup_ = context_.dns.query(step.name.text(), net::DnsType::cname, net::DnsCacheUse::allowed,
+                               [this](const net::DnsResult& answer) {
+                                 visit(attempt_.on_alias(answer, context_.clock.wall()));
+                               });
+}
+
+void Runner::perform(const FindTlsa& step) {
+  lookup_ = context_.dns.query(step.owner, net::DnsType::tlsa, net::DnsCacheUse::allowed,
+                               [this](const net::DnsResult& answer) {
+                                 visit(attempt_.on_tlsa(answer, context_.clock.wall()));
+                               });
 }
 
 void Runner::addresses_found() {

@@ -58,6 +58,8 @@ class Runner {
   void perform(const FindPolicy& step);
   void perform(const FindMx& step);
   void perform(const FindAddresses& step);
+  void perform(const FindAlias& step);
+  void perform(const FindTlsa& step);
   void perform(const Converse& step);
   void perform(Finished finished);
   void addresses_found();

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace relay::delivery {
 namespace {
 
@@ -19,7 +21,7 @@ bool in_force(const SessionFacts& facts) {
 // Under enforce a host outside the policy is passed over before any connection.
 bool refused_by_sts(const SessionFacts& facts) {
   return in_force(facts) && facts.policy->policy.mode == sts::Mode::enforce &&
-         facts.coverage == Coverage::uncovered;
+         facts.coverage == Coverage::uncovered && !facts.tls;
 }
 
 bool refused_by_dane(const SessionFacts& facts) {
@@ -77,6 +79,22 @@ ResultType result_type(net::CertificateFaultKind kind) {
   return ResultType::certificate_not_trusted;
 }
 
+const net::TlsParameters* parameters_of(const net::TlsOutcome& outcome) {
+  if (const auto* verified = std::get_if<net::TlsVerified>(&outcome)) {
+    return &verified->parameters;
+  }
+  const auto* unverified = std::get_if<net::TlsUnverified>(&outcome);
+  return unverified != nullptr ? &unverified->parameters : nullptr;
+}
+
+std::string codes_of(const std::vector<net::CertificateFault>& faults) {
+  std::string codes;
+  for (const net::CertificateFault& fault : faults) {
+    codes += (codes.empty() ? "" : ", ") + fault.code;
+  }
+  return codes;
+}
+
 // No TLS came about. A failure under every policy, and without one.
 void add_negotiation_failure(const SessionFacts& facts, Failures& failures) {
   if (!facts.tls) {
@@ -99,6 +117,17 @@ void add_certificate_faults(const SessionFacts& facts, Failures& failures) {
   }
 }
 
+void add_dane_faults(const SessionFacts& facts, Failures& failures) {
+  const net::TlsParameters* parameters = facts.tls ? parameters_of(*facts.tls) : nullptr;
+  if (parameters == nullptr || parameters->dane_faults.empty()) {
+    add_certificate_faults(facts, failures);
+    return;
+  }
+  for (const net::CertificateFault& fault : parameters->dane_faults) {
+    failures.push_back(in_session(facts, result_type(fault.kind), fault.code));
+  }
+}
+
 rpt::PolicyResult tlsa_result(const SessionFacts& facts) {
   rpt::PolicyResult result;
   result.policy = {PolicyType::tlsa, facts.dane->records, facts.dane->base_domain, {}};
@@ -116,7 +145,7 @@ rpt::PolicyResult tlsa_result(const SessionFacts& facts) {
       result.failures.push_back(in_session(facts, ResultType::validation_failure, "dane-no-match"));
       break;
     case Verdict::chain_faults:
-      add_certificate_faults(facts, result.failures);
+      add_dane_faults(facts, result.failures);
       break;
     case Verdict::matched:
       // RFC 7672 §3.1.1: names, dates and issuers mean nothing to DANE-EE.
@@ -164,6 +193,53 @@ rpt::PolicyResult no_policy_result(const SessionFacts& facts) {
 }
 
 }  // namespace
+
+std::optional<DaneEvaluation> evaluate(const HostDane& dane, Refusal why, std::string_view mx_host,
+                                       const std::optional<net::TlsOutcome>& tls) {
+  if (why == Refusal::dane_required) {
+    return DaneEvaluation{Verdict::required_but_absent, std::string(mx_host), {}};
+  }
+  switch (dane.state) {
+    case HostDane::State::absent:
+      return std::nullopt;
+    case HostDane::State::unusable:
+      return DaneEvaluation{Verdict::no_usable_record, dane.base_domain, dane.records};
+    case HostDane::State::lookup_failed:
+      return DaneEvaluation{Verdict::lookup_failed, dane.base_domain, {}};
+    case HostDane::State::usable:
+      break;
+  }
+  const net::TlsParameters* parameters = tls ? parameters_of(*tls) : nullptr;
+  Verdict verdict = Verdict::matched;
+  if (parameters != nullptr && parameters->dane == net::DaneMatch::no_match) {
+    verdict = Verdict::no_match;
+  } else if (parameters != nullptr && parameters->dane == net::DaneMatch::chain_faults) {
+    verdict = Verdict::chain_faults;
+  }
+  return DaneEvaluation{verdict, dane.base_domain, dane.records};
+}
+
+std::string tls_complaint(const net::TlsOutcome& outcome) {
+  if (const auto* none = std::get_if<net::TlsNotOffered>(&outcome)) {
+    return fmt::format("it does not offer TLS ({})", none->reason);
+  }
+  if (const auto* failed = std::get_if<net::TlsFailed>(&outcome)) {
+    return fmt::format("its TLS handshake failed ({})", failed->reason);
+  }
+  const net::TlsParameters& parameters = *parameters_of(outcome);
+  if (parameters.dane == net::DaneMatch::no_match) {
+    return "its certificate matches none of its TLSA records (dane-no-match)";
+  }
+  if (parameters.dane == net::DaneMatch::chain_faults) {
+    return fmt::format("its certificate chain does not prove what its TLSA records ask for ({})",
+                       codes_of(parameters.dane_faults));
+  }
+  if (const auto* unverified = std::get_if<net::TlsUnverified>(&outcome)) {
+    return fmt::format("its certificate does not prove that ({})", codes_of(unverified->faults));
+  }
+  return fmt::format("neither its certificate ({}) nor its key ({}) is a listed one",
+                     parameters.certificate_sha256, parameters.key_sha256);
+}
 
 std::optional<rpt::SessionResult> session_result(const SessionFacts& facts) {
   if (!counts(facts)) {

@@ -4,8 +4,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "relay/delivery/dane.h"
 #include "relay/delivery/tls_policy.h"
 #include "relay/net/clock.h"
 #include "relay/net/tls_outcome.h"
@@ -41,7 +43,7 @@ struct SessionFacts {
   Connection connection = Connection::opened;
   Carried carried = Carried::mail;
 
-  /// The STS policy that the host was judged by; null: none, or DANE decided alone.
+  /// The STS policy that the host was judged by, also where DANE decided; null: none.
   std::shared_ptr<const sts::CachedPolicy> policy;
   std::optional<sts::DiscoveryFault> policy_fault;
   Coverage coverage = Coverage::no_policy;
@@ -49,6 +51,15 @@ struct SessionFacts {
   /// Absent: the session never came to TLS, or there was none because the host was refused.
   std::optional<net::TlsOutcome> tls;
 };
+
+/// What a session, or its absence, made of what DNS says about DANE. nullopt: nothing to report.
+/// why: the refusal of the host, if it was refused.
+[[nodiscard]] std::optional<DaneEvaluation> evaluate(const HostDane& dane, Refusal why,
+                                                     std::string_view mx_host,
+                                                     const std::optional<net::TlsOutcome>& tls);
+
+/// What was wrong with TLS, for a person, with the codes that TLS-RPT uses.
+[[nodiscard]] std::string tls_complaint(const net::TlsOutcome& outcome);
 
 /// The result to count. nullopt: there was no TLS session, as after a refused connection or a 421
 /// greeting; or it is counted already (reused, plaintext after a failed handshake); or it is not

@@ -1,35 +1,123 @@
-// The one place that decides what TLS a session with an MX host needs: the policy domain's MTA-STS
-// policy (RFC 8461 §4, §5) or, without one, opportunistic TLS (RFC 7435). Pure.
+// The one place that decides what TLS a session with an MX host needs. It composes MTA-STS
+// (RFC 8461 §4, §5), DANE (RFC 7672 §2.2), REQUIRETLS and TLS-Required (RFC 8689), and the
+// operator's rules into one requirement per (policy domain, MX host, message). Pure.
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "relay/delivery/dane.h"
+#include "relay/delivery/local_rules.h"
 #include "relay/smtp/tls_requirement.h"
+#include "relay/spool/message.h"
 #include "sts/policy_cache.h"
 
 namespace relay::delivery {
 
+/// Which of DANE and MTA-STS decides for a host whose secure MX RRset leads to usable TLSA records.
+enum class Composition {
+  dane_decides,  ///< DANE alone; what MTA-STS would have said is reported (RFC 8461 §2)
+  both,          ///< the host must satisfy both
+};
+
+/// Everything that has a say.
+struct TlsInputs {
+  const sts::CachedPolicy* policy = nullptr;  ///< in force for the policy domain, or null
+  std::shared_ptr<const LocalRule> rule{};    ///< null: opportunistic
+  spool::MessageTls message = spool::MessageTls::normal;
+  MxOrigin mx = MxOrigin::insecure;
+  Composition composition = Composition::dane_decides;
+};
+
 /// Whether the policy's mx patterns hold the MX host.
 enum class Coverage { no_policy, covered, uncovered };
 
-/// The verdict for one MX host of one policy domain.
+/// Why a host must not be used.
+enum class Refusal {
+  none,
+  mx_not_in_policy,    ///< RFC 8461 §4.1
+  mx_not_pinned,       ///< the operator's list
+  tlsa_lookup_failed,  ///< RFC 7672 §2.2
+  dane_required,       ///< the operator wants DANE, the host has no usable secure records
+  mx_not_trusted,      ///< RFC 8689 §4.2.1: REQUIRETLS and nobody vouches for the MX name
+};
+[[nodiscard]] std::string_view name(Refusal refusal);  ///< "mx-not-in-policy" …
+
+/// What one input contributed, in the order it was weighed.
+enum class Finding : std::uint8_t {
+  no_policy,
+  sts_none,
+  sts_enforce,
+  sts_enforce_unlisted,
+  sts_testing,
+  sts_testing_unlisted,
+  dane_usable,
+  dane_unusable,
+  dane_lookup_failed,
+  dane_over_sts,
+  dane_and_sts,
+  local_plaintext,
+  local_encrypt,
+  local_verify,
+  local_dane_only,
+  local_fingerprint,
+  local_pin,
+  local_pin_unlisted,
+  local_exemption,
+  local_report_only,
+  requiretls,
+  requiretls_untrusted,
+  tls_required_no,
+};
+
+/// The verdict for one MX host of one policy domain and one message.
 struct HostDecision {
   /// What a session must achieve; nullopt: the host must not be connected to.
   std::optional<smtp::TlsRequirement> requirement;
+  Refusal refusal = Refusal::none;
   Coverage coverage = Coverage::no_policy;
-  /// One sentence naming policy, host and rule, for log and DSN.
-  std::string explanation;
+  /// Report-only: what would be demanded if the rules were enforced; refusal_unenforced is set when
+  /// the host would not be used at all.
+  std::optional<smtp::TlsRequirement> unenforced;
+  Refusal refusal_unenforced = Refusal::none;
+
+  [[nodiscard]] std::span<const Finding> findings() const { return {findings_.data(), count_}; }
+  void add(Finding finding) { findings_.at(count_++) = finding; }
+
+ private:
+  std::array<Finding, 12> findings_{};
+  std::size_t count_ = 0;
 };
 
 /// mx_host: the host name of the MX record (not a CNAME target), or the domain itself for an
-/// implicit MX. policy: in force for the policy domain, or null.
-[[nodiscard]] HostDecision decide(const sts::CachedPolicy* policy, std::string_view mx_host);
+/// implicit MX. dane: null where it was not looked for.
+[[nodiscard]] HostDecision decide(const TlsInputs& inputs, const HostDane* dane,
+                                  std::string_view mx_host);
 
-/// Whether failure to deliver to any host must stay temporary (RFC 8461 §5.1).
-[[nodiscard]] bool failures_stay_temporary(const sts::CachedPolicy* policy);
+/// Whether TLSA records must be looked for before a host can be refused: they may vouch for one
+/// that the policy does not list.
+[[nodiscard]] inline bool dane_first(const TlsInputs& inputs) {
+  return inputs.mx == MxOrigin::secure && inputs.composition == Composition::dane_decides;
+}
+
+/// The decision in sentences: each input, the rule with its RFC and section, the result.
+[[nodiscard]] std::string explain(const HostDecision& decision, const TlsInputs& inputs,
+                                  std::string_view mx_host);
+
+/// Whether a session with this outcome would have been refused if report-only were off.
+[[nodiscard]] bool would_refuse(const HostDecision& decision, const net::TlsOutcome* outcome);
+
+/// Whether what DNS says about the domain must not make a failure permanent (RFC 8461 §5.1).
+[[nodiscard]] bool failures_stay_temporary(const TlsInputs& inputs);
+
+/// Whether the operator has taken the policy out of force for now.
+[[nodiscard]] bool exempted(const LocalRule* rule);
 
 /// Whether two verdicts ask for the same: used when a policy is looked at again after failure.
 [[nodiscard]] bool same_policy(const sts::CachedPolicy* a, const sts::CachedPolicy* b);

@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 
 #include "relay/net/tls_client_session.h"
+#include "relay/net/tls_dane.h"
 #include "relay/net/tls_verify.h"
 
 namespace relay::net {
@@ -96,7 +97,8 @@ Expected<std::shared_ptr<TlsClientContext>, std::string> TlsClientContext::creat
     const std::string& ca_file) {
   std::unique_ptr<SSL_CTX, FreeContext> context(SSL_CTX_new(TLS_client_method()));
   if (!context || SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
-      SSL_CTX_set_min_proto_version(context.get(), TLS1_VERSION) != 1) {
+      SSL_CTX_set_min_proto_version(context.get(), TLS1_VERSION) != 1 ||
+      !allow_dane(context.get())) {
     return Unexpected<std::string>("cannot set up TLS: " + library_error());
   }
   if (auto loaded = load_anchors(context.get(), ca_file); !loaded) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "relay/net/clock.h"
+#include "relay/net/dane.h"
 #include "relay/net/domain_name.h"
 #include "relay/net/expected.h"
 #include "relay/net/tls_outcome.h"
@@ -29,6 +30,7 @@ struct ResumableSession {
   std::shared_ptr<ssl_session_st> session;
   std::vector<CertificateFault> faults;  ///< empty: verified
   WallTime usable_until;                 ///< min(ticket life, 1 h, notAfter of the chain)
+  TlsParameters parameters{};            ///< of the full handshake
 };
 
 /// Tickets by key. Key: whatever makes two sessions interchangeable (host, address, SNI, floor,
@@ -76,12 +78,15 @@ class TlsClientContext {
 };
 
 struct TlsClientOptions {
-  /// SNI and the name the certificate must prove; absent for a target given as an address only:
-  /// then no SNI is sent and no certificate counts as verified.
+  /// SNI (unless dane says another) and the name the certificate must prove; absent for a target
+  /// given as an address only: then no SNI is sent and no certificate counts as verified.
   std::optional<DomainName> reference_name;
   TlsFloor floor = TlsFloor::any;
   TlsSessionCache* sessions = nullptr;  ///< null: no resumption; else outlives the connection
   std::string session_key;
+  /// TLSA records for TlsParameters::dane; null: none. TlsVerified and TlsUnverified speak about
+  /// trust anchors and reference_name all the same.
+  std::shared_ptr<const DaneExpectation> dane{};
 };
 
 }  // namespace relay::net

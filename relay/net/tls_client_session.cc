@@ -40,7 +40,11 @@ bool send_name(SSL* ssl, const std::string& name) {
 }
 
 TlsParameters parameters_of(const SSL* ssl) {
-  return {SSL_get_version(ssl), SSL_get_cipher_name(ssl), SSL_session_reused(ssl) == 1};
+  TlsParameters parameters;
+  parameters.version = SSL_get_version(ssl);
+  parameters.cipher = SSL_get_cipher_name(ssl);
+  parameters.resumed = SSL_session_reused(ssl) == 1;
+  return parameters;
 }
 
 std::string dashed(std::string_view text) {
@@ -80,9 +84,11 @@ void TlsClientSession::FreeSsl::operator()(ssl_st* ssl) const {
 
 TlsClientSession::TlsClientSession(const TlsClientOptions& options, ssl_st* ssl)
     : ssl_(ssl), sessions_(options.sessions), has_name_(options.reference_name.has_value()) {
-  // Whatever the caller's key leaves out, a verdict holds for one name and one floor only.
+  // Whatever the caller's key leaves out, a verdict holds for one name, one floor and the same
+  // TLSA records only.
   key_ = options.session_key + '\n' + (has_name_ ? options.reference_name->text() : std::string()) +
-         '\n' + (options.floor == TlsFloor::tls12 ? "tls12" : "any");
+         '\n' + (options.floor == TlsFloor::tls12 ? "tls12" : "any") + '\n' +
+         (options.dane ? options.dane->digest() : std::string());
 }
 
 TlsClientSession::~TlsClientSession() {
@@ -108,10 +114,15 @@ std::unique_ptr<TlsClientSession> TlsClientSession::create(TlsClientContext& con
 bool TlsClientSession::prepare(const TlsClientOptions& options, WallTime now) {
   SSL* ssl = ssl_.get();
   if (SSL_set_ex_data(ssl, session_index(), this) != 1 || !set_floor(ssl, options.floor) ||
+      (options.dane && !expect_records(ssl, options.dane, dane_)) ||
       !expect_name(ssl, options.reference_name, found_)) {
     return false;
   }
-  if (has_name_ && !send_name(ssl, options.reference_name->text())) {
+  // RFC 7672 §8.1: with TLSA records the SNI is the TLSA base domain.
+  if (options.dane && !send_name(ssl, options.dane->reference_names.front().text())) {
+    return false;
+  }
+  if (!options.dane && has_name_ && !send_name(ssl, options.reference_name->text())) {
     return false;
   }
   if (sessions_ != nullptr) {
@@ -129,34 +140,52 @@ ssl_st* TlsClientSession::share() const {
 }
 
 TlsOutcome TlsClientSession::established(WallTime now) {
-  SSL* ssl = ssl_.get();
   state_ = State::open;
-  TlsParameters parameters = parameters_of(ssl);
-  if (parameters.resumed && offered_) {
-    verdict_ = offered_->faults;
-    verdict_until_ = offered_->usable_until;
-    // A TLS 1.2 server need not send a new ticket, and the old one may be used again.
-    if (early_tickets_.empty() && SSL_version(ssl) < TLS1_3_VERSION) {
-      early_tickets_.push_back(std::move(offered_->session));
-    }
+  parameters_ = parameters_of(ssl_.get());
+  if (parameters_.resumed && offered_) {
+    adopt(std::move(*offered_));
   } else {
-    if (SSL_get0_peer_certificate(ssl) == nullptr) {
-      found_.add({CertificateFaultKind::not_trusted, "no-certificate"});
-    }
-    if (!has_name_) {
-      found_.add({CertificateFaultKind::not_trusted, "no-reference-name"});
-    }
-    verdict_ = found_.faults();
-    verdict_until_ = std::min(chain_not_after(ssl).value_or(now), now + kLongestVerdict);
+    judge(now);
   }
   offered_.reset();
   for (auto& ticket : std::exchange(early_tickets_, {})) {
     store(std::move(ticket), now);
   }
   if (verdict_.empty()) {
-    return TlsVerified{std::move(parameters)};
+    return TlsVerified{parameters_};
   }
-  return TlsUnverified{std::move(parameters), verdict_};
+  return TlsUnverified{parameters_, verdict_};
+}
+
+/// The certificate was not shown again: what it proved then holds.
+void TlsClientSession::adopt(ResumableSession&& session) {
+  verdict_ = std::move(session.faults);
+  verdict_until_ = session.usable_until;
+  parameters_.dane = session.parameters.dane;
+  parameters_.dane_faults = std::move(session.parameters.dane_faults);
+  parameters_.certificate_sha256 = std::move(session.parameters.certificate_sha256);
+  parameters_.key_sha256 = std::move(session.parameters.key_sha256);
+  // A TLS 1.2 server need not send a new ticket, and the old one may be used again.
+  if (early_tickets_.empty() && SSL_version(ssl_.get()) < TLS1_3_VERSION) {
+    early_tickets_.push_back(std::move(session.session));
+  }
+}
+
+void TlsClientSession::judge(WallTime now) {
+  if (const X509* certificate = SSL_get0_peer_certificate(ssl_.get())) {
+    Fingerprints prints = fingerprints_of(certificate);
+    parameters_.certificate_sha256 = std::move(prints.certificate);
+    parameters_.key_sha256 = std::move(prints.key);
+  } else {
+    found_.add({CertificateFaultKind::not_trusted, "no-certificate"});
+  }
+  if (!has_name_) {
+    found_.add({CertificateFaultKind::not_trusted, "no-reference-name"});
+  }
+  verdict_ = found_.faults();
+  parameters_.dane = dane_.match;
+  parameters_.dane_faults = dane_.faults;
+  verdict_until_ = std::min(chain_not_after(ssl_.get()).value_or(now), now + kLongestVerdict);
 }
 
 void TlsClientSession::send_close_notify() {
@@ -174,7 +203,7 @@ void TlsClientSession::store(std::shared_ptr<ssl_session_st> ticket, WallTime no
                          ? std::min(verdict_until_, now + life)
                          : verdict_until_;
   if (until > now && SSL_SESSION_is_resumable(ticket.get()) == 1) {
-    sessions_->put(key_, {std::move(ticket), verdict_, until});
+    sessions_->put(key_, {std::move(ticket), verdict_, until, parameters_});
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "relay/net/clock.h"
 #include "relay/net/tls_client.h"
+#include "relay/net/tls_dane.h"
 #include "relay/net/tls_outcome.h"
 #include "relay/net/tls_verify.h"
 
@@ -51,6 +52,8 @@ class TlsClientSession {
   TlsClientSession(const TlsClientOptions& options, ssl_st* ssl);
   bool prepare(const TlsClientOptions& options, WallTime now);
   void store(std::shared_ptr<ssl_session_st> ticket, WallTime now);
+  void adopt(ResumableSession&& session);
+  void judge(WallTime now);
   static int on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept;
 
   std::unique_ptr<ssl_st, FreeSsl> ssl_;
@@ -58,9 +61,11 @@ class TlsClientSession {
   std::string key_;
   bool has_name_;
   FaultList found_;
+  DaneVerdict dane_;
   std::optional<ResumableSession> offered_;  // the ticket this handshake tried to resume
   State state_ = State::handshake;
   std::vector<CertificateFault> verdict_;
+  TlsParameters parameters_;
   WallTime verdict_until_{};
   // TLS 1.2 tickets come before the verdict is known.
   std::vector<std::shared_ptr<ssl_session_st>> early_tickets_;

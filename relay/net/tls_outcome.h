@@ -12,13 +12,6 @@ namespace relay::net {
 /// The oldest protocol version a handshake may settle on.
 enum class TlsFloor { any, tls12 };
 
-/// Parameters of an established TLS session.
-struct TlsParameters {
-  std::string version;  ///< "TLSv1.3"
-  std::string cipher;   ///< "TLS_AES_256_GCM_SHA384"
-  bool resumed = false;
-};
-
 enum class CertificateFaultKind { host_mismatch, expired, not_trusted };
 
 /// One thing wrong with a certificate chain.
@@ -27,6 +20,27 @@ struct CertificateFault {
   /// OpenSSL's symbol, "X509_V_ERR_CERT_HAS_EXPIRED"; with "@depthN" appended above the leaf.
   std::string code;
   friend bool operator==(const CertificateFault&, const CertificateFault&) = default;
+};
+
+/// What the TLSA records say about the certificate (RFC 7672 §3).
+enum class DaneMatch {
+  not_asked,     ///< no records were given
+  matched,       ///< and nothing else that the matching record asks for is missing
+  no_match,      ///< no record matches
+  chain_faults,  ///< a DANE-TA record matches; the chain, its names or its dates are wrong
+};
+
+/// Parameters of an established TLS session. A resumed one has those of its full handshake where
+/// they come from the certificate.
+struct TlsParameters {
+  std::string version{};  ///< "TLSv1.3"
+  std::string cipher{};   ///< "TLS_AES_256_GCM_SHA384"
+  bool resumed = false;
+  /// By TlsClientOptions::dane, independent of the verdict by trust anchors and reference name.
+  DaneMatch dane = DaneMatch::not_asked;
+  std::vector<CertificateFault> dane_faults{};  ///< chain_faults: never empty
+  /// Of the peer's certificate and of its SubjectPublicKeyInfo, lower-case hex; empty: none shown.
+  std::string certificate_sha256{}, key_sha256{};
 };
 
 /// The peer did not offer STARTTLS or did not answer it with 220.

@@ -4,10 +4,14 @@
 #include <array>
 #include <ctime>
 
+#include <fmt/format.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+
+#include "relay/net/tls_dane.h"
 
 namespace relay::net {
 namespace {
@@ -142,11 +146,13 @@ int fault_list_index() {
   return index;
 }
 
+SSL* session_of(X509_STORE_CTX* store) {
+  return static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+}
+
 int on_verify(int passed, X509_STORE_CTX* store) noexcept {
   if (passed == 0) {
-    const auto* ssl = static_cast<const SSL*>(
-        X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    auto* faults = static_cast<FaultList*>(SSL_get_ex_data(ssl, fault_list_index()));
+    auto* faults = static_cast<FaultList*>(SSL_get_ex_data(session_of(store), fault_list_index()));
     if (faults != nullptr) {
       faults->add(X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store));
     }
@@ -155,8 +161,22 @@ int on_verify(int passed, X509_STORE_CTX* store) noexcept {
 }
 
 int on_verify_chain(X509_STORE_CTX* store, void* /*unused*/) noexcept {
+  judge_by_records(store, session_of(store));
   X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store), kChainSecurityLevel);
   return X509_verify_cert(store);
+}
+
+template <class Value>
+std::string hex_sha256(const Value* value, int (*encode)(const Value*, unsigned char**)) {
+  const int size = encode(value, nullptr);
+  std::vector<unsigned char> der(static_cast<std::size_t>(std::max(size, 0)));
+  unsigned char* end = der.data();
+  std::array<unsigned char, 32> hash{};
+  if (size <= 0 || encode(value, &end) != size ||
+      EVP_Digest(der.data(), der.size(), hash.data(), nullptr, EVP_sha256(), nullptr) != 1) {
+    return {};
+  }
+  return fmt::format("{:02x}", fmt::join(hash, ""));
 }
 
 std::optional<WallTime> to_wall_time(const ASN1_TIME* time) {
@@ -202,16 +222,25 @@ void collect_faults(ssl_ctx_st* context) {
   SSL_CTX_set_cert_verify_callback(context, &on_verify_chain, nullptr);
 }
 
-bool expect_name(ssl_st* ssl, const std::optional<DomainName>& name, FaultList& faults) {
-  X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
+void harden_names(X509_VERIFY_PARAM_st* rules) {
   X509_VERIFY_PARAM_set_hostflags(
       rules, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+}
+
+bool expect_name(ssl_st* ssl, const std::optional<DomainName>& name, FaultList& faults) {
+  X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
+  harden_names(rules);
   if (X509_VERIFY_PARAM_set_purpose(rules, X509_PURPOSE_SSL_SERVER) != 1 ||
       SSL_set_ex_data(ssl, fault_list_index(), &faults) != 1) {
     return false;
   }
-  return !name ||
-         X509_VERIFY_PARAM_set1_host(rules, name->text().c_str(), name->text().size()) == 1;
+  const std::string host = name ? name->text() : std::string();  // empty: takes back what is set
+  return X509_VERIFY_PARAM_set1_host(rules, host.c_str(), host.size()) == 1;
+}
+
+Fingerprints fingerprints_of(const x509_st* certificate) {
+  return {hex_sha256(certificate, &i2d_X509),
+          hex_sha256(X509_get_X509_PUBKEY(certificate), &i2d_X509_PUBKEY)};
 }
 
 std::optional<WallTime> chain_not_after(const ssl_st* ssl) {

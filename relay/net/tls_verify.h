@@ -13,7 +13,8 @@
 
 struct ssl_ctx_st;
 struct ssl_st;
-struct x509_store_ctx_st;
+struct X509_VERIFY_PARAM_st;
+struct x509_st;
 
 namespace relay::net {
 
@@ -34,8 +35,12 @@ class FaultList {
 /// The symbol of an X509_V_ERR value: 10 gives "X509_V_ERR_CERT_HAS_EXPIRED".
 std::string verify_error_symbol(int error);
 
+/// RFC 8461 §4.2, RFC 6125: the subject's CN is no name, a wildcard is the whole left-most label.
+void harden_names(X509_VERIFY_PARAM_st* rules);
+
 /// Makes every handshake of context verify its chain, complete whatever the result, and put the
-/// faults into the FaultList that expect_name() was given.
+/// faults into the FaultList that expect_name() was given; TLSA records are judged apart
+/// (tls_dane).
 void collect_faults(ssl_ctx_st* context);
 
 /// Sets what the certificate must prove: name as dNSName SAN (never the subject's CN, wildcards
@@ -43,6 +48,12 @@ void collect_faults(ssl_ctx_st* context);
 /// faults outlives the handshake. False when out of memory.
 [[nodiscard]] bool expect_name(ssl_st* ssl, const std::optional<DomainName>& name,
                                FaultList& faults);
+
+/// SHA-256 as lower-case hex.
+struct Fingerprints {
+  std::string certificate, key;  ///< key: SubjectPublicKeyInfo
+};
+Fingerprints fingerprints_of(const x509_st* certificate);
 
 /// The earliest notAfter of the certificates that an established session was judged by.
 std::optional<WallTime> chain_not_after(const ssl_st* ssl);

@@ -35,6 +35,13 @@ enum class Origin {
   report
 };  ///< accepted from a client | our DSN | our TLS report
 
+/// What the sender asks of TLS for this message (RFC 8689).
+enum class MessageTls {
+  normal,
+  required,  ///< the REQUIRETLS parameter (§2)
+  optional,  ///< the header field TLS-Required: No, and no parameter (§5)
+};
+
 struct Recipient {
   std::uint32_t index = 0;  ///< position in the transaction, stable for life
   std::string address;      ///< "local@domain"; domain in A-labels, lower case
@@ -56,6 +63,7 @@ struct Envelope {
   bool eight_bit = false;  ///< BODY=8BITMIME or content with octets over 127
   bool smtputf8 = false;
   bool requiretls = false;
+  MessageTls tls = MessageTls::normal;
   std::string ret;    ///< RFC 3461 RET
   std::string envid;  ///< RFC 3461 ENVID (xtext)
   std::string client_ip;

@@ -1,295 +1,15 @@
-// The whole decision walk of one delivery without I/O: each test feeds answers to the step machine
-// and reads the next step.
+// The walk over hosts, addresses and recipients: each test feeds answers to the step machine and
+// reads the next step.
 #include "relay/delivery/attempt.h"
 
-#include <memory>
-#include <string>
-#include <vector>
-
 #include <doctest/doctest.h>
+
+#include "tests/relay/delivery/walk.h"
 
 namespace relay::delivery {
 namespace {
 
 using Result = RecipientOutcome::Result;
-using smtp::TlsRequirement;
-
-constexpr net::WallTime kNow{std::chrono::seconds(1'800'000'000)};
-
-net::DomainName name(std::string_view text) {
-  return net::DomainName::parse(text).value();
-}
-
-std::shared_ptr<const sts::CachedPolicy> policy(std::string_view mode, std::string_view mx,
-                                                std::string id = "1") {
-  const std::string body = "version: STSv1\nmode: " + std::string(mode) +
-                           "\nmx: " + std::string(mx) + "\nmax_age: 86400\n";
-  auto cached = std::make_shared<sts::CachedPolicy>();
-  cached->domain = "example.net";
-  cached->id = std::move(id);
-  cached->policy = sts::parse_policy(body, sts::Strictness::strict).policy.value();
-  cached->fetched_at = kNow;
-  cached->expires_at = kNow + std::chrono::hours(24);
-  return cached;
-}
-
-sts::PolicyVerdict verdict(std::shared_ptr<const sts::CachedPolicy> in_force) {
-  sts::PolicyVerdict result;
-  result.policy = std::move(in_force);
-  result.source =
-      result.policy ? sts::PolicyVerdict::Source::cache : sts::PolicyVerdict::Source::none;
-  return result;
-}
-
-net::DnsResult mx(std::vector<net::DnsMx> records) {
-  net::DnsAnswer answer;
-  answer.records = std::move(records);
-  return answer;
-}
-
-net::DnsResult a(std::vector<std::string> texts) {
-  net::DnsAnswer answer;
-  answer.records = std::move(texts);
-  return answer;
-}
-
-const net::DnsResult kNoData = net::DnsNoRecord{.name_exists = true};
-
-std::shared_ptr<const spool::Envelope> envelope(int recipients = 1,
-                                                spool::Origin origin = spool::Origin::submitted) {
-  auto result = std::make_shared<spool::Envelope>();
-  result->id = spool::MessageId(42);
-  result->sender = "s@example.org";
-  result->origin = origin;
-  for (int i = 0; i < recipients; ++i) {
-    spool::Recipient recipient;
-    recipient.index = static_cast<std::uint32_t>(i);
-    recipient.address = "r" + std::to_string(i) + "@example.net";
-    recipient.domain = "example.net";
-    result->recipients.push_back(recipient);
-  }
-  return result;
-}
-
-struct Walk {
-  explicit Walk(std::shared_ptr<const spool::Envelope> message = envelope(),
-                NextHop hop = NextHop{MxLookup{name("example.net")}, 25,
-                                      NextHop::Origin::recipient_domain})
-      : attempt(settings(), std::move(hop), std::move(message)) {}
-
-  static AttemptSettings settings() {
-    AttemptSettings settings;
-    settings.own_name = "relay.example.org";
-    settings.shuffle = [](std::span<MxHost>) {};
-    return settings;
-  }
-  /// Runs until the first conversation (or the end), with one address per host.
-  Step to_hosts(const sts::PolicyVerdict& in_force, const net::DnsResult& records) {
-    Step step = attempt.start(kNow);
-    REQUIRE(std::holds_alternative<FindPolicy>(step));
-    step = attempt.on_policy(in_force, kNow);
-    REQUIRE(std::holds_alternative<FindMx>(step));
-    return addresses(attempt.on_mx(records, kNow));
-  }
-  Step addresses(Step step) {
-    while (std::holds_alternative<FindAddresses>(step)) {
-      step = attempt.on_addresses(a({"203.0.113.5"}), kNoData, kNow);
-    }
-    return step;
-  }
-  Step report(const ConversationReport& result) {
-    return addresses(attempt.on_conversation(result, kNow));
-  }
-
-  DeliveryAttempt attempt;
-};
-
-std::string host_of(const Step& step) {
-  const auto* converse = std::get_if<Converse>(&step);
-  return converse != nullptr && converse->host ? converse->host->text() : "";
-}
-
-net::TlsOutcome verified() {
-  return net::TlsVerified{{"TLSv1.3", "TLS_AES_256_GCM_SHA384", false}};
-}
-net::TlsOutcome expired() {
-  return net::TlsUnverified{{"TLSv1.3", "TLS_AES_256_GCM_SHA384", false},
-                            {{net::CertificateFaultKind::expired, "X509_V_ERR_CERT_HAS_EXPIRED"}}};
-}
-
-smtp::RecipientResult result(smtp::Disposition disposition, smtp::Stage stage, int code) {
-  smtp::RecipientResult recipient;
-  recipient.disposition = disposition;
-  recipient.stage = stage;
-  recipient.reply = smtp::Reply{code, {"text"}};
-  recipient.enhanced_code = std::to_string(code / 100) + ".0.0";
-  return recipient;
-}
-
-SessionUsed transaction(std::vector<smtp::RecipientResult> recipients,
-                        std::optional<net::TlsOutcome> tls = verified()) {
-  SessionUsed session;
-  session.tls = std::move(tls);
-  session.server_name = "mx.example.net";
-  session.local_ip = "192.0.2.1";
-  session.transaction = smtp::TransactionResult{std::move(recipients)};
-  return session;
-}
-
-SessionUsed delivered(std::optional<net::TlsOutcome> tls = verified()) {
-  return transaction({result(smtp::Disposition::delivered, smtp::Stage::final_dot, 250)},
-                     std::move(tls));
-}
-
-SessionUsed ended(smtp::SessionEnd::Kind kind, smtp::Stage stage,
-                  std::optional<net::TlsOutcome> tls = std::nullopt) {
-  SessionUsed session;
-  session.tls = std::move(tls);
-  session.end = smtp::SessionEnd{kind, stage, std::nullopt, "it ended"};
-  return session;
-}
-
-const RecipientOutcome& only(const Step& step) {
-  const auto* finished = std::get_if<Finished>(&step);
-  REQUIRE(finished != nullptr);
-  REQUIRE(finished->outcomes.size() == 1);
-  return finished->outcomes.front();
-}
-
-rpt::ResultType failure_type(const rpt::SessionResult& session) {
-  REQUIRE_FALSE(session.policies.empty());
-  REQUIRE_FALSE(session.policies.front().failures.empty());
-  return session.policies.front().failures.front().type;
-}
-
-TEST_CASE("without a policy a host is tried with opportunistic TLS and the outcome is recorded") {
-  Walk walk;
-  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
-  REQUIRE(host_of(step) == "mx1.example.net");
-  CHECK(std::get<Converse>(step).requirement == TlsRequirement::opportunistic());
-  step = walk.report(delivered(expired()));
-  CHECK(only(step).result == Result::delivered);
-  const auto& sessions = std::get<Finished>(step).sessions;
-  REQUIRE(sessions.size() == 1);
-  CHECK(sessions[0].policies[0].policy.type == rpt::PolicyType::no_policy_found);
-}
-
-TEST_CASE("enforce: a host outside the mx patterns is never connected to") {
-  Walk walk;
-  Step step = walk.to_hosts(verdict(policy("enforce", "mx2.example.net")),
-                            mx({{10, "evil.example"}, {20, "mx2.example.net"}}));
-  REQUIRE(host_of(step) == "mx2.example.net");
-  CHECK(std::get<Converse>(step).requirement == TlsRequirement::verified());
-  step = walk.report(delivered());
-  CHECK(only(step).result == Result::delivered);
-  const auto& sessions = std::get<Finished>(step).sessions;
-  REQUIRE(sessions.size() == 2);
-  CHECK(failure_type(sessions[0]) == rpt::ResultType::validation_failure);
-  CHECK(sessions[0].policies[0].failures[0].reason_code == "sts-mx-mismatch");
-  CHECK(sessions[0].policies[0].failures[0].receiving_ip.empty());
-  CHECK(sessions[1].policies[0].failures.empty());
-}
-
-TEST_CASE("enforce: a failing host is passed over for the next and never retried in plaintext") {
-  for (const smtp::SessionEnd::Kind kind :
-       {smtp::SessionEnd::Kind::tls_requirement, smtp::SessionEnd::Kind::tls_failed}) {
-    Walk walk;
-    Step step = walk.to_hosts(verdict(policy("enforce", "*.example.net")),
-                              mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
-    REQUIRE(host_of(step) == "mx1.example.net");
-    step = walk.report(ended(kind, smtp::Stage::tls_handshake, expired()));
-    REQUIRE(host_of(step) == "mx2.example.net");
-    CHECK(std::get<Converse>(step).requirement == TlsRequirement::verified());
-  }
-}
-
-TEST_CASE("enforce: failure of all hosts is temporary after one look for a newer policy") {
-  Walk walk;
-  Step step = walk.to_hosts(verdict(policy("enforce", "*.example.net")),
-                            mx({{10, "mx1.example.net"}, {20, "evil.example"}}));
-  step = walk.report(ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::starttls,
-                           net::TlsNotOffered{"not-advertised"}));
-  REQUIRE(std::holds_alternative<FindPolicy>(step));
-  CHECK(std::get<FindPolicy>(step).freshness == Freshness::past_cache);
-  step = walk.attempt.on_policy(verdict(policy("enforce", "*.example.net")), kNow);
-  CHECK(only(step).result == Result::deferred);
-  CHECK(only(step).status == "4.7.5");
-  CHECK(std::get<Finished>(step).sessions.size() == 2);
-}
-
-TEST_CASE("a newer policy found after failure is obeyed at once") {
-  Walk walk;
-  Step step =
-      walk.to_hosts(verdict(policy("enforce", "old.example")), mx({{10, "mx1.example.net"}}));
-  REQUIRE(std::holds_alternative<FindPolicy>(step));
-  step = walk.addresses(
-      walk.attempt.on_policy(verdict(policy("enforce", "*.example.net", "2")), kNow));
-  REQUIRE(host_of(step) == "mx1.example.net");
-  CHECK(only(walk.report(delivered())).result == Result::delivered);
-}
-
-TEST_CASE("the second look for a policy is the last one of the attempt") {
-  Walk walk;
-  Step step =
-      walk.to_hosts(verdict(policy("enforce", "old.example")), mx({{10, "mx1.example.net"}}));
-  REQUIRE(std::holds_alternative<FindPolicy>(step));
-  step = walk.attempt.on_policy(verdict(policy("enforce", "other.example", "2")), kNow);
-  CHECK(only(step).result == Result::deferred);
-}
-
-TEST_CASE("enforce: the implicit MX is covered by the policy too") {
-  Walk walk;
-  Step step = walk.to_hosts(verdict(policy("enforce", "mx1.example.net")), kNoData);
-  CHECK(std::holds_alternative<FindPolicy>(step));  // example.net itself is not listed
-  step = walk.attempt.on_policy(verdict(policy("enforce", "mx1.example.net")), kNow);
-  CHECK(only(step).status == "4.7.5");
-}
-
-TEST_CASE("enforce: a forged NXDOMAIN or null MX does not bounce mail") {
-  for (const net::DnsResult& answer : {net::DnsResult(net::DnsNoRecord{}), mx({{0, ""}})}) {
-    Walk walk;
-    const Step step = walk.to_hosts(verdict(policy("enforce", "mx1.example.net")), answer);
-    CHECK(only(step).result == Result::deferred);
-    CHECK(only(step).status.front() == '4');
-  }
-}
-
-TEST_CASE("testing: an unlisted host with a bad certificate is used and counted as failed") {
-  Walk walk;
-  Step step =
-      walk.to_hosts(verdict(policy("testing", "other.example")), mx({{10, "mx1.example.net"}}));
-  REQUIRE(host_of(step) == "mx1.example.net");
-  CHECK(std::get<Converse>(step).requirement == TlsRequirement::opportunistic());
-  step = walk.report(delivered(expired()));
-  CHECK(only(step).result == Result::delivered);
-  const auto& sessions = std::get<Finished>(step).sessions;
-  REQUIRE(sessions.size() == 1);
-  CHECK(sessions[0].policies[0].policy.type == rpt::PolicyType::sts);
-  CHECK_FALSE(sessions[0].policies[0].failures.empty());
-}
-
-TEST_CASE("none: as if there were no policy") {
-  Walk walk;
-  Step step =
-      walk.to_hosts(verdict(policy("none", "other.example")), mx({{10, "mx1.example.net"}}));
-  CHECK(std::get<Converse>(step).requirement == TlsRequirement::opportunistic());
-  step = walk.report(delivered(net::TlsNotOffered{"not-advertised"}));
-  CHECK(std::get<Finished>(step).sessions[0].policies[0].policy.type ==
-        rpt::PolicyType::no_policy_found);
-}
-
-TEST_CASE("opportunistic: a failed handshake is followed by one plaintext session to that host") {
-  Walk walk;
-  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
-  step = walk.report(ended(smtp::SessionEnd::Kind::tls_failed, smtp::Stage::tls_handshake,
-                           net::TlsFailed{"handshake-eof"}));
-  REQUIRE(host_of(step) == "mx1.example.net");
-  CHECK_FALSE(std::get<Converse>(step).requirement.uses_tls());
-  CHECK(std::get<Converse>(step).use == ConnectionUse::only_new);
-  step = walk.report(delivered(std::nullopt));
-  CHECK(only(step).result == Result::delivered);
-  CHECK(std::get<Finished>(step).sessions.size() == 1);  // the retry is not another session
-}
 
 TEST_CASE("what one reply means for the recipient and the walk") {
   using smtp::Disposition;
@@ -365,8 +85,8 @@ TEST_CASE("a pooled connection that had died is replaced without counting an att
 TEST_CASE("connection failures walk through addresses and hosts and end in a deferral") {
   Walk walk;
   Step step = walk.attempt.start(kNow);
-  step = walk.attempt.on_policy(verdict(nullptr), kNow);
   step = walk.attempt.on_mx(mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}), kNow);
+  step = walk.attempt.on_policy(verdict(nullptr), kNow);
   step = walk.attempt.on_addresses(a({"203.0.113.5", "203.0.113.6"}), kNoData, kNow);
   step = walk.attempt.on_conversation(ConnectFailed{"Connection refused"}, kNow);
   CHECK(std::get<Converse>(step).address.ip() == "203.0.113.6");
@@ -380,8 +100,8 @@ TEST_CASE("connection failures walk through addresses and hosts and end in a def
 TEST_CASE("hosts that do not exist fail for good only when all of them do not") {
   Walk all;
   Step step = all.attempt.start(kNow);
-  step = all.attempt.on_policy(verdict(nullptr), kNow);
   step = all.attempt.on_mx(mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}), kNow);
+  step = all.attempt.on_policy(verdict(nullptr), kNow);
   step = all.attempt.on_addresses(net::DnsNoRecord{}, net::DnsNoRecord{}, kNow);
   step = all.attempt.on_addresses(net::DnsNoRecord{}, net::DnsNoRecord{}, kNow);
   CHECK(only(step).result == Result::failed);
@@ -389,8 +109,8 @@ TEST_CASE("hosts that do not exist fail for good only when all of them do not") 
 
   Walk some;
   step = some.attempt.start(kNow);
-  step = some.attempt.on_policy(verdict(nullptr), kNow);
   step = some.attempt.on_mx(mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}), kNow);
+  step = some.attempt.on_policy(verdict(nullptr), kNow);
   step = some.attempt.on_addresses(net::DnsNoRecord{}, net::DnsNoRecord{}, kNow);
   step = some.attempt.on_addresses(net::DnsFailure{"timeout"}, kNoData, kNow);
   CHECK(only(step).result == Result::deferred);
@@ -453,32 +173,6 @@ TEST_CASE("a fixed address has no policy and a fixed host is its own policy doma
   CHECK(host_of(step) == "smart.example.org");
 }
 
-TEST_CASE("sessions that carry reports are not recorded") {
-  Walk walk(envelope(1, spool::Origin::report));
-  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
-  step = walk.report(delivered());
-  CHECK(std::get<Finished>(step).sessions.empty());
-}
-
-TEST_CASE(
-    "a policy that could not be fetched is counted once, also when no host could be reached") {
-  sts::PolicyVerdict faulty = verdict(nullptr);
-  faulty.fault = sts::DiscoveryFault{sts::DiscoveryFault::Kind::fetch_error, "http-404"};
-  Walk unreachable;
-  Step step = unreachable.to_hosts(faulty, mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
-  step = unreachable.report(ConnectFailed{"Connection refused"});
-  step = unreachable.report(ConnectFailed{"Connection refused"});
-  REQUIRE(std::holds_alternative<Finished>(step));
-  REQUIRE(std::get<Finished>(step).sessions.size() == 1);
-  CHECK(failure_type(std::get<Finished>(step).sessions[0]) ==
-        rpt::ResultType::sts_policy_fetch_error);
-
-  Walk delivered_anyway;
-  step = delivered_anyway.to_hosts(faulty, mx({{10, "mx1.example.net"}}));
-  step = delivered_anyway.report(delivered());
-  CHECK(std::get<Finished>(step).sessions.size() == 1);
-}
-
 TEST_CASE("the deadline defers whatever is pending") {
   Walk walk(envelope(2));
   Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
@@ -487,6 +181,81 @@ TEST_CASE("the deadline defers whatever is pending") {
   REQUIRE(finished.outcomes.size() == 2);
   CHECK(finished.outcomes[0].result == Result::deferred);
   CHECK(finished.outcomes[0].status == "4.4.7");
+}
+
+TEST_CASE("too many recipients in a transaction that failed otherwise: the next host, no loop") {
+  auto too_many = result(smtp::Disposition::deferred, smtp::Stage::rcpt, 452);
+  too_many.too_many = true;
+  const auto at = [](smtp::Stage stage, int code) {
+    return result(smtp::Disposition::deferred, stage, code);
+  };
+  for (const smtp::Stage stage : {smtp::Stage::data, smtp::Stage::mail}) {
+    Walk walk(envelope(2));
+    Step step =
+        walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
+    step = walk.report(transaction({at(stage, 451), too_many}));
+    CHECK(host_of(step) == "mx2.example.net");
+    CHECK(std::get<Converse>(step).recipients == std::vector<std::size_t>{0});
+  }
+}
+
+TEST_CASE("the deadline counts and settles what the conversation under way still brought") {
+  Walk walk(envelope(2));
+  const Step step =
+      walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
+  REQUIRE(std::holds_alternative<Converse>(step));
+  auto unknown = result(smtp::Disposition::unknown, smtp::Stage::final_dot, 0);
+  unknown.reply.reset();
+  const Finished finished = walk.attempt.on_deadline(
+      transaction({unknown, result(smtp::Disposition::not_tried, smtp::Stage::rcpt, 0)}), kNow);
+  REQUIRE(finished.outcomes.size() == 2);
+  CHECK(finished.outcomes[0].certainty == Certainty::maybe_delivered);
+  CHECK(finished.outcomes[1].status == "4.4.7");
+  CHECK(finished.sessions.size() == 1);
+}
+
+TEST_CASE("an MX host without addresses may get some: temporary; an implicit MX cannot") {
+  Walk listed;
+  Step step = listed.attempt.start(kNow);
+  step = listed.attempt.on_mx(mx({{10, "mx1.example.net"}}), kNow);
+  step = listed.attempt.on_policy(verdict(nullptr), kNow);
+  step = listed.attempt.on_addresses(kNoData, kNoData, kNow);
+  CHECK(only(step).result == Result::deferred);
+  CHECK(only(step).status == "4.4.4");
+
+  Walk implicit;
+  step = implicit.attempt.start(kNow);
+  step = implicit.attempt.on_mx(kNoData, kNow);
+  step = implicit.attempt.on_policy(verdict(nullptr), kNow);
+  step = implicit.attempt.on_addresses(kNoData, kNoData, kNow);
+  CHECK(only(step).result == Result::failed);
+}
+
+TEST_CASE("enforce: a message that no host can take fails at once, it does not wait for days") {
+  Walk walk;
+  Step step =
+      walk.to_hosts(verdict(policy("enforce", "*.example.net")), mx({{10, "mx1.example.net"}}));
+  step = walk.report(transaction({result(smtp::Disposition::unsuitable, smtp::Stage::mail, 552)}));
+  CHECK(only(step).result == Result::failed);
+}
+
+TEST_CASE("leaving after a temporary refusal does not hide what the server said") {
+  Walk walk;
+  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  SessionUsed left = transaction({result(smtp::Disposition::deferred, smtp::Stage::mail, 451)});
+  left.end = smtp::SessionEnd{smtp::SessionEnd::Kind::quit, smtp::Stage::quit, std::nullopt, ""};
+  step = walk.report(left);
+  CHECK(only(step).text.find("451") != std::string::npos);
+}
+
+TEST_CASE("R49: a null MX needs no policy lookup, only what is known already") {
+  Walk walk;
+  Step step = walk.attempt.start(kNow);
+  step = walk.attempt.on_mx(mx({{0, ""}}), kNow);
+  REQUIRE(std::holds_alternative<FindPolicy>(step));
+  CHECK(std::get<FindPolicy>(step).freshness == Freshness::known);
+  step = walk.attempt.on_policy(verdict(nullptr), kNow);
+  CHECK(only(step).result == Result::failed);
 }
 
 }  // namespace

@@ -134,7 +134,8 @@ SessionFacts facts_of(const YAML::Node& event) {
       facts.policy = policy_of(source);
     }
   }
-  const auto decision = relay::delivery::decide(facts.policy.get(), facts.mx_host);
+  const auto decision =
+      relay::delivery::decide({.policy = facts.policy.get()}, nullptr, facts.mx_host);
   facts.coverage = decision.coverage;
   if (decision.requirement && event["connect"].as<std::string>("ok") == "ok") {
     facts.tls = tls_of(event);
@@ -230,7 +231,7 @@ SessionFacts facts(const std::string& mode, const std::string& mx_host = "mx1.rc
   if (!mode.empty()) {
     made.policy = policy(mode);
   }
-  made.coverage = relay::delivery::decide(made.policy.get(), mx_host).coverage;
+  made.coverage = relay::delivery::decide({.policy = made.policy.get()}, nullptr, mx_host).coverage;
   made.tls = net::TlsVerified{};
   return made;
 }

@@ -1,0 +1,195 @@
+// What DANE, REQUIRETLS and local rules make of the walk over hosts.
+#include <doctest/doctest.h>
+
+#include "relay/delivery/attempt.h"
+#include "tests/relay/delivery/walk.h"
+
+namespace relay::delivery {
+namespace {
+
+using net::DnssecState;
+using Result = RecipientOutcome::Result;
+
+net::DnsResult secure_address() {
+  net::DnsAnswer answer;
+  answer.records = std::vector<std::string>{"203.0.113.5"};
+  answer.dnssec = DnssecState::secure;
+  return answer;
+}
+
+net::DnsResult tlsa() {
+  net::DnsAnswer answer;
+  answer.records = std::vector<net::DnsTlsa>{{3, 1, 1, std::string(32, 'a')}};
+  answer.dnssec = DnssecState::secure;
+  return answer;
+}
+
+const net::DnsResult kNoTlsa = net::DnsNoRecord{true, {}, DnssecState::secure};
+
+net::TlsOutcome with_dane(net::TlsOutcome outcome, net::DaneMatch match) {
+  if (auto* good = std::get_if<net::TlsVerified>(&outcome)) {
+    good->parameters.dane = match;
+  } else {
+    std::get<net::TlsUnverified>(outcome).parameters.dane = match;
+  }
+  return outcome;
+}
+
+/// Answers for one host, from its addresses to the conversation or the next host.
+Step host_answers(Walk& walk, Step step, const net::DnsResult& records) {
+  REQUIRE(std::holds_alternative<FindAddresses>(step));
+  step = walk.attempt.on_addresses(secure_address(), kNoData, kNow);
+  REQUIRE(std::holds_alternative<FindTlsa>(step));
+  return walk.attempt.on_tlsa(records, kNow);
+}
+
+Step secure_mx(Walk& walk, std::vector<net::DnsMx> hosts, const sts::PolicyVerdict& in_force) {
+  REQUIRE(std::holds_alternative<FindMx>(walk.attempt.start(kNow)));
+  Step step = walk.attempt.on_mx(mx(std::move(hosts), DnssecState::secure), kNow);
+  REQUIRE(std::holds_alternative<FindPolicy>(step));
+  return walk.attempt.on_policy(in_force, kNow);
+}
+
+std::shared_ptr<const spool::Envelope> message(spool::MessageTls tls) {
+  auto made = std::make_shared<spool::Envelope>(*envelope());
+  made->tls = tls;
+  return made;
+}
+
+TEST_CASE("D01: DANE decides although the chain proves nothing, and both results are reported") {
+  Walk walk;
+  Step step =
+      secure_mx(walk, {{10, "mx1.example.net"}}, verdict(policy("enforce", "*.example.net")));
+  step = host_answers(walk, std::move(step), tlsa());
+  REQUIRE(host_of(step) == "mx1.example.net");
+  CHECK(std::get<Converse>(step).requirement.name() == "dane");
+  step =
+      walk.attempt.on_conversation(delivered(with_dane(expired(), net::DaneMatch::matched)), kNow);
+  CHECK(only(step).result == Result::delivered);
+  const auto& sessions = std::get<Finished>(step).sessions;
+  REQUIRE(sessions.size() == 1);
+  REQUIRE(sessions[0].policies.size() == 2);
+  CHECK(sessions[0].policies[0].policy.type == rpt::PolicyType::tlsa);
+  CHECK(sessions[0].policies[0].failures.empty());
+  CHECK(sessions[0].policies[1].policy.type == rpt::PolicyType::sts);
+  CHECK(sessions[0].policies[1].failures[0].type == rpt::ResultType::certificate_expired);
+}
+
+TEST_CASE("D03: a failed TLSA lookup rules the host out and the next one is tried") {
+  Walk walk;
+  Step step = secure_mx(walk, {{10, "mx1.example.net"}, {20, "mx2.example.net"}},
+                        verdict(policy("enforce", "*.example.net")));
+  step = host_answers(walk, std::move(step), net::DnsFailure{"SERVFAIL"});
+  step = host_answers(walk, std::move(step), kNoTlsa);
+  REQUIRE(host_of(step) == "mx2.example.net");
+  CHECK(std::get<Converse>(step).requirement.name() == "verified");
+  step = walk.attempt.on_conversation(delivered(), kNow);
+  const auto& sessions = std::get<Finished>(step).sessions;
+  REQUIRE(sessions.size() == 2);
+  CHECK(failure_type(sessions[0]) == rpt::ResultType::dnssec_invalid);
+}
+
+TEST_CASE("a certificate that matches no TLSA record is a failure under DANE, and temporary") {
+  Walk walk;
+  Step step = secure_mx(walk, {{10, "mx1.example.net"}}, verdict(nullptr));
+  step = host_answers(walk, std::move(step), tlsa());
+  step = walk.attempt.on_conversation(
+      ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::tls_handshake,
+            with_dane(verified(), net::DaneMatch::no_match)),
+      kNow);
+  CHECK(only(step).result == Result::deferred);
+  CHECK(only(step).status == "4.7.5");
+  CHECK(only(step).text.find("dane-no-match") != std::string::npos);
+  CHECK(failure_type(std::get<Finished>(step).sessions.at(0)) ==
+        rpt::ResultType::validation_failure);
+}
+
+TEST_CASE("secure MX: a host that the policy does not list is used if its TLSA records vouch") {
+  Walk walk;
+  Step step =
+      secure_mx(walk, {{10, "mx1.example.net"}}, verdict(policy("enforce", "other.example")));
+  step = host_answers(walk, std::move(step), tlsa());
+  CHECK(host_of(step) == "mx1.example.net");
+
+  Walk denied;
+  step = secure_mx(denied, {{10, "mx1.example.net"}}, verdict(policy("enforce", "other.example")));
+  step = host_answers(denied, std::move(step), kNoTlsa);
+  CHECK(std::holds_alternative<FindPolicy>(step));  // not connected to: the last look instead
+}
+
+TEST_CASE("R05: REQUIRETLS without a trustworthy MX bounces with 5.7.10") {
+  Walk walk(message(spool::MessageTls::required));
+  const Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  CHECK(only(step).result == Result::failed);
+  CHECK(only(step).status == "5.7.10");
+  CHECK(only(step).text.find("RFC 8689") != std::string::npos);
+}
+
+TEST_CASE("R04: hosts without REQUIRETLS are passed over, then the message bounces with 5.7.30") {
+  Walk walk(message(spool::MessageTls::required));
+  Step step = walk.to_hosts(verdict(policy("enforce", "*.example.net")),
+                            mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
+  auto lacking = result(smtp::Disposition::unsuitable, smtp::Stage::mail, 250);
+  lacking.reply.reset();
+  lacking.enhanced_code = "5.7.30";
+  lacking.detail = "the server does not announce REQUIRETLS";
+  step = walk.report(transaction({lacking}));
+  REQUIRE(host_of(step) == "mx2.example.net");
+  step = walk.report(transaction({lacking}));
+  CHECK(only(step).result == Result::failed);
+  CHECK(only(step).status == "5.7.30");
+}
+
+TEST_CASE("REQUIRETLS: a host that cannot be reached keeps the message in the queue") {
+  Walk walk(message(spool::MessageTls::required));
+  Step step = walk.to_hosts(verdict(policy("enforce", "*.example.net")),
+                            mx({{10, "mx1.example.net"}, {20, "mx2.example.net"}}));
+  step = walk.report(ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::starttls,
+                           net::TlsNotOffered{"not-advertised"}));
+  step = walk.report(ConnectFailed{"Connection refused"});
+  REQUIRE(std::holds_alternative<FindPolicy>(step));
+  step = walk.attempt.on_policy(verdict(policy("enforce", "*.example.net")), kNow);
+  CHECK(only(step).result == Result::deferred);
+}
+
+TEST_CASE("R01: TLS-Required: No delivers although the policy would refuse the host") {
+  Walk walk(message(spool::MessageTls::optional));
+  Step step =
+      walk.to_hosts(verdict(policy("enforce", "other.example")), mx({{10, "mx1.example.net"}}));
+  REQUIRE(host_of(step) == "mx1.example.net");
+  step = walk.report(delivered(expired()));
+  CHECK(only(step).result == Result::delivered);
+}
+
+TEST_CASE("report-only: delivered, counted as would be refused, and noted") {
+  AttemptSettings settings = Walk::settings();
+  auto watching = std::make_shared<LocalRule>();
+  watching->effect = LocalRule::Effect::report_only;
+  watching->origin = "tls_policy.report_only";
+  settings.rule = watching;
+  Walk walk(std::move(settings), envelope());
+  Step step =
+      walk.to_hosts(verdict(policy("enforce", "*.example.net")), mx({{10, "mx1.example.net"}}));
+  REQUIRE(host_of(step) == "mx1.example.net");
+  step = walk.report(delivered(expired()));
+  CHECK(only(step).result == Result::delivered);
+  CHECK(std::get<Finished>(step).would_refuse == 1);
+  const auto notes = walk.attempt.take_notes();
+  REQUIRE_FALSE(notes.empty());
+  CHECK(notes.back().reason_code == "would-refuse");
+}
+
+TEST_CASE("dane-only: a host without TLSA records is passed over and reported as dane-required") {
+  AttemptSettings settings = Walk::settings();
+  auto strict = std::make_shared<LocalRule>();
+  strict->level = LocalLevel::dane_only;
+  settings.rule = strict;
+  Walk walk(std::move(settings), envelope());
+  Step step = secure_mx(walk, {{10, "mx1.example.net"}}, verdict(nullptr));
+  step = host_answers(walk, std::move(step), kNoTlsa);
+  CHECK(only(step).result == Result::deferred);
+  CHECK(failure_type(std::get<Finished>(step).sessions.at(0)) == rpt::ResultType::dane_required);
+}
+
+}  // namespace
+}  // namespace relay::delivery
