@@ -307,7 +307,7 @@ void ServerSession::on_junk(const Command& command) {
   if (command.verb == Verb::vrfy) {
     reply("252 2.5.1 Cannot VRFY user; send some mail and see");
   } else if (command.verb == Verb::expn || command.verb == Verb::etrn) {
-    refuse("command", {502, "5.5.1", "Command not implemented"});
+    refuse("command", {502, "5.5.1", "Command not provided here"});
   } else if (command.verb == Verb::help) {
     reply("214 2.0.0 RFC 5321");
   } else {
