@@ -174,21 +174,23 @@ class ClientSession {
   void fault(std::string detail);
   void end_session(SessionEnd end, AfterEnd after);
 
-  // client_transaction.cc: MAIL to the reply after the final dot.
+  // client_envelope.cc: what is said of a message, and what is not even begun.
+  [[nodiscard]] std::optional<RecipientResult> unsuitable() const;
+  void refuse_unsendable();
+  void limit_recipients();
+  void send_batch();
+  void send_next();
+  [[nodiscard]] std::string mail_command() const;
+  [[nodiscard]] std::string rcpt_command(const ClientRecipient& recipient) const;
+
+  // client_transaction.cc: the answers, from MAIL to the final dot, and the content.
   void on_transaction_reply(const Reply& reply);
   void on_mail(const Reply& reply);
   void on_rcpt(std::size_t index, const Reply& reply);
   void on_data(const Reply& reply);
   void on_final_dot(const Reply& reply);
   void on_early_reply(const Reply& reply);
-  [[nodiscard]] std::optional<RecipientResult> unsuitable() const;
-  void refuse_unsendable();
-  void limit_recipients();
   void advance();
-  void send_batch();
-  void send_next();
-  [[nodiscard]] std::string mail_command() const;
-  [[nodiscard]] std::string rcpt_command(const ClientRecipient& recipient) const;
   void decide(std::size_t index, RecipientResult result);
   void decide_accepted(const RecipientResult& result);
   void decide_all(const RecipientResult& result);
