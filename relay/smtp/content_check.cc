@@ -118,6 +118,7 @@ void ContentCheck::check_header_line(std::string& out) {
   header_ += line.size();
   header_eight_bit_ = header_eight_bit_ || has_eight_bit(line);
   received_ += is_received(line) ? 1 : 0;
+  tls_required_.line(line);
   if (header_ > limits_.header_size || ++header_lines_ > kMaxHeaderLines) {
     fail(ContentFault::header_too_large);
   } else if (received_ > limits_.received_headers) {

@@ -185,6 +185,10 @@ void ServerSession::end_content() {
     transaction_.eight_bit = check_.eight_bit();
     transaction_.needs_smtputf8 =
         transaction_.needs_smtputf8 || (smtputf8_ && check_.header_eight_bit());
+    // RFC 8689 §4.1: with the REQUIRETLS parameter the field MUST be ignored.
+    if (transaction_.tls == MessageTls::normal && check_.tls_not_required()) {
+      transaction_.tls = MessageTls::optional;
+    }
     demand_ = Demand::store_message;
     return;
   }

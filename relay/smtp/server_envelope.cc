@@ -30,6 +30,11 @@ void ServerSession::on_mail(const Command& command) {
     refuse("MAIL", mail.error());
     return;
   }
+  if (mail->requiretls && settings_.security == Security::plain) {
+    // RFC 8689 §2: the session itself must employ TLS, or the promise is broken already.
+    refuse("MAIL", {530, "5.7.10", "REQUIRETLS can be asked for only inside TLS"});
+    return;
+  }
   const auto most = settings_.content.message_size;
   if (mail->size && *mail->size > most) {
     refuse("MAIL", {552, "5.3.4", fmt::format("Message larger than {} octets", most)});
@@ -48,6 +53,7 @@ void ServerSession::on_mail(const Command& command) {
   transaction_.ret = std::move(mail->ret);
   transaction_.envid = std::move(mail->envid);
   transaction_.needs_smtputf8 = utf8;
+  transaction_.tls = mail->requiretls ? MessageTls::required : MessageTls::normal;
   demand_ = Demand::check_room;
 }
 

@@ -52,6 +52,9 @@ std::string_view ServerSession::protocol() const {
   if (!esmtp_) {
     return "SMTP";
   }
+  if (settings_.security == Security::tls) {
+    return smtputf8_ ? "UTF8SMTPS" : "ESMTPS";
+  }
   return smtputf8_ ? "UTF8SMTP" : "ESMTP";
 }
 
@@ -296,6 +299,10 @@ void ServerSession::on_greeting_command(const Command& command) {
   reply("250-ENHANCEDSTATUSCODES");
   reply("250-CHUNKING");
   reply("250-DSN");
+  if (settings_.security == Security::tls) {
+    // RFC 8689 §2: only in the reply to the EHLO that follows STARTTLS.
+    reply("250-REQUIRETLS");
+  }
   reply(fmt::format("250 LIMITS RCPTMAX={}", settings_.recipients));
 }
 

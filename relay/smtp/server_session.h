@@ -1,6 +1,7 @@
-// The server side of one SMTP connection (RFC 5321, 2920, 1870, 6152, 6531, 3461, 3030, 2034, 9422)
-// as an engine without I/O: bytes and events in; replies, message content and one demand out. A 250
-// for a message is said only after stored(). Memory is bounded by one chunk given to receive().
+// The server side of one SMTP connection (RFC 5321, 2920, 1870, 6152, 6531, 3461, 3030, 2034, 9422,
+// 8689) as an engine without I/O: bytes and events in; replies, message content and one demand out.
+// A 250 for a message is said only after stored(). Memory is bounded by one chunk given to
+// receive().
 #pragma once
 
 #include <chrono>
@@ -14,14 +15,19 @@
 #include "relay/smtp/command.h"
 #include "relay/smtp/content_check.h"
 #include "relay/smtp/dot_stuffing.h"
+#include "relay/smtp/message_tls.h"
 
 namespace relay::smtp {
 
 /// Whether the client may send mail through us.
 enum class Relaying { allowed, denied };
 
+/// How the client's connection is protected.
+enum class Security { plain, tls };
+
 struct ServerSettings {
   std::string hostname;
+  Security security = Security::plain;
   Relaying relaying = Relaying::denied;
   ContentLimits content;
   std::size_t recipients = 1000;  ///< per transaction
@@ -46,6 +52,7 @@ struct ServerTransaction {
   bool eight_bit = false;           ///< the content holds octets over 127
   /// The message cannot travel without SMTPUTF8 (envelope or header section is not ASCII).
   bool needs_smtputf8 = false;
+  MessageTls tls = MessageTls::normal;
 };
 
 enum class Room { available, disk_full, store_failed };
@@ -99,7 +106,8 @@ class ServerSession {
   [[nodiscard]] const ServerTransaction& transaction() const { return transaction_; }
   /// The argument of EHLO or HELO; empty before it.
   [[nodiscard]] const std::string& helo() const { return helo_; }
-  /// "SMTP", "ESMTP" or "UTF8SMTP", for the Received field (RFC 5321 §4.4, RFC 6531 §3.7.3).
+  /// "SMTP", "ESMTP", "ESMTPS", "UTF8SMTP" or "UTF8SMTPS", for the Received field (RFC 5321 §4.4,
+  /// RFC 3848, RFC 6531 §3.7.3).
   [[nodiscard]] std::string_view protocol() const;
 
  private:

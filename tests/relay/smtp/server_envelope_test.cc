@@ -22,7 +22,6 @@ TEST_CASE("commands get their codes") {
       {"FROBNICATE", "500"},
       {"", "500"},
       {"MAIL FROM:<a@b.example> FOO=bar", "555"},
-      {"MAIL FROM:<a@b.example> REQUIRETLS", "555"},
       {"MAIL FROM:<a@b.example> AUTH=<>", "555"},
       {"MAIL FROM:<a@b.example>SIZE=1", "501"},
       {"MAIL FROM:a@b.example", "501"},

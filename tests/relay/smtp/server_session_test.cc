@@ -162,6 +162,13 @@ TEST_CASE("a silent client is told 421; a message being stored is never cut off"
         "250 2.0.0 Ok: queued as X1\r\n421 4.3.2 relay.example Shutting down\r\n");
 }
 
+TEST_CASE("a command that is known but not provided is told from an unknown one") {
+  auto server = after_ehlo();
+  server.receive("EXPN list\r\nFROBNICATE\r\n");
+  CHECK(server.take_output() ==
+        "502 5.5.1 Command not provided here\r\n500 5.5.1 Command not recognized\r\n");
+}
+
 TEST_CASE("after HELO replies carry no enhanced codes on refusals") {
   AutoServer server(settings());
   (void)server.take_output();
