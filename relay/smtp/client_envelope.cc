@@ -53,7 +53,31 @@ void ClientSession::begin(ClientTransaction transaction) {
   send_batch();
 }
 
+// RFC 8689 §4.2.1; the codes are those of its section 7.
+std::optional<RecipientResult> ClientSession::unsuitable_for_requiretls() const {
+  // §5: REQUIRETLS is no reason to lose a bounce.
+  if (transaction_.requiretls == RequireTls::no || transaction_.sender.empty()) {
+    return std::nullopt;
+  }
+  if (!in_tls_) {
+    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
+                           "The message requires TLS on every hop (REQUIRETLS, RFC 8689), and the "
+                           "session has none.",
+                           "5.7.10"};
+  }
+  if (!extensions_.requiretls) {
+    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
+                           "The message requires TLS on every hop (REQUIRETLS, RFC 8689), which "
+                           "the server does not offer.",
+                           "5.7.30"};
+  }
+  return std::nullopt;
+}
+
 std::optional<RecipientResult> ClientSession::unsuitable() const {
+  if (auto result = unsuitable_for_requiretls()) {
+    return result;
+  }
   if (extensions_.size_limit && transaction_.size > *extensions_.size_limit) {
     return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
                            fmt::format("The message has {} octets, the server takes at most {}.",
@@ -115,6 +139,9 @@ std::string ClientSession::mail_command() const {
   }
   if (transaction_.smtputf8) {
     command += " SMTPUTF8";
+  }
+  if (transaction_.requiretls == RequireTls::yes && in_tls_ && extensions_.requiretls) {
+    command += " REQUIRETLS";
   }
   if (extensions_.dsn && !transaction_.ret.empty()) {
     command += " RET=" + transaction_.ret;

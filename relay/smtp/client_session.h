@@ -1,5 +1,5 @@
-// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461) as an
-// engine without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and
+// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461, 8689) as
+// an engine without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and
 // EHLO once, then any number of mail transactions. After the handshake it sends nothing but QUIT
 // unless its TlsRequirement is met.
 #pragma once
@@ -58,12 +58,19 @@ struct ClientRecipient {
   std::string orcpt;    ///< "rfc822;user@example.com" (xtext)
 };
 
+/// Whether MAIL carries REQUIRETLS (RFC 8689 §2): for a message that asks for it, on a session
+/// whose TlsRequirement proves the host's name.
+enum class RequireTls { no, yes };
+
 struct ClientTransaction {
   std::string sender;                       ///< empty: the null reverse-path
   std::vector<ClientRecipient> recipients;  ///< at least one
   std::uint64_t size = 0;                   ///< octets of content with CRLF line ends
   bool eight_bit = false;
   bool smtputf8 = false;
+  /// yes: a server that does not announce REQUIRETLS inside TLS is unsuitable, with 5.7.30 (no TLS:
+  /// 5.7.10). Only with the null reverse-path it gets the message, without the parameter.
+  RequireTls requiretls = RequireTls::no;
   std::string ret;    ///< "FULL", "HDRS" or empty
   std::string envid;  ///< xtext or empty
 };
@@ -72,7 +79,7 @@ enum class Disposition {
   delivered,   ///< the final dot (or the recipient) was accepted for good
   deferred,    ///< 4xx for this recipient or the transaction
   rejected,    ///< 5xx for this recipient or the transaction
-  unsuitable,  ///< this host cannot take the message (SIZE, 8BITMIME, SMTPUTF8); another might
+  unsuitable,  ///< this host lacks what the message needs (8BITMIME, REQUIRETLS …); another might
   not_tried,   ///< the session ended before the server answered about this recipient
   unknown,     ///< connection lost after the final dot, before its reply (RFC 1047)
 };
@@ -176,6 +183,7 @@ class ClientSession {
 
   // client_envelope.cc: what is said of a message, and what is not even begun.
   [[nodiscard]] std::optional<RecipientResult> unsuitable() const;
+  [[nodiscard]] std::optional<RecipientResult> unsuitable_for_requiretls() const;
   void refuse_unsendable();
   void limit_recipients();
   void send_batch();

@@ -39,7 +39,7 @@ void read_limits(std::string_view parameters, Extensions& extensions) {
 }
 
 void read_keyword(std::string_view line, Extensions& extensions) {
-  const std::array<std::pair<std::string_view, bool*>, 8> flags{
+  const std::array<std::pair<std::string_view, bool*>, 9> flags{
       {{"PIPELINING", &extensions.pipelining},
        {"8BITMIME", &extensions.eight_bit_mime},
        {"SMTPUTF8", &extensions.smtputf8},
@@ -47,6 +47,7 @@ void read_keyword(std::string_view line, Extensions& extensions) {
        {"DSN", &extensions.dsn},
        {"ENHANCEDSTATUSCODES", &extensions.enhanced_status_codes},
        {"CHUNKING", &extensions.chunking},
+       {"REQUIRETLS", &extensions.requiretls},
        {"SIZE", &extensions.size}}};
   const auto keyword = upper(next_word(line));
   for (const auto& [name, flag] : flags) {

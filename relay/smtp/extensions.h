@@ -16,6 +16,7 @@ struct Extensions {
   bool dsn = false;                              ///< RFC 3461
   bool enhanced_status_codes = false;            ///< RFC 2034
   bool chunking = false;                         ///< RFC 3030
+  bool requiretls = false;                       ///< RFC 8689
   bool size = false;                             ///< RFC 1870: the SIZE parameter may be sent
   std::optional<std::uint64_t> size_limit;       ///< absent: none declared (or 0)
   std::optional<std::uint64_t> mail_max;         ///< RFC 9422 LIMITS
