@@ -17,13 +17,17 @@ constexpr int kMaxLongLines = 3;
 constexpr std::size_t kMaxHelo = 255;
 constexpr std::size_t kMaxRejections = 64;
 
-// RFC 5321 knows none of these words; a browser or an HTTP client was led here (ALPACA).
+// RFC 5321 knows none of these words; a browser or an HTTP client was led here (ALPACA). The first
+// word decides, as soon as it is whole: the line may be long, and commands may stand in its body.
 bool speaks_http(std::string_view line) {
   constexpr std::array<std::string_view, 10> kMethods{
       "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "TRACE", "DELETE", "PATCH", "PRI"};
-  const auto word = next_word(line);
-  return std::any_of(kMethods.begin(), kMethods.end(),
-                     [word](auto method) { return equal_ignoring_case(word, method); });
+  constexpr std::size_t kLongest = 7;
+  const auto end = line.substr(0, kLongest + 1).find_first_of(" \t\r\n");
+  return end != std::string_view::npos &&
+         std::any_of(kMethods.begin(), kMethods.end(), [word = line.substr(0, end)](auto method) {
+           return equal_ignoring_case(word, method);
+         });
 }
 
 // Any name a client may think it has, but nothing that could break out of a Received field.
@@ -171,12 +175,11 @@ void ServerSession::process() {
   used_ = 0;
 }
 
-// Whether the client's first octets are no SMTP at all.
+// Whether a line, or the client's first octet, is no SMTP at all.
 bool ServerSession::judge_start() {
   const auto line = std::string_view(input_).substr(used_);
-  const bool tls_hello = line.front() == '\x16';
-  const bool whole = line.find('\n') != std::string_view::npos;
-  if (tls_hello || (whole && speaks_http(line.substr(0, line.find_first_of("\r\n"))))) {
+  const bool tls_hello = first_line_ && line.front() == '\x16';
+  if (tls_hello || speaks_http(line)) {
     note("connect", tls_hello ? "TLS hello on a plain port" : "HTTP on an SMTP port", {});
     close_with(fmt::format("421 4.7.0 {} This is an SMTP port", settings_.hostname));
     return true;
@@ -189,7 +192,7 @@ void ServerSession::take_line() {
     discard_line();
     return;
   }
-  if (first_line_ && judge_start()) {
+  if (judge_start()) {
     return;
   }
   const auto rest = std::string_view(input_).substr(used_);
