@@ -52,8 +52,11 @@ message::DsnRecipient dsn_recipient(const Fate& fate, const NoticeFacts& facts) 
   recipient.status = fate.outcome->status;
   // RFC 3464 §2.3.4: the notice is about a permanent failure, whatever the last reply was.
   recipient.status.front() = '5';
-  recipient.remote_mta = fate.outcome->host;
   recipient.diagnostic = fate.outcome->remote_reply;
+  if (!recipient.diagnostic.empty()) {
+    // RFC 3464 §2.3.5: a host that reported nothing is none to name here.
+    recipient.remote_mta = fate.outcome->host;
+  }
   recipient.explanation = explanation(fate, facts.lifetime);
   recipient.last_attempt = facts.now;
   return recipient;
