@@ -27,7 +27,7 @@ enum class ContentFault {
   nul,
   line_too_long,
   too_large,
-  header_too_large,  ///< header_size, or more than 1000 header lines
+  header_too_large,  ///< header_size, or more than 1000 header fields
   loop,              ///< more Received fields than received_headers
 };
 
@@ -69,7 +69,7 @@ class ContentCheck {
   std::uint64_t size_ = 0;
   std::uint64_t line_ = 0;  // octets of the present body line without its line end
   std::uint64_t header_ = 0;
-  int header_lines_ = 0;
+  int header_fields_ = 0;
   int received_ = 0;
   TlsRequiredField tls_required_;
   std::string header_line_;  // the present header line, with its line end

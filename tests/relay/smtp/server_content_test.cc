@@ -114,6 +114,25 @@ TEST_CASE("a line of 998 octets, 50 Received fields and 8-bit text pass") {
   }
 }
 
+TEST_CASE("1000 header fields pass, whatever lines they have, and 1001 do not") {
+  const auto content = [](int fields) {
+    std::string text;
+    for (int i = 0; i < fields; ++i) {
+      text += "X-N: a\r\n b\r\n";
+    }
+    return text + "\r\nbody\r\n";
+  };
+  auto fits = in_data();
+  fits.receive(content(1000) + ".\r\n");
+  CHECK(codes(fits.take_output()) == "250");
+  REQUIRE(fits.messages.size() == 1);
+  CHECK(fits.messages[0].content == content(1000));
+  auto over = in_data();
+  over.receive(content(1001) + ".\r\n");
+  CHECK(over.take_output() == "552 5.3.4 Header section too large\r\n");
+  CHECK(over.messages.empty());
+}
+
 TEST_CASE("text without a header gets the empty line that separates it from the field put before") {
   for (const auto* text : {"Hello there\r\n", " continued: nothing\r\n", "no colon here\r\n"}) {
     auto server = in_data();
