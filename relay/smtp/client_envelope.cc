@@ -119,14 +119,36 @@ void ClientSession::limit_recipients() {
   std::uint64_t used = 0;
   for (std::size_t i = 0; i < progress_.size(); ++i) {
     if (progress_[i] == Progress::open && ++used > *extensions_.rcpt_max) {
-      RecipientResult result{
-          Disposition::deferred, Stage::rcpt, std::nullopt,
-          fmt::format("The server takes at most {} recipients a message.", *extensions_.rcpt_max),
-          "4.5.3"};
-      result.too_many = true;
-      decide(i, std::move(result));
+      progress_[i] = Progress::held;
     }
   }
+}
+
+// The answers are there. Recipients that were held back share a temporary failure of the message;
+// a new transaction for them at once is right only if this one got somewhere.
+void ClientSession::decide_held() {
+  if (!extensions_.rcpt_max) {
+    return;
+  }
+  RecipientResult result{
+      Disposition::deferred, Stage::rcpt, std::nullopt,
+      fmt::format("The server takes at most {} recipients a message.", *extensions_.rcpt_max),
+      "4.5.3"};
+  result.too_many = delivered_some() || accepted_ == 0;
+  const auto failed =
+      std::find_if(results_.begin(), results_.end(), [](const RecipientResult& other) {
+        return other.disposition == Disposition::deferred && other.stage != Stage::rcpt;
+      });
+  if (failed != results_.end()) {
+    result = *failed;
+  }
+  decide_all(result);
+}
+
+bool ClientSession::delivered_some() const {
+  return std::any_of(results_.begin(), results_.end(), [](const RecipientResult& result) {
+    return result.disposition == Disposition::delivered;
+  });
 }
 
 std::string ClientSession::mail_command() const {

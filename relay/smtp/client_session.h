@@ -21,7 +21,7 @@
 
 namespace relay::smtp {
 
-/// Where in the conversation something happened; also the index of the timeout table.
+/// Where in the conversation something happened.
 enum class Stage {
   connect,
   greeting,
@@ -91,7 +91,8 @@ struct RecipientResult {
   std::string detail;          ///< one sentence when there is no reply
   std::string enhanced_code;   ///< RFC 3463 code to use for this result; never empty
   /// The server takes no more recipients in this transaction (452 4.5.3, RFC 9422 RCPTMAX) and
-  /// took some: these may follow at once in a new one. disposition is deferred.
+  /// took the message for some (RCPTMAX: or refused each one that was named): these may follow at
+  /// once in a new one. disposition is deferred.
   bool too_many = false;
 };
 
@@ -165,7 +166,7 @@ class ClientSession {
     Stage stage;
     std::size_t recipient = 0;  ///< stage rcpt only
   };
-  enum class Progress { open, accepted, decided };
+  enum class Progress { open, held, accepted, decided };  // held: not named, for RCPTMAX
   enum class AfterEnd { say_quit, just_close };
 
   // client_session.cc: greeting to ready, and every way to the end.
@@ -186,6 +187,8 @@ class ClientSession {
   [[nodiscard]] std::optional<RecipientResult> unsuitable_for_requiretls() const;
   void refuse_unsendable();
   void limit_recipients();
+  void decide_held();
+  [[nodiscard]] bool delivered_some() const;
   void send_batch();
   void send_next();
   [[nodiscard]] std::string mail_command() const;

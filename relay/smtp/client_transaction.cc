@@ -255,9 +255,10 @@ void ClientSession::abandon_transaction(const SessionEnd& end) {
 }
 
 void ClientSession::close_transaction() {
+  const bool delivered = delivered_some();
   for (auto& result : results_) {
     // Sending the rest at once helps only if this transaction got somewhere.
-    result.too_many = result.too_many && (accepted_ > 0 || !result.reply);
+    result.too_many = result.too_many && (delivered || !result.reply);
   }
   result_ = TransactionResult{std::exchange(results_, {})};
   progress_.clear();
@@ -268,6 +269,7 @@ void ClientSession::close_transaction() {
 }
 
 void ClientSession::finish_transaction() {
+  decide_held();
   close_transaction();
   become_ready();
 }
