@@ -102,17 +102,6 @@ std::size_t utf8_length(std::string_view text) {
   return form->length;
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const auto length = utf8_length(text);
-    if (length == 0) {
-      return false;
-    }
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 // Length of the path up to the closing bracket, which may be quoted inside the local part.
 std::size_t path_end(std::string_view text) {
   bool quoted = false;
@@ -129,6 +118,17 @@ std::size_t path_end(std::string_view text) {
 }
 
 }  // namespace
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto length = utf8_length(text);
+    if (length == 0) {
+      return false;
+    }
+    text.remove_prefix(length);
+  }
+  return true;
+}
 
 std::string_view explanation(AddressFault fault) {
   switch (fault) {

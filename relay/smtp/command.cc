@@ -80,8 +80,9 @@ bool is_orcpt(std::string_view text, bool& utf8) {
   utf8 =
       equal_ignoring_case(type, "utf-8") && !std::all_of(address.begin(), address.end(), is_ascii);
   if (utf8) {
-    return atom && std::none_of(address.begin(), address.end(),
-                                [](char c) { return is_control(c) || c == ' '; });
+    return atom && is_utf8(address) && std::none_of(address.begin(), address.end(), [](char c) {
+             return is_control(c) || c == ' ';
+           });
   }
   return atom && is_xtext(address);
 }

@@ -97,6 +97,28 @@ TEST_CASE("recipients get their codes") {
   }
 }
 
+TEST_CASE("ORCPT of type utf-8 must be UTF-8, and needs SMTPUTF8") {
+  struct Row {
+    std::string mail, orcpt, code;
+  };
+  const std::vector<Row> rows{
+      {" SMTPUTF8", "utf-8;\xc3\xbc@d.example", "250"},
+      {"", "utf-8;\xc3\xbc@d.example", "501"},
+      {" SMTPUTF8", "utf-8;\xfc@d.example", "501"},
+      {" SMTPUTF8", "UTF-8;\xc0\xaf@d.example", "501"},
+      {" SMTPUTF8", "utf-8;x\xc3", "501"},
+      {" SMTPUTF8", "rfc822;\xc3\xbc@d.example", "501"},
+      {"", "utf-8;x@d.example", "250"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.orcpt);
+    auto server = after_ehlo();
+    server.receive("MAIL FROM:<a@b.example>" + row.mail +
+                   "\r\nRCPT TO:<x@d.example> ORCPT=" + row.orcpt + "\r\n");
+    CHECK(codes(server.take_output()) == "250 " + row.code);
+  }
+}
+
 TEST_CASE("SMTPUTF8 is needed only for a non-ASCII local part or header section") {
   struct Row {
     std::string sender, recipient, content;
