@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -33,7 +34,7 @@ struct ServerSettings {
   std::size_t recipients = 1000;  ///< per transaction
   int soft_errors = 10;           ///< from here on refusals come with a delay
   int hard_errors = 20;           ///< then 421
-  int junk_commands = 100;        ///< NOOP, RSET, VRFY … between messages; then 421
+  int junk_commands = 100;        ///< NOOP, RSET, VRFY, … between messages; then 421
 };
 
 struct ServerRecipient {
@@ -57,11 +58,23 @@ struct ServerTransaction {
 
 enum class Room { available, disk_full, store_failed };
 
-/// Something was refused; for the log.
+/// A bound on time that a client broke; the driver keeps the clock.
+enum class Overrun {
+  silence,
+  rate,  ///< content comes too slowly
+  session,
+};
+
+/// Something was refused, or the session ended otherwise than by QUIT; for the log.
 struct Rejection {
-  std::string stage;      ///< "MAIL", "RCPT", "content" …
-  std::string recipient;  ///< of a refused RCPT, if it could be read
-  std::string reply;      ///< "550 5.7.1 Relaying denied"
+  std::string stage;       ///< "connect", "command", "MAIL", "RCPT", "content" …
+  std::string sender;      ///< of the transaction, "<>" for the null one; empty: none yet
+  std::string recipients;  ///< of a refused RCPT or content, at most some, with commas between
+  std::string reply;       ///< "550 5.7.1 Relaying denied"; of a lost client: how it was lost
+  /// Why the session ended, in a word: "silence", "rate", "session", "line-length", "junk",
+  /// "errors", "http", "tls-hello", "nul", "out-of-step", "smuggling", "store-failed", "shutdown",
+  /// "lost". Empty: it goes on.
+  std::string end;
 };
 
 class ServerSession {
@@ -87,8 +100,9 @@ class ServerSession {
   void opened(Room room);
   /// queue_id: for the reply, when room is available: the message is on disk.
   void stored(Room room, std::string_view queue_id);
-  /// The client was silent, or slow, for too long.
-  void timed_out();
+  void timed_out(Overrun overrun);
+  /// The client is gone; detail: how. Told only if it left something unfinished.
+  void lost(std::string_view detail);
   /// We are about to stop: 421 now, or after the message that is being received.
   void shut_down();
 
@@ -123,14 +137,17 @@ class ServerSession {
   void on_greeting_command(const Command& command);
   void on_junk(const Command& command);
   void reply(std::string_view text);
-  void refuse(std::string_view stage, const Refusal& refusal, std::string recipient = {});
-  void note(std::string_view stage, std::string_view reply, std::string recipient);
+  void refuse(std::string_view stage, const Refusal& refusal, std::string recipients = {});
+  void note(Rejection rejection);
   void close_with(std::string_view text);
+  void cut_off(std::string_view stage, std::string_view reason, const Refusal& why);
+  [[nodiscard]] std::string_view stage() const;
   [[nodiscard]] std::string coded(const Refusal& refusal) const;
   [[nodiscard]] bool between_messages() const;
 
   // server_envelope.cc: MAIL and RCPT.
   void on_mail(const Command& command);
+  [[nodiscard]] std::optional<Refusal> unacceptable_transaction() const;
   void on_rcpt(const Command& command);
   [[nodiscard]] bool add_recipient(RcptCommand rcpt);
   void reset();
@@ -144,7 +161,7 @@ class ServerSession {
   void take_bdat();
   void end_bdat_chunk();
   void end_content();
-  void refuse_content(const Refusal& why);
+  [[nodiscard]] std::string recipients_text() const;
   void store_failed(std::string_view stage);
   void lose_receiving();
 
@@ -176,8 +193,8 @@ class ServerSession {
   ContentCheck check_;
   std::uint64_t chunk_left_ = 0;
   bool chunk_last_ = false;
-  bool in_bdat_ = false;       // a BDAT sequence is under way
-  std::string chunk_refusal_;  // the reply once a chunk that is not wanted was drained
+  bool in_bdat_ = false;                  // a BDAT sequence is under way
+  std::optional<Refusal> chunk_refusal_;  // for once a chunk that is not wanted was drained
 };
 
 }  // namespace relay::smtp

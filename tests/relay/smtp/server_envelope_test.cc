@@ -154,7 +154,7 @@ TEST_CASE("clients that may not relay are refused at RCPT, and it is told") {
   const auto rejections = server.session.take_rejections();
   REQUIRE(rejections.size() == 2);
   CHECK(rejections[0].stage == "RCPT");
-  CHECK(rejections[0].recipient == "x@d.example");
+  CHECK(rejections[0].recipients == "x@d.example");
   CHECK(rejections[0].reply == "550 5.7.1 Relaying denied");
 }
 

@@ -143,7 +143,7 @@ TEST_CASE("a stop ends idle sessions at once and others after their message") {
 
 TEST_CASE("a silent client is told 421; a message being stored is never cut off") {
   auto idle = after_ehlo();
-  idle.session.timed_out();
+  idle.session.timed_out(Overrun::silence);
   CHECK(idle.take_output() == "421 4.4.2 relay.example Timeout\r\n");
 
   ServerSession storing(settings());
@@ -154,7 +154,7 @@ TEST_CASE("a silent client is told 421; a message being stored is never cut off"
   storing.receive(".\r\nQUIT\r\n");
   REQUIRE(storing.demand() == Demand::store_message);
   (void)storing.take_output();
-  storing.timed_out();
+  storing.timed_out(Overrun::session);
   storing.shut_down();
   CHECK(storing.take_output().empty());
   storing.stored(Room::available, "X1");
