@@ -14,6 +14,7 @@ void ServerSession::reset() {
   in_bdat_ = false;
   transaction_ = {};
   known_recipients_.clear();
+  surplus_recipients_ = 0;
 }
 
 void ServerSession::on_mail(const Command& command) {
@@ -105,11 +106,20 @@ void ServerSession::on_rcpt(const Command& command) {
   } else if (add_recipient(*std::move(rcpt))) {
     reply("250 2.1.5 Ok");
   } else {
-    // RFC 5321 §4.5.3.1.10. No error of the client's: it sends the rest in a new transaction.
-    const auto text = coded({452, "4.5.3", "Too many recipients"});
-    note({"RCPT", {}, std::move(address), text, {}});
-    reply(text);
+    refuse_surplus(std::move(address));
   }
+}
+
+// RFC 5321 §4.5.3.1.10: no error of the client's, it sends the rest in a new transaction; but one
+// that goes on and on does not listen.
+void ServerSession::refuse_surplus(std::string address) {
+  const Refusal surplus{452, "4.5.3", "Too many recipients"};
+  if (++surplus_recipients_ > settings_.recipients) {
+    refuse("RCPT", surplus, std::move(address));
+    return;
+  }
+  note({"RCPT", {}, std::move(address), coded(surplus), {}});
+  reply(coded(surplus));
 }
 
 // A repeated recipient collapses into the first.

@@ -342,6 +342,9 @@ void ServerSession::on_greeting_command(const Command& command) {
     refuse("helo", {501, "5.5.4", "Syntax: EHLO hostname"});
     return;
   }
+  if (!helo_.empty() && !spend_junk()) {
+    return;
+  }
   reset();
   helo_ = name;
   esmtp_ = command.verb == Verb::ehlo;
@@ -364,9 +367,17 @@ void ServerSession::on_greeting_command(const Command& command) {
   reply(fmt::format("250 LIMITS RCPTMAX={}", settings_.recipients));
 }
 
+// Whether one more command without use is allowed; if not, the session is over.
+bool ServerSession::spend_junk() {
+  if (++junk_ <= settings_.junk_commands) {
+    return true;
+  }
+  cut_off(stage(), "junk", {421, "4.7.0", "Too many idle commands"});
+  return false;
+}
+
 void ServerSession::on_junk(const Command& command) {
-  if (++junk_ > settings_.junk_commands) {
-    cut_off(stage(), "junk", {421, "4.7.0", "Too many idle commands"});
+  if (!spend_junk()) {
     return;
   }
   if (command.verb == Verb::vrfy) {

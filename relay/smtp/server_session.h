@@ -34,7 +34,7 @@ struct ServerSettings {
   std::size_t recipients = 1000;  ///< per transaction
   int soft_errors = 10;           ///< from here on refusals come with a delay
   int hard_errors = 20;           ///< then 421
-  int junk_commands = 100;        ///< NOOP, RSET, VRFY, … between messages; then 421
+  int junk_commands = 100;        ///< NOOP, RSET, VRFY, EHLO again … between messages; then 421
 };
 
 struct ServerRecipient {
@@ -136,6 +136,7 @@ class ServerSession {
   void on_command(const Command& command);
   void on_greeting_command(const Command& command);
   void on_junk(const Command& command);
+  [[nodiscard]] bool spend_junk();
   void reply(std::string_view text);
   void refuse(std::string_view stage, const Refusal& refusal, std::string recipients = {});
   void note(Rejection rejection);
@@ -150,6 +151,7 @@ class ServerSession {
   [[nodiscard]] std::optional<Refusal> unacceptable_transaction() const;
   void on_rcpt(const Command& command);
   [[nodiscard]] bool add_recipient(RcptCommand rcpt);
+  void refuse_surplus(std::string address);
   void reset();
 
   // server_content.cc: DATA, BDAT and the end of a message.
@@ -188,6 +190,7 @@ class ServerSession {
   bool smtputf8_ = false;
   ServerTransaction transaction_;
   std::unordered_set<std::string> known_recipients_;
+  std::size_t surplus_recipients_ = 0;  // refused because of the limit
   bool receiving_ = false;
   DotUnstuffer unstuffer_;
   ContentCheck check_;

@@ -45,4 +45,40 @@ TEST_CASE("an HTTP method is text inside a message") {
   }
 }
 
+TEST_CASE("recipients over the limit cost nothing until they are as many as the limit again") {
+  auto few = settings();
+  few.recipients = 3;
+  few.hard_errors = 2;
+  const auto rcpt = [](int from, int to) {
+    std::string text;
+    for (int i = from; i < to; ++i) {
+      text += "RCPT TO:<u" + std::to_string(i) + "@d.example>\r\n";
+    }
+    return text;
+  };
+  for (const auto cut : {Cut::whole, Cut::bytes}) {
+    auto server = after_ehlo(few);
+    support::feed(server, "MAIL FROM:<a@b.example>\r\n" + rcpt(0, 6), cut);
+    CHECK(codes(server.take_output()) == "250 250 250 250 452 452 452");
+    support::feed(server, rcpt(6, 9), cut);
+    CHECK(codes(server.take_output()) == "452 452 421");
+  }
+  auto next = after_ehlo(few);
+  for (int i = 0; i < 3; ++i) {
+    next.receive("MAIL FROM:<a@b.example>\r\n" + rcpt(0, 6) + "DATA\r\n.\r\n");
+  }
+  CHECK(next.messages.size() == 3);
+}
+
+TEST_CASE("EHLO and HELO said again count as idle commands") {
+  auto strict = settings();
+  strict.junk_commands = 3;
+  for (const auto cut : {Cut::whole, Cut::bytes}) {
+    AutoServer server(strict);
+    (void)server.take_output();
+    support::feed(server, "EHLO c\r\nEHLO c\r\nHELO c\r\nNOOP\r\nEHLO c\r\nEHLO c\r\n", cut);
+    CHECK(codes(server.take_output()) == "250 250 250 250 421");
+  }
+}
+
 }  // namespace relay::smtp::testing
