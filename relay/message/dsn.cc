@@ -207,6 +207,7 @@ class NoticeWriter {
         body += fmt::format("    The server {} said:\r\n    {}\r\n", value(recipient.remote_mta),
                             value(recipient.diagnostic));
       }
+      wrap(value(recipient.advice), "    ", body);
     }
     return part_header("text/plain; charset=utf-8", body) + body;
   }

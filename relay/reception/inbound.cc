@@ -38,6 +38,12 @@ smtp::ServerSettings server_settings(const ReceptionSettings& settings,
   return server;
 }
 
+// Told only of the few messages that ask for something.
+std::string asked_of_tls(const spool::Envelope& envelope) {
+  return envelope.tls == smtp::MessageTls::normal ? std::string()
+                                                  : std::string(smtp::name(envelope.tls));
+}
+
 std::string shown(const std::string& sender) {
   return sender.empty() ? "<>" : sender;
 }
@@ -223,6 +229,7 @@ spool::Envelope Inbound::envelope() const {
   envelope.size = size_;
   envelope.eight_bit = transaction.eight_bit;
   envelope.smtputf8 = transaction.needs_smtputf8;
+  envelope.tls = transaction.tls;
   envelope.ret = transaction.ret;
   envelope.envid = transaction.envid;
   envelope.client_ip = client_ip_;
@@ -290,7 +297,8 @@ void Inbound::log_accepted(const spool::Envelope& envelope) {
                                {"recipients", std::to_string(envelope.recipients.size())},
                                {"client", client_ip_},
                                {"helo", envelope.client_helo},
-                               {"size", std::to_string(envelope.size)}});
+                               {"size", std::to_string(envelope.size)},
+                               {"tls", asked_of_tls(envelope)}});
 }
 
 void Inbound::log_rejections() {

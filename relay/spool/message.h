@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "relay/net/clock.h"
+#include "relay/smtp/message_tls.h"
 
 namespace relay::spool {
 
@@ -28,6 +29,8 @@ class MessageId {
  private:
   std::int64_t value_;
 };
+
+using smtp::MessageTls;
 
 enum class Origin {
   submitted,
@@ -55,7 +58,7 @@ struct Envelope {
   std::uint64_t size = 0;  ///< octets of content, with the Received header
   bool eight_bit = false;  ///< BODY=8BITMIME or content with octets over 127
   bool smtputf8 = false;
-  bool requiretls = false;
+  MessageTls tls = MessageTls::normal;
   std::string ret;    ///< RFC 3461 RET
   std::string envid;  ///< RFC 3461 ENVID (xtext)
   std::string client_ip;

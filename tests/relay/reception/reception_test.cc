@@ -35,6 +35,24 @@ TEST_CASE("a message gets its 250 when it is in the spool, with one Received fie
   CHECK(world.log().find("event=accepted id=" + envelope.id.text()) != std::string::npos);
 }
 
+TEST_CASE("R01: TLS-Required: No is kept with the message, told in the log, and left in place") {
+  World world;
+  (void)converse(world, kEnvelope + "DATA\r\nTLS-Required: No\r\n\r\nx\r\n.\r\nQUIT\r\n");
+  const auto queue = world.queue();
+  REQUIRE(queue.size() == 1);
+  CHECK(queue.front().tls == spool::MessageTls::optional);
+  CHECK(world.content(queue.front().id).ends_with("+0000\r\nTLS-Required: No\r\n\r\nx\r\n"));
+  CHECK(world.log().find(" tls=optional") != std::string::npos);
+}
+
+TEST_CASE("REQUIRETLS on a connection without TLS is refused, whoever asks") {
+  World world;
+  const auto heard = converse(world, "EHLO c\r\nMAIL FROM:<a@b.example> REQUIRETLS\r\nQUIT\r\n");
+  CHECK(heard.find("REQUIRETLS\r\n") == std::string::npos);
+  CHECK(heard.find("\r\n530 5.7.10 ") != std::string::npos);
+  CHECK(world.log().find("stage=MAIL") != std::string::npos);
+}
+
 TEST_CASE("refused content leaves nothing in the spool and a line in the log") {
   World world;
   const auto heard = converse(
