@@ -133,6 +133,12 @@ def test_bad_peers_do_not_hold_up_good_ones(world):
 
 
 # --- bad clients --------------------------------------------------------------------------------
+def _ends(world, reason: str, count: int = 1, **fields: str) -> list[dict]:
+    """The log lines of so many sessions that ended for a reason."""
+    return wait_until(lambda: len(lines := world.daemon.log("closed", reason=reason, **fields))
+                      >= count and lines, f"{count} ends with reason={reason}")
+
+
 def test_slow_clients_lose_their_slot(make_world):
     world = make_world(limits={"connections": 5, "connections_per_client": 5,
                                "command_timeout": "1s", "session_timeout": "3s"})
@@ -146,6 +152,44 @@ def test_slow_clients_lose_their_slot(make_world):
             return late.reply().code == 220
 
     wait_until(accepted, "a free slot")
+    lines = _ends(world, "silence", 5, stage="connect")
+    assert all(line["reply"].startswith("421 4.4.2 ") for line in lines)
+    assert world.daemon.log("refused", reason="limits.connections")
+    for client in clients:
+        client.close()
+
+
+def test_session_ends_at_its_deadline_between_commands_and_within_a_message(make_world):
+    world = make_world(limits={"session_timeout": "2s", "junk_commands": 1000000})
+    busy, writing = Client(world.listener, timeout=10), Client(world.listener, timeout=10)
+    writing.start_data("a@b.example", "x@late.example")
+    codes = []
+    started = time.monotonic()
+    with pytest.raises((EOFError, OSError)):
+        while time.monotonic() - started < 10:
+            writing.send(b"x" * 70 + b"\r\n")
+            codes.append(busy.command("NOOP").code)
+            time.sleep(0.02)
+    assert time.monotonic() - started < 8
+    assert codes[-1] == 421 or busy.closed()
+    _ends(world, "session", stage="DATA", **{"from": "a@b.example"})
+    _ends(world, "session", stage="connect")
+    assert world.queue() == []
+    for client in (busy, writing):
+        client.close()
+
+
+def test_silence_is_cut_short_for_strangers_and_when_places_run_out(make_world):
+    strangers, crowded = make_world(start=False), make_world(limits={"connections": 6})
+    strangers.write_config(listen=[{"address": "%s:%d" % strangers.listener,
+                                    "allow_networks": ["192.0.2.0/24"]}])
+    strangers.start()
+    started = time.monotonic()
+    clients = [Client(world.listener, timeout=30) for world in [strangers] + [crowded] * 5]
+    assert clients[0].reply().code == 421
+    _ends(strangers, "silence")
+    _ends(crowded, "silence")  # as many as it takes to have room again
+    assert 9 < time.monotonic() - started < 25
     for client in clients:
         client.close()
 
@@ -159,6 +203,7 @@ def test_drip_fed_command_does_not_outlive_its_deadline(make_world):
             time.sleep(0.1)
         assert client.reply().code == 421
         assert time.monotonic() - started < 5
+    _ends(world, "silence", stage="connect")
 
 
 def test_data_below_the_minimum_rate_is_cut_off(make_world):
@@ -171,7 +216,42 @@ def test_data_below_the_minimum_rate_is_cut_off(make_world):
                 client.send(b"x\r\n")
                 time.sleep(0.2)
         assert time.monotonic() - started < 85
+    _ends(world, "rate", stage="DATA", **{"from": "a@b.example"})
     assert world.queue() == []
+
+
+@pytest.mark.parametrize("reason, stage, lines", [
+    ("junk", "command", ["EHLO c"] + ["NOOP"] * 5),
+    ("junk", "command", ["EHLO c"] * 6),
+    ("line-length", "command", ["EHLO c"] + ["NOOP " + "x" * 3000] * 3),
+    ("errors", "command", ["EHLO c"] + ["NONSENSE"] * 4),
+    ("errors", "BDAT", ["EHLO c"] + ["BDAT 0 LAST"] * 4),
+    ("nul", "command", ["EHLO c", "NOOP \0"]),
+    ("http", "connect", ["GET /" + "a" * 5000 + " HTTP/1.1"]),
+    ("tls-hello", "connect", ["\x16\x03\x01"]),
+    ("out-of-step", "BDAT", ["EHLO c", "BDAT x"])])
+def test_cut_session_leaves_a_line_with_its_reason(make_world, reason, stage, lines):
+    world = make_world(limits={"junk_commands": 4, "soft_errors": 4, "hard_errors": 4})
+    with Client(world.listener, timeout=10) as client:
+        client.send("".join(line + "\r\n" for line in lines).encode())
+        assert client.closed()
+    (line,) = _ends(world, reason, stage=stage)
+    assert line["client"] == "127.0.0.1" and line["reply"].startswith("421 ")
+    assert len(world.daemon.log("closed", reason=reason)) == 1
+
+
+def test_refusals_name_the_sender_of_their_transaction(make_world):
+    world = make_world()
+    with Client(world.listener) as client:
+        client.send(b"EHLO c\r\nMAIL FROM:<one@b.example>\r\nRCPT TO:<x>\r\nRSET\r\n"
+                    b"MAIL FROM:<>\r\nRCPT TO:<x@d.example>\r\nBDAT 3 LAST\r\na\nb"
+                    b"MAIL FROM:<two@b.example>\r\nQUIT\r\n")
+        assert client.closed()
+    wait_until(lambda: len(world.daemon.log("rejected")) == 2)
+    rcpt, content = world.daemon.log("rejected")
+    assert (rcpt["stage"], rcpt["from"]) == ("RCPT", "one@b.example")
+    assert (content["stage"], content["from"], content["to"]) == ("content", "<>", "x@d.example")
+    assert content["reply"].startswith("550 5.5.2 ")
 
 
 def test_flood_of_commands_is_read_no_faster_than_answered(make_world):
@@ -204,6 +284,12 @@ def test_client_that_vanishes_leaves_nothing(make_world, at):
     with Client(world.listener) as client:
         assert client.commands("NOOP") == [250]
     assert world.queue() == []
+    stage = {"mail": "MAIL", "data": "DATA", "body": "DATA", "bdat": "BDAT"}.get(at)
+    if stage:
+        assert all(line["from"] == "a@b.example" and line["detail"]
+                   for line in _ends(world, "lost", 5, stage=stage))
+    else:
+        assert not world.daemon.log("closed")
 
 
 def test_random_octets_never_hurt_the_daemon(make_world):

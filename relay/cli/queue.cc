@@ -84,6 +84,13 @@ std::optional<spool::MessageId> parsed_id(const std::string& text) {
   return id;
 }
 
+std::string tls_text(const std::string& tls) {
+  if (tls == "required") {
+    return "required: by REQUIRETLS (RFC 8689)";
+  }
+  return tls == "optional" ? "optional: by the header field TLS-Required: No (RFC 8689)" : tls;
+}
+
 void print_message(const Json& message, net::WallTime time) {
   Table table({"id", text_of(message, "id")});
   table.add({"origin", text_of(message, "origin")});
@@ -91,6 +98,7 @@ void print_message(const Json& message, net::WallTime time) {
   table.add({"arrived", moment(message["received_at"], time)});
   table.add({"expires", moment(message["expires_at"], time)});
   table.add({"size", octets(message["size"])});
+  table.add({"tls", tls_text(text_of(message, "tls"))});
   table.add({"client",
              fmt::format("{} {}", text_of(message, "client_ip"), text_of(message, "client_helo"))});
   print(table.text());

@@ -70,7 +70,7 @@ Json message_details(const spool::Envelope& envelope) {
   Json json = envelope_view(envelope, envelope.recipients.size());
   json["eight_bit"] = envelope.eight_bit;
   json["smtputf8"] = envelope.smtputf8;
-  json["requiretls"] = envelope.requiretls;
+  json["tls"] = smtp::name(envelope.tls);
   put(json, "ret", envelope.ret);
   put(json, "envid", envelope.envid);
   put(json, "client_ip", envelope.client_ip);

@@ -1,23 +1,16 @@
 #include "relay/delivery/conversation.h"
 
-#include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "relay/smtp/ascii.h"
 
 namespace relay::delivery {
 namespace {
 
 /// Enough to keep the socket busy while the next slice is read; bounds memory per connection.
 constexpr std::size_t kOutputHighWater = 128UL * 1024;
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
-}
 
 }  // namespace
 
@@ -158,7 +151,7 @@ void Conversation::pump() {
 
 void Conversation::begin() {
   // RFC 5321 §5.1: a host that greets with our own name is this relay again.
-  if (same_name(session_.server_name(), own_name_)) {
+  if (smtp::equal_ignoring_case(session_.server_name(), own_name_)) {
     peer_ = SessionUsed::Peer::self;
     job_.reset();
     session_.quit();

@@ -31,6 +31,29 @@ std::string where(const Fate& fate) {
                      fate.recipient->domain);
 }
 
+// RFC 8689 §4.2.1: what the message asked for could not be had; and what its sender can do.
+std::string requiretls_advice(const Fate& fate) {
+  constexpr std::string_view kMeaning =
+      "Your message was marked to travel only over connections that are protected by TLS on every "
+      "hop (REQUIRETLS, RFC 8689), so it was not sent without that protection.";
+  constexpr std::string_view kRemedy =
+      " If the protection is not essential, send it again without REQUIRETLS; if it is, reach the "
+      "recipient in another way, or ask the postmaster of {} for {}.";
+  const auto code = std::string_view(fate.outcome->status).substr(1);
+  const std::string& domain = fate.recipient->domain;
+  if (code == ".7.30") {
+    return std::string(kMeaning) +
+           fmt::format(kRemedy, domain, "mail servers that support REQUIRETLS");
+  }
+  if (code == ".7.10") {
+    return std::string(kMeaning) +
+           fmt::format(kRemedy, domain,
+                       "mail servers whose names and certificates can be verified (MTA-STS or "
+                       "DANE)");
+  }
+  return {};
+}
+
 /// For a person: domain, host, policy and rule.
 std::string explanation(const Fate& fate, std::chrono::milliseconds lifetime) {
   const std::string& text = fate.outcome->text;
@@ -45,16 +68,23 @@ std::string explanation(const Fate& fate, std::chrono::milliseconds lifetime) {
   return fmt::format("The message cannot be delivered to {}: {}", where(fate), text);
 }
 
-message::DsnRecipient dsn_recipient(const Fate& fate, const NoticeFacts& facts) {
+message::DsnRecipient dsn_recipient(const Fate& fate, spool::MessageTls tls,
+                                    const NoticeFacts& facts) {
   message::DsnRecipient recipient;
   recipient.address = fate.recipient->address;
   recipient.orcpt = fate.recipient->orcpt;
   recipient.status = fate.outcome->status;
   // RFC 3464 §2.3.4: the notice is about a permanent failure, whatever the last reply was.
   recipient.status.front() = '5';
-  recipient.remote_mta = fate.outcome->host;
   recipient.diagnostic = fate.outcome->remote_reply;
+  if (!recipient.diagnostic.empty()) {
+    // RFC 3464 §2.3.5: a host that reported nothing is none to name here.
+    recipient.remote_mta = fate.outcome->host;
+  }
   recipient.explanation = explanation(fate, facts.lifetime);
+  if (tls == spool::MessageTls::required) {
+    recipient.advice = requiretls_advice(fate);
+  }
   recipient.last_attempt = facts.now;
   return recipient;
 }
@@ -71,10 +101,12 @@ spool::Notice failure_notice(const spool::Envelope& envelope, std::span<const Fa
   dsn.now = facts.now;
   dsn.arrival = envelope.received_at;
   dsn.envid = envelope.envid;
-  dsn.ret = envelope.ret;
+  // RFC 8689 §5: what had to be protected is not sent around in a bounce, whatever RET says.
+  const bool requiretls = envelope.tls == spool::MessageTls::required;
+  dsn.ret = requiretls ? "HDRS" : envelope.ret;
   dsn.smtputf8 = envelope.smtputf8 ? message::SmtpUtf8::needed : message::SmtpUtf8::not_needed;
   for (const Fate& fate : fates) {
-    dsn.recipients.push_back(dsn_recipient(fate, facts));
+    dsn.recipients.push_back(dsn_recipient(fate, envelope.tls, facts));
   }
   message::DsnMessage made = message::failure_notice(dsn, {original, envelope.size});
 
@@ -86,6 +118,8 @@ spool::Notice failure_notice(const spool::Envelope& envelope, std::span<const Fa
   notice.envelope.size = made.content.size();
   notice.envelope.eight_bit = made.eight_bit;
   notice.envelope.smtputf8 = made.smtputf8;
+  // RFC 8689 §5: the header that comes back is protected like the message was.
+  notice.envelope.tls = requiretls ? spool::MessageTls::required : spool::MessageTls::normal;
   notice.envelope.client_helo = facts.hostname;
   spool::Recipient recipient;
   recipient.address = envelope.sender;

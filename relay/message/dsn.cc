@@ -202,10 +202,12 @@ class NoticeWriter {
     for (const auto& recipient : facts_.recipients) {
       body += fmt::format("\r\n<{}>\r\n", value(recipient.address));
       wrap(value(recipient.explanation), "    ", body);
-      if (!recipient.diagnostic.empty()) {
+      // The explanation may quote the reply already.
+      if (recipient.explanation.find(recipient.diagnostic) == std::string::npos) {
         body += fmt::format("    The server {} said:\r\n    {}\r\n", value(recipient.remote_mta),
                             value(recipient.diagnostic));
       }
+      wrap(value(recipient.advice), "    ", body);
     }
     return part_header("text/plain; charset=utf-8", body) + body;
   }

@@ -18,9 +18,10 @@ struct DsnRecipient {
   std::string address;      ///< "local@domain"
   std::string orcpt;        ///< RFC 3461 ORCPT as received (xtext); empty: absent
   std::string status;       ///< RFC 3463, "5.1.1"
-  std::string remote_mta;   ///< MX host name; empty: none was asked
+  std::string remote_mta;   ///< MX host name; empty: none answered
   std::string diagnostic;   ///< the remote reply, "550 5.1.1 no such user"; empty: none
   std::string explanation;  ///< for a person: which domain, host, policy and rule, in sentences
+  std::string advice;       ///< for a person: what the sender can do, in sentences; may be empty
   std::optional<Time> last_attempt;
 };
 

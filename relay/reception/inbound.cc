@@ -11,13 +11,10 @@ namespace relay::reception {
 namespace {
 
 using Demand = smtp::ServerSession::Demand;
-using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxUnwritten = std::size_t{256} * 1024;
 constexpr std::size_t kMaxPendingOutput = std::size_t{64} * 1024;
 constexpr std::size_t kMaxSlice = std::size_t{64} * 1024;
-constexpr milliseconds kTick{10'000};
-constexpr milliseconds kRateGrace{30'000};
 
 std::size_t at_least_one(int value) {
   return static_cast<std::size_t>(std::max(value, 1));
@@ -41,6 +38,12 @@ smtp::ServerSettings server_settings(const ReceptionSettings& settings,
   return server;
 }
 
+// Told only of the few messages that ask for something.
+std::string asked_of_tls(const spool::Envelope& envelope) {
+  return envelope.tls == smtp::MessageTls::normal ? std::string()
+                                                  : std::string(smtp::name(envelope.tls));
+}
+
 std::string shown(const std::string& sender) {
   return sender.empty() ? "<>" : sender;
 }
@@ -58,7 +61,8 @@ Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
       connection_(std::move(connection)),
       finished_(std::move(finished)),
       session_(server_settings(*parts_.settings, permission)),
-      session_end_(parts_.clock.steady() + parts_.settings->limits.session_timeout),
+      relaying_(permission.relaying),
+      patience_(parts_.settings->limits, parts_.clock.steady()),
       timer_(parts_.loop, [this] { tick(); }),
       pause_timer_(parts_.loop, [this] {
         session_.resumed();
@@ -76,7 +80,7 @@ Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
 
 void Inbound::on_bytes(std::string_view bytes) {
   if (session_.in_content()) {
-    content_octets_ += bytes.size();
+    patience_.content(bytes.size());
     touch();
   }
   session_.receive(bytes);
@@ -91,12 +95,8 @@ void Inbound::on_closed(net::Connection::CloseReason /*reason*/, std::string det
   connection_.reset();
   timer_.stop();
   pause_timer_.stop();
-  if (message_ || session_.in_content()) {
-    parts_.log.info("client-lost", {{"client", client_ip_},
-                                    {"helo", session_.helo()},
-                                    {"from", shown(session_.transaction().sender)},
-                                    {"detail", std::move(detail)}});
-  }
+  session_.lost(detail);
+  log_rejections();
   // What was handed to the spool for good gets its log line; the client will send it again.
   if (!committing_) {
     finish();
@@ -128,12 +128,10 @@ Inbound::Life Inbound::pump() {
     connection_->write(output);
     touch();
   }
-  if (!session_.in_content()) {
-    content_timed_ = false;
-  } else if (!content_timed_) {
-    content_timed_ = true;
-    content_start_ = parts_.clock.steady();
-    content_octets_ = 0;
+  if (session_.in_content()) {
+    patience_.content_expected(parts_.clock.steady());
+  } else {
+    patience_.content_over();
   }
   steer_reading();
   return Life::goes_on;
@@ -231,6 +229,7 @@ spool::Envelope Inbound::envelope() const {
   envelope.size = size_;
   envelope.eight_bit = transaction.eight_bit;
   envelope.smtputf8 = transaction.needs_smtputf8;
+  envelope.tls = transaction.tls;
   envelope.ret = transaction.ret;
   envelope.envid = transaction.envid;
   envelope.client_ip = client_ip_;
@@ -298,17 +297,21 @@ void Inbound::log_accepted(const spool::Envelope& envelope) {
                                {"recipients", std::to_string(envelope.recipients.size())},
                                {"client", client_ip_},
                                {"helo", envelope.client_helo},
-                               {"size", std::to_string(envelope.size)}});
+                               {"size", std::to_string(envelope.size)},
+                               {"tls", asked_of_tls(envelope)}});
 }
 
 void Inbound::log_rejections() {
   for (auto& rejection : session_.take_rejections()) {
-    parts_.log.info("rejected", {{"client", client_ip_},
-                                 {"helo", session_.helo()},
-                                 {"stage", std::move(rejection.stage)},
-                                 {"from", session_.transaction().sender},
-                                 {"to", std::move(rejection.recipient)},
-                                 {"reason", std::move(rejection.reply)}});
+    const auto* event = rejection.end.empty() ? "rejected" : "closed";
+    const auto* said = rejection.end == "lost" ? "detail" : "reply";
+    parts_.log.info(event, {{"client", client_ip_},
+                            {"helo", session_.helo()},
+                            {"stage", std::move(rejection.stage)},
+                            {"from", std::move(rejection.sender)},
+                            {"to", std::move(rejection.recipients)},
+                            {"reason", std::move(rejection.end)},
+                            {said, std::move(rejection.reply)}});
   }
 }
 
@@ -326,42 +329,35 @@ void Inbound::steer_reading() {
   reading_ = read;
   const auto now = parts_.clock.steady();
   if (read) {
-    content_start_ += now - reading_stopped_;
+    patience_.reading_resumed(now);
     connection_->resume_reading();
   } else {
-    reading_stopped_ = now;
+    patience_.reading_stopped(now);
     connection_->pause_reading();
   }
 }
 
 void Inbound::touch() {
-  silence_end_ = parts_.clock.steady() + parts_.settings->limits.command_timeout;
+  patience_.progress(parts_.clock.steady());
 }
 
 void Inbound::arm() {
-  const auto left = std::min(silence_end_, session_end_) - parts_.clock.steady();
-  const auto wait = std::chrono::ceil<milliseconds>(left);
-  timer_.start(std::clamp(wait, milliseconds(1), kTick));
+  timer_.start(patience_.next_look(parts_.clock.steady(), load()));
 }
 
-bool Inbound::too_slow(net::SteadyTime now) const {
-  if (!content_timed_ || !reading_) {
-    return false;
-  }
-  const auto elapsed = now - content_start_;
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(elapsed).count();
-  return elapsed > kRateGrace && content_octets_ < parts_.settings->limits.minimum_data_rate *
-                                                       static_cast<std::uint64_t>(seconds);
+Load Inbound::load() const {
+  return reception::load(relaying_, parts_.connections->total(),
+                         at_least_one(parts_.settings->limits.connections));
 }
 
 void Inbound::tick() {
-  const auto now = parts_.clock.steady();
   const bool our_turn = committing_ || (!reading_ && message_);
   if (our_turn) {
     touch();
   }
-  if (!committing_ && (now >= session_end_ || now >= silence_end_ || too_slow(now))) {
-    session_.timed_out();
+  const auto overrun = patience_.overrun(parts_.clock.steady(), load());
+  if (overrun && !committing_) {
+    session_.timed_out(*overrun);
     if (pump() == Life::over) {
       return;
     }

@@ -15,6 +15,8 @@
 #include "relay/net/connection.h"
 #include "relay/net/event_loop.h"
 #include "relay/reception/access.h"
+#include "relay/reception/connection_counts.h"
+#include "relay/reception/patience.h"
 #include "relay/smtp/server_session.h"
 #include "relay/spool/spool.h"
 
@@ -37,7 +39,8 @@ class Inbound final : private net::Connection::Observer {
     const net::Clock& clock;
     spool::Spool& spool;
     Log& log;
-    std::shared_ptr<const ReceptionSettings> settings;  ///< kept for the whole session
+    std::shared_ptr<const ReceptionSettings> settings;    ///< kept for the whole session
+    std::shared_ptr<const ConnectionCounts> connections;  ///< of all workers
   };
 
   /// finished: called once, as the last act, when the session is over.
@@ -73,7 +76,7 @@ class Inbound final : private net::Connection::Observer {
   void touch();
   void arm();
   void tick();
-  [[nodiscard]] bool too_slow(net::SteadyTime now) const;
+  [[nodiscard]] Load load() const;
   void finish();
 
   Parts parts_;
@@ -86,12 +89,8 @@ class Inbound final : private net::Connection::Observer {
   std::uint64_t size_ = 0;
   bool committing_ = false;
   bool reading_ = true;
-  net::SteadyTime session_end_;
-  net::SteadyTime silence_end_;
-  net::SteadyTime content_start_;  // moved forward by the time we did not read
-  net::SteadyTime reading_stopped_;
-  bool content_timed_ = false;
-  std::uint64_t content_octets_ = 0;
+  smtp::Relaying relaying_;
+  Patience patience_;
   net::Timer timer_;
   net::Timer pause_timer_;
 };

@@ -51,8 +51,8 @@ void Reception::accepted(std::unique_ptr<net::Connection> connection,
   }
   context_.log.debug("connect", {{"client", client}, {"listener", listener.address.text()}});
   auto inbound = std::make_unique<Inbound>(
-      Inbound::Parts{context_.loop, context_.clock, context_.spool, context_.log,
-                     context_.settings},
+      Inbound::Parts{context_.loop, context_.clock, context_.spool, context_.log, context_.settings,
+                     context_.connections},
       std::move(connection), permission(listener, client), [this](Inbound* one) { ended(one); });
   auto* key = inbound.get();
   sessions_.emplace(key,

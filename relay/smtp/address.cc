@@ -46,6 +46,12 @@ std::size_t quoted_length(std::string_view text) {
   return 0;
 }
 
+// RFC 5321 §4.1.2: a sub-domain begins and ends with a letter or digit. Underscores are in use.
+bool has_hyphen_at_label_end(std::string_view domain) {
+  return domain.starts_with('-') || domain.ends_with('-') ||
+         domain.find(".-") != std::string_view::npos || domain.find("-.") != std::string_view::npos;
+}
+
 std::optional<std::string> literal(std::string_view text) {
   if (!text.starts_with('[') || !text.ends_with(']') || text.size() > 64 ||
       text.find('\0') != std::string_view::npos) {
@@ -96,17 +102,6 @@ std::size_t utf8_length(std::string_view text) {
   return form->length;
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const auto length = utf8_length(text);
-    if (length == 0) {
-      return false;
-    }
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 // Length of the path up to the closing bracket, which may be quoted inside the local part.
 std::size_t path_end(std::string_view text) {
   bool quoted = false;
@@ -123,6 +118,17 @@ std::size_t path_end(std::string_view text) {
 }
 
 }  // namespace
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto length = utf8_length(text);
+    if (length == 0) {
+      return false;
+    }
+    text.remove_prefix(length);
+  }
+  return true;
+}
 
 std::string_view explanation(AddressFault fault) {
   switch (fault) {
@@ -172,7 +178,7 @@ Expected<Address, AddressFault> parse_mailbox(std::string_view text) {
     return Address{std::string(local), *std::move(ip), true, utf8};
   }
   auto domain = net::DomainName::parse(text);
-  if (!domain) {
+  if (!domain || has_hyphen_at_label_end(domain->text())) {
     return Unexpected<AddressFault>(AddressFault::domain);
   }
   return Address{std::string(local), domain->text(), false, utf8};

@@ -27,6 +27,9 @@ enum class AddressFault {
   not_utf8,        ///< octets over 127 that are not UTF-8
 };
 
+/// Whether text is well-formed UTF-8 (RFC 3629); so is the empty one.
+[[nodiscard]] bool is_utf8(std::string_view text);
+
 /// One sentence for the SMTP reply.
 [[nodiscard]] std::string_view explanation(AddressFault fault);
 

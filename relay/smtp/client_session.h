@@ -1,5 +1,5 @@
-// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461) as an
-// engine without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and
+// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461, 8689) as
+// an engine without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and
 // EHLO once, then any number of mail transactions. After the handshake it sends nothing but QUIT
 // unless its TlsRequirement is met.
 #pragma once
@@ -21,7 +21,7 @@
 
 namespace relay::smtp {
 
-/// Where in the conversation something happened; also the index of the timeout table.
+/// Where in the conversation something happened.
 enum class Stage {
   connect,
   greeting,
@@ -58,12 +58,19 @@ struct ClientRecipient {
   std::string orcpt;    ///< "rfc822;user@example.com" (xtext)
 };
 
+/// Whether MAIL carries REQUIRETLS (RFC 8689 §2): for a message that asks for it, on a session
+/// whose TlsRequirement proves the host's name.
+enum class RequireTls { no, yes };
+
 struct ClientTransaction {
   std::string sender;                       ///< empty: the null reverse-path
   std::vector<ClientRecipient> recipients;  ///< at least one
   std::uint64_t size = 0;                   ///< octets of content with CRLF line ends
   bool eight_bit = false;
   bool smtputf8 = false;
+  /// yes: a server that does not announce REQUIRETLS inside TLS is unsuitable, with 5.7.30 (no TLS:
+  /// 5.7.10). Only with the null reverse-path it gets the message, without the parameter.
+  RequireTls requiretls = RequireTls::no;
   std::string ret;    ///< "FULL", "HDRS" or empty
   std::string envid;  ///< xtext or empty
 };
@@ -72,7 +79,7 @@ enum class Disposition {
   delivered,   ///< the final dot (or the recipient) was accepted for good
   deferred,    ///< 4xx for this recipient or the transaction
   rejected,    ///< 5xx for this recipient or the transaction
-  unsuitable,  ///< this host cannot take the message (SIZE, 8BITMIME, SMTPUTF8); another might
+  unsuitable,  ///< this host lacks what the message needs (8BITMIME, REQUIRETLS …); another might
   not_tried,   ///< the session ended before the server answered about this recipient
   unknown,     ///< connection lost after the final dot, before its reply (RFC 1047)
 };
@@ -84,7 +91,8 @@ struct RecipientResult {
   std::string detail;          ///< one sentence when there is no reply
   std::string enhanced_code;   ///< RFC 3463 code to use for this result; never empty
   /// The server takes no more recipients in this transaction (452 4.5.3, RFC 9422 RCPTMAX) and
-  /// took some: these may follow at once in a new one. disposition is deferred.
+  /// took the message for some (RCPTMAX: or refused each one that was named): these may follow at
+  /// once in a new one. disposition is deferred.
   bool too_many = false;
 };
 
@@ -158,7 +166,7 @@ class ClientSession {
     Stage stage;
     std::size_t recipient = 0;  ///< stage rcpt only
   };
-  enum class Progress { open, accepted, decided };
+  enum class Progress { open, held, accepted, decided };  // held: not named, for RCPTMAX
   enum class AfterEnd { say_quit, just_close };
 
   // client_session.cc: greeting to ready, and every way to the end.
@@ -174,21 +182,26 @@ class ClientSession {
   void fault(std::string detail);
   void end_session(SessionEnd end, AfterEnd after);
 
-  // client_transaction.cc: MAIL to the reply after the final dot.
+  // client_envelope.cc: what is said of a message, and what is not even begun.
+  [[nodiscard]] std::optional<RecipientResult> unsuitable() const;
+  [[nodiscard]] std::optional<RecipientResult> unsuitable_for_requiretls() const;
+  void refuse_unsendable();
+  void limit_recipients();
+  void decide_held();
+  [[nodiscard]] bool delivered_some() const;
+  void send_batch();
+  void send_next();
+  [[nodiscard]] std::string mail_command() const;
+  [[nodiscard]] std::string rcpt_command(const ClientRecipient& recipient) const;
+
+  // client_transaction.cc: the answers, from MAIL to the final dot, and the content.
   void on_transaction_reply(const Reply& reply);
   void on_mail(const Reply& reply);
   void on_rcpt(std::size_t index, const Reply& reply);
   void on_data(const Reply& reply);
   void on_final_dot(const Reply& reply);
   void on_early_reply(const Reply& reply);
-  [[nodiscard]] std::optional<RecipientResult> unsuitable() const;
-  void refuse_unsendable();
-  void limit_recipients();
   void advance();
-  void send_batch();
-  void send_next();
-  [[nodiscard]] std::string mail_command() const;
-  [[nodiscard]] std::string rcpt_command(const ClientRecipient& recipient) const;
   void decide(std::size_t index, RecipientResult result);
   void decide_accepted(const RecipientResult& result);
   void decide_all(const RecipientResult& result);

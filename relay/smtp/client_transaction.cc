@@ -1,5 +1,4 @@
-// ClientSession's mail transactions: MAIL, RCPT, DATA, content, final dot.
-#include <algorithm>
+// ClientSession's mail transactions, second part: what the server answers, the content, the result.
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,10 +9,6 @@
 namespace relay::smtp {
 namespace {
 
-// RFC 2920 §3.1: more than the peer reads before it answers could leave both sides writing.
-constexpr std::size_t kBatchCommands = 100;
-constexpr std::size_t kBatchOctets = std::size_t{32} * 1024;
-
 // RFC 5321 §4.5.3.1.10: 452 and, from old servers, 552.
 bool says_too_many(const Reply& reply) {
   if (reply.code != 452 && reply.code != 552) {
@@ -22,16 +17,6 @@ bool says_too_many(const Reply& reply) {
   const auto code = reply.enhanced_code();
   return code.empty() ? lower(reply.text()).find("too many recipients") != std::string::npos
                       : code.substr(1) == ".5.3";
-}
-
-// A control character would let an address say a command of its own.
-bool sendable(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), is_control);
-}
-
-bool sendable(const ClientRecipient& recipient) {
-  return !recipient.address.empty() && sendable(recipient.address) && sendable(recipient.notify) &&
-         sendable(recipient.orcpt);
 }
 
 std::string code_for(const Reply& reply) {
@@ -68,155 +53,6 @@ std::string code_for(const SessionEnd& end) {
 }
 
 }  // namespace
-
-void ClientSession::begin(ClientTransaction transaction) {
-  transaction_ = std::move(transaction);
-  const auto count = transaction_.recipients.size();
-  results_.assign(count, {});
-  progress_.assign(count, Progress::open);
-  next_command_ = 0;
-  accepted_ = 0;
-  mail_refused_ = false;
-  in_transaction_ = true;
-  stage_ = Stage::mail;
-  if (const auto result = unsuitable()) {
-    decide_all(*result);
-    finish_transaction();
-    return;
-  }
-  refuse_unsendable();
-  limit_recipients();
-  if (std::all_of(progress_.begin(), progress_.end(),
-                  [](Progress progress) { return progress == Progress::decided; })) {
-    finish_transaction();
-    return;
-  }
-  ++transactions_;
-  demand_ = Demand::read;
-  send_batch();
-}
-
-std::optional<RecipientResult> ClientSession::unsuitable() const {
-  if (extensions_.size_limit && transaction_.size > *extensions_.size_limit) {
-    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
-                           fmt::format("The message has {} octets, the server takes at most {}.",
-                                       transaction_.size, *extensions_.size_limit),
-                           "5.3.4"};
-  }
-  if (transaction_.smtputf8 && !extensions_.smtputf8) {
-    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
-                           "The message needs SMTPUTF8, which the server does not offer.", "5.6.7"};
-  }
-  if (transaction_.eight_bit && !extensions_.eight_bit_mime && !settings_.force_8bit) {
-    return RecipientResult{Disposition::unsuitable, Stage::mail, std::nullopt,
-                           "The message holds 8-bit text and the server does not offer 8BITMIME.",
-                           "5.6.3"};
-  }
-  return std::nullopt;
-}
-
-void ClientSession::refuse_unsendable() {
-  if (!sendable(transaction_.sender) || !sendable(transaction_.ret) ||
-      !sendable(transaction_.envid)) {
-    decide_all({Disposition::rejected, Stage::mail, std::nullopt,
-                "The sender address holds control characters.", "5.1.7"});
-    return;
-  }
-  for (std::size_t i = 0; i < progress_.size(); ++i) {
-    if (!sendable(transaction_.recipients[i])) {
-      decide(i, {Disposition::rejected, Stage::rcpt, std::nullopt,
-                 "The recipient address is empty or holds control characters.", "5.1.3"});
-    }
-  }
-}
-
-// RFC 9422 RCPTMAX: what the server would refuse is not sent.
-void ClientSession::limit_recipients() {
-  if (!extensions_.rcpt_max) {
-    return;
-  }
-  std::uint64_t used = 0;
-  for (std::size_t i = 0; i < progress_.size(); ++i) {
-    if (progress_[i] == Progress::open && ++used > *extensions_.rcpt_max) {
-      RecipientResult result{
-          Disposition::deferred, Stage::rcpt, std::nullopt,
-          fmt::format("The server takes at most {} recipients a message.", *extensions_.rcpt_max),
-          "4.5.3"};
-      result.too_many = true;
-      decide(i, std::move(result));
-    }
-  }
-}
-
-std::string ClientSession::mail_command() const {
-  auto command = "MAIL FROM:<" + transaction_.sender + ">";
-  if (extensions_.size) {
-    command += " SIZE=" + std::to_string(transaction_.size);
-  }
-  if (transaction_.eight_bit && extensions_.eight_bit_mime) {
-    command += " BODY=8BITMIME";
-  }
-  if (transaction_.smtputf8) {
-    command += " SMTPUTF8";
-  }
-  if (extensions_.dsn && !transaction_.ret.empty()) {
-    command += " RET=" + transaction_.ret;
-  }
-  if (extensions_.dsn && !transaction_.envid.empty()) {
-    command += " ENVID=" + transaction_.envid;
-  }
-  return command;
-}
-
-std::string ClientSession::rcpt_command(const ClientRecipient& recipient) const {
-  auto command = "RCPT TO:<" + recipient.address + ">";
-  if (extensions_.dsn && !recipient.notify.empty()) {
-    command += " NOTIFY=" + recipient.notify;
-  }
-  if (extensions_.dsn && !recipient.orcpt.empty()) {
-    command += " ORCPT=" + recipient.orcpt;
-  }
-  return command;
-}
-
-void ClientSession::send_next() {
-  const auto count = transaction_.recipients.size();
-  if (next_command_ == 0) {
-    if (needs_rset_) {
-      output_.append("RSET\r\n");
-      awaited_.push_back({Stage::rset});
-      needs_rset_ = false;
-      return;
-    }
-    output_.append(mail_command()).append("\r\n");
-    awaited_.push_back({Stage::mail});
-    needs_rset_ = true;
-  } else if (next_command_ <= count) {
-    const auto index = next_command_ - 1;
-    if (progress_[index] == Progress::open) {
-      output_.append(rcpt_command(transaction_.recipients[index])).append("\r\n");
-      awaited_.push_back({Stage::rcpt, index});
-    }
-  } else {
-    output_.append("DATA\r\n");
-    awaited_.push_back({Stage::data});
-  }
-  ++next_command_;
-}
-
-void ClientSession::send_batch() {
-  const std::size_t most = extensions_.pipelining ? kBatchCommands : 1;
-  const auto octets = output_.size() + kBatchOctets;
-  const auto data = transaction_.recipients.size() + 1;
-  while (next_command_ <= data && awaited_.size() < most && output_.size() < octets) {
-    if (next_command_ == data && awaited_.empty() && accepted_ == 0) {
-      finish_transaction();
-      return;
-    }
-    send_next();
-  }
-  stage_ = awaited_.front().stage;
-}
 
 // After an answer: waits for the next, sends more, or is done.
 void ClientSession::advance() {
@@ -419,9 +255,10 @@ void ClientSession::abandon_transaction(const SessionEnd& end) {
 }
 
 void ClientSession::close_transaction() {
+  const bool delivered = delivered_some();
   for (auto& result : results_) {
     // Sending the rest at once helps only if this transaction got somewhere.
-    result.too_many = result.too_many && (accepted_ > 0 || !result.reply);
+    result.too_many = result.too_many && (delivered || !result.reply);
   }
   result_ = TransactionResult{std::exchange(results_, {})};
   progress_.clear();
@@ -432,6 +269,7 @@ void ClientSession::close_transaction() {
 }
 
 void ClientSession::finish_transaction() {
+  decide_held();
   close_transaction();
   become_ready();
 }

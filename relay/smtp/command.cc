@@ -80,8 +80,9 @@ bool is_orcpt(std::string_view text, bool& utf8) {
   utf8 =
       equal_ignoring_case(type, "utf-8") && !std::all_of(address.begin(), address.end(), is_ascii);
   if (utf8) {
-    return atom && std::none_of(address.begin(), address.end(),
-                                [](char c) { return is_control(c) || c == ' '; });
+    return atom && is_utf8(address) && std::none_of(address.begin(), address.end(), [](char c) {
+             return is_control(c) || c == ' ';
+           });
   }
   return atom && is_xtext(address);
 }
@@ -124,6 +125,11 @@ bool set_smtputf8(const Parameter& parameter, MailCommand& mail) {
   return !parameter.has_value;
 }
 
+bool set_requiretls(const Parameter& parameter, MailCommand& mail) {
+  mail.requiretls = true;
+  return !parameter.has_value;
+}
+
 bool set_ret(const Parameter& parameter, MailCommand& mail) {
   const bool repeated = !mail.ret.empty();
   mail.ret = upper(parameter.value);
@@ -138,11 +144,13 @@ bool set_envid(const Parameter& parameter, MailCommand& mail) {
 
 std::optional<Refusal> apply(const Parameter& parameter, MailCommand& mail) {
   using Setter = bool (*)(const Parameter&, MailCommand&);
-  constexpr std::array<std::pair<std::string_view, Setter>, 5> kSetters{{{"SIZE", set_size},
-                                                                         {"BODY", set_body},
-                                                                         {"SMTPUTF8", set_smtputf8},
-                                                                         {"RET", set_ret},
-                                                                         {"ENVID", set_envid}}};
+  constexpr std::array<std::pair<std::string_view, Setter>, 6> kSetters{
+      {{"SIZE", set_size},
+       {"BODY", set_body},
+       {"SMTPUTF8", set_smtputf8},
+       {"REQUIRETLS", set_requiretls},
+       {"RET", set_ret},
+       {"ENVID", set_envid}}};
   for (const auto& [key, set] : kSetters) {
     if (parameter.key == key) {
       return set(parameter, mail) ? std::nullopt : std::optional(bad_value(parameter).value());

@@ -1,5 +1,5 @@
 // Commands of an SMTP client as values (RFC 5321 §4.1.1), with the parameters of RFC 1870, 6152,
-// 6531, 3461 and 3030. Pure.
+// 6531, 3461, 3030 and 8689. Pure.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +49,7 @@ struct MailCommand {
   std::optional<std::uint64_t> size;
   bool eight_bit_mime = false;
   bool smtputf8 = false;
+  bool requiretls = false;
   std::string ret;    ///< "FULL", "HDRS" or empty
   std::string envid;  ///< xtext or empty
 };

@@ -8,7 +8,7 @@ namespace relay::smtp {
 namespace {
 
 constexpr std::string_view kLineEnd = "\r\n";
-constexpr int kMaxHeaderLines = 1000;
+constexpr int kMaxHeaderFields = 1000;
 
 bool has_eight_bit(std::string_view text) {
   unsigned char all = 0;
@@ -105,7 +105,7 @@ void ContentCheck::check_header_line(std::string& out) {
     fail(ContentFault::bare_line_end);
     return;
   }
-  const bool continues = header_lines_ > 0 && (line.starts_with(' ') || line.starts_with('\t'));
+  const bool continues = header_fields_ > 0 && (line.starts_with(' ') || line.starts_with('\t'));
   if (line != kLineEnd && !continues && !is_field_start(line)) {
     // Text without an empty line before it: the body begins here.
     out.append(kLineEnd);
@@ -118,7 +118,9 @@ void ContentCheck::check_header_line(std::string& out) {
   header_ += line.size();
   header_eight_bit_ = header_eight_bit_ || has_eight_bit(line);
   received_ += is_received(line) ? 1 : 0;
-  if (header_ > limits_.header_size || ++header_lines_ > kMaxHeaderLines) {
+  tls_required_.line(line);
+  header_fields_ += line == kLineEnd || continues ? 0 : 1;
+  if (header_ > limits_.header_size || header_fields_ > kMaxHeaderFields) {
     fail(ContentFault::header_too_large);
   } else if (received_ > limits_.received_headers) {
     fail(ContentFault::loop);

@@ -1,11 +1,14 @@
 // What a server demands of message content (RFC 5321 §4.5.3.1, RFC 5322 §2), checked as it passes:
-// line ends, NUL, line length, size, header size, number of Received fields. Pure.
+// line ends, NUL, line length, size, header size, number of Received fields; and what its header
+// section asks for. Pure.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "relay/smtp/tls_required_field.h"
 
 namespace relay::smtp {
 
@@ -24,7 +27,7 @@ enum class ContentFault {
   nul,
   line_too_long,
   too_large,
-  header_too_large,  ///< header_size, or more than 1000 header lines
+  header_too_large,  ///< header_size, or more than 1000 header fields
   loop,              ///< more Received fields than received_headers
 };
 
@@ -44,6 +47,8 @@ class ContentCheck {
   [[nodiscard]] bool eight_bit() const { return eight_bit_ || header_eight_bit_; }
   /// Octets over 127 in the header section, which need SMTPUTF8 (RFC 6531 §3.1).
   [[nodiscard]] bool header_eight_bit() const { return header_eight_bit_; }
+  /// The header section holds TLS-Required: No (RFC 8689 §3).
+  [[nodiscard]] bool tls_not_required() const { return tls_required_.says_no(); }
 
  private:
   void normalize(std::string_view slice, std::string& out);
@@ -64,8 +69,9 @@ class ContentCheck {
   std::uint64_t size_ = 0;
   std::uint64_t line_ = 0;  // octets of the present body line without its line end
   std::uint64_t header_ = 0;
-  int header_lines_ = 0;
+  int header_fields_ = 0;
   int received_ = 0;
+  TlsRequiredField tls_required_;
   std::string header_line_;  // the present header line, with its line end
 };
 

@@ -23,10 +23,8 @@ std::optional<std::uint64_t> limit(std::string_view text) {
 }
 
 void read_limits(std::string_view parameters, Extensions& extensions) {
-  const std::array<std::pair<std::string_view, std::optional<std::uint64_t>*>, 3> known{
-      {{"MAILMAX", &extensions.mail_max},
-       {"RCPTMAX", &extensions.rcpt_max},
-       {"RCPTDOMAINMAX", &extensions.rcpt_domain_max}}};
+  const std::array<std::pair<std::string_view, std::optional<std::uint64_t>*>, 2> known{
+      {{"MAILMAX", &extensions.mail_max}, {"RCPTMAX", &extensions.rcpt_max}}};
   for (auto word = next_word(parameters); !word.empty(); word = next_word(parameters)) {
     const auto equals = std::min(word.find('='), word.size());
     const auto key = upper(word.substr(0, equals));
@@ -39,14 +37,13 @@ void read_limits(std::string_view parameters, Extensions& extensions) {
 }
 
 void read_keyword(std::string_view line, Extensions& extensions) {
-  const std::array<std::pair<std::string_view, bool*>, 8> flags{
+  const std::array<std::pair<std::string_view, bool*>, 7> flags{
       {{"PIPELINING", &extensions.pipelining},
        {"8BITMIME", &extensions.eight_bit_mime},
        {"SMTPUTF8", &extensions.smtputf8},
        {"STARTTLS", &extensions.starttls},
        {"DSN", &extensions.dsn},
-       {"ENHANCEDSTATUSCODES", &extensions.enhanced_status_codes},
-       {"CHUNKING", &extensions.chunking},
+       {"REQUIRETLS", &extensions.requiretls},
        {"SIZE", &extensions.size}}};
   const auto keyword = upper(next_word(line));
   for (const auto& [name, flag] : flags) {

@@ -9,18 +9,16 @@
 namespace relay::smtp {
 
 struct Extensions {
-  bool pipelining = false;                       ///< RFC 2920
-  bool eight_bit_mime = false;                   ///< RFC 6152
-  bool smtputf8 = false;                         ///< RFC 6531
-  bool starttls = false;                         ///< RFC 3207
-  bool dsn = false;                              ///< RFC 3461
-  bool enhanced_status_codes = false;            ///< RFC 2034
-  bool chunking = false;                         ///< RFC 3030
-  bool size = false;                             ///< RFC 1870: the SIZE parameter may be sent
-  std::optional<std::uint64_t> size_limit;       ///< absent: none declared (or 0)
-  std::optional<std::uint64_t> mail_max;         ///< RFC 9422 LIMITS
-  std::optional<std::uint64_t> rcpt_max;         ///< RFC 9422 LIMITS
-  std::optional<std::uint64_t> rcpt_domain_max;  ///< RFC 9422 LIMITS
+  bool pipelining = false;                  ///< RFC 2920
+  bool eight_bit_mime = false;              ///< RFC 6152
+  bool smtputf8 = false;                    ///< RFC 6531
+  bool starttls = false;                    ///< RFC 3207
+  bool dsn = false;                         ///< RFC 3461
+  bool requiretls = false;                  ///< RFC 8689
+  bool size = false;                        ///< RFC 1870: the SIZE parameter may be sent
+  std::optional<std::uint64_t> size_limit;  ///< absent: none declared (or 0)
+  std::optional<std::uint64_t> mail_max;    ///< RFC 9422 LIMITS
+  std::optional<std::uint64_t> rcpt_max;    ///< RFC 9422 LIMITS
 
   /// Reads a 250 reply to EHLO. Unknown keywords and malformed parameters count as absent.
   [[nodiscard]] static Extensions parse(const Reply& ehlo_reply);

@@ -9,6 +9,8 @@
 namespace relay::smtp {
 namespace {
 
+constexpr std::size_t kMaxRecipientsText = 512;
+
 Refusal refusal(ContentFault fault, const ContentLimits& limits) {
   switch (fault) {
     case ContentFault::bare_line_end:
@@ -51,7 +53,7 @@ bool ServerSession::envelope_complete(std::string_view stage) {
 void ServerSession::begin_content() {
   unstuffer_ = {};
   check_ = ContentCheck(settings_.content);
-  chunk_refusal_.clear();
+  chunk_refusal_.reset();
 }
 
 void ServerSession::on_data(const Command& command) {
@@ -81,10 +83,10 @@ void ServerSession::opened(Room room) {
       break;
     case Room::disk_full: {
       const Refusal full{452, "4.3.1", "Insufficient system storage"};
-      note(chunked ? "BDAT" : "DATA", coded(full), {});
       if (chunked) {
-        chunk_refusal_ = coded(full);
+        chunk_refusal_ = full;
       } else {
+        note({"DATA", {}, {}, coded(full), {}});
         reply(coded(full));
         reset();
       }
@@ -120,17 +122,18 @@ void ServerSession::on_bdat(const Command& command) {
   const auto bdat = parse_bdat(command.argument);
   if (!bdat) {
     // The octets that follow cannot be told from commands.
-    note("BDAT", "501 5.5.4 Syntax: BDAT size [LAST]", {});
-    reply("501 5.5.4 Syntax: BDAT size [LAST]");
-    close_with(fmt::format("421 4.7.0 {} Out of step", settings_.hostname));
+    const auto text = coded({501, "5.5.4", "Syntax: BDAT size [LAST]"});
+    note({"BDAT", {}, {}, text, {}});
+    reply(text);
+    cut_off("BDAT", "out-of-step", {421, "4.7.0", "Out of step"});
     return;
   }
   chunk_left_ = bdat->size;
   chunk_last_ = bdat->last;
-  chunk_refusal_.clear();
+  chunk_refusal_.reset();
   if (!mail_given_ || transaction_.recipients.empty()) {
-    chunk_refusal_ = coded(mail_given_ ? Refusal{554, "5.5.1", "No valid recipients"}
-                                       : Refusal{503, "5.5.1", "MAIL first"});
+    chunk_refusal_ = mail_given_ ? Refusal{554, "5.5.1", "No valid recipients"}
+                                 : Refusal{503, "5.5.1", "MAIL first"};
   } else if (!in_bdat_) {
     begin_content();
     in_bdat_ = true;
@@ -145,7 +148,7 @@ void ServerSession::on_bdat(const Command& command) {
 void ServerSession::take_bdat() {
   const auto length = std::min<std::uint64_t>(chunk_left_, input_.size() - used_);
   const auto octets = std::string_view(input_).substr(used_, static_cast<std::size_t>(length));
-  if (chunk_refusal_.empty()) {
+  if (!chunk_refusal_) {
     check_.feed(octets, content_);
     if (check_.fault()) {
       receiving_ = false;
@@ -161,16 +164,20 @@ void ServerSession::take_bdat() {
 
 void ServerSession::end_bdat_chunk() {
   mode_ = Mode::command;
-  if (!chunk_refusal_.empty()) {
+  if (chunk_refusal_) {
     // RFC 3030 §2: drained, in step, and the transaction is void.
-    const auto text = std::exchange(chunk_refusal_, {});
-    reply(text);
-    reset();
-    if (text.starts_with('5') && ++errors_ >= settings_.hard_errors) {
-      close_with(fmt::format("421 4.7.0 {} Too many errors", settings_.hostname));
+    const auto why = *std::exchange(chunk_refusal_, std::nullopt);
+    if (why.code < 500) {
+      // No error of the client's.
+      note({"BDAT", {}, {}, coded(why), {}});
+      reply(coded(why));
+    } else {
+      refuse("BDAT", why);
     }
+    reset();
   } else if (check_.fault()) {
-    refuse_content(refusal(*check_.fault(), settings_.content));
+    refuse("content", refusal(*check_.fault(), settings_.content), recipients_text());
+    reset();
   } else if (chunk_last_) {
     end_content();
   } else {
@@ -185,27 +192,38 @@ void ServerSession::end_content() {
     transaction_.eight_bit = check_.eight_bit();
     transaction_.needs_smtputf8 =
         transaction_.needs_smtputf8 || (smtputf8_ && check_.header_eight_bit());
+    // RFC 8689 §4.1: with the REQUIRETLS parameter the field MUST be ignored.
+    if (transaction_.tls == MessageTls::normal && check_.tls_not_required()) {
+      transaction_.tls = MessageTls::optional;
+    }
     demand_ = Demand::store_message;
     return;
   }
   // Nobody who speaks SMTP sends a bare CR or LF by accident and more mail after it: what follows
   // may be smuggled, so it is not read.
   const bool smuggling = *check_.fault() == ContentFault::bare_line_end && !in_bdat_;
-  refuse_content(refusal(*check_.fault(), settings_.content));
+  refuse("content", refusal(*check_.fault(), settings_.content), recipients_text());
   if (smuggling && demand_ != Demand::close) {
-    close_with(fmt::format("421 4.7.0 {} Closing", settings_.hostname));
+    cut_off("content", "smuggling", {421, "4.7.0", "Closing"});
   }
+  reset();
 }
 
-void ServerSession::refuse_content(const Refusal& why) {
-  reset();
-  refuse("content", why);
+// All recipients of refused content, as far as a log line takes them.
+std::string ServerSession::recipients_text() const {
+  std::string text;
+  for (const auto& recipient : transaction_.recipients) {
+    if (text.size() >= kMaxRecipientsText) {
+      break;
+    }
+    text.append(text.empty() ? "" : ",").append(recipient.address.text());
+  }
+  return text;
 }
 
 // The store takes nothing more until a restart.
 void ServerSession::store_failed(std::string_view stage) {
-  note(stage, "421 4.3.0 Cannot store mail", {});
-  close_with(fmt::format("421 4.3.0 {} Cannot store mail", settings_.hostname));
+  cut_off(stage, "store-failed", {421, "4.3.0", "Cannot store mail"});
 }
 
 void ServerSession::stored(Room room, std::string_view queue_id) {
@@ -213,7 +231,6 @@ void ServerSession::stored(Room room, std::string_view queue_id) {
     return;
   }
   demand_ = Demand::read;
-  reset();
   switch (room) {
     case Room::available:
       errors_ = 0;
@@ -222,14 +239,15 @@ void ServerSession::stored(Room room, std::string_view queue_id) {
       break;
     case Room::disk_full: {
       const auto text = coded({452, "4.3.1", "Insufficient system storage"});
-      note("content", text, {});
+      note({"content", {}, recipients_text(), text, {}});
       reply(text);
       break;
     }
     case Room::store_failed:
       store_failed("content");
-      return;
+      break;
   }
+  reset();
   process();
 }
 

@@ -14,6 +14,7 @@ void ServerSession::reset() {
   in_bdat_ = false;
   transaction_ = {};
   known_recipients_.clear();
+  surplus_recipients_ = 0;
 }
 
 void ServerSession::on_mail(const Command& command) {
@@ -30,25 +31,36 @@ void ServerSession::on_mail(const Command& command) {
     refuse("MAIL", mail.error());
     return;
   }
-  const auto most = settings_.content.message_size;
-  if (mail->size && *mail->size > most) {
-    refuse("MAIL", {552, "5.3.4", fmt::format("Message larger than {} octets", most)});
-    return;
-  }
-  const bool utf8 = mail->sender && mail->sender->utf8;
-  if (utf8 && !mail->smtputf8) {
-    // RFC 6531 §3.5.
-    refuse("MAIL", {553, "5.6.7", "A non-ASCII address needs SMTPUTF8"});
-    return;
-  }
   mail_given_ = true;
   smtputf8_ = mail->smtputf8;
   transaction_.sender = mail->sender ? mail->sender->text() : std::string();
   transaction_.declared_size = mail->size.value_or(0);
   transaction_.ret = std::move(mail->ret);
   transaction_.envid = std::move(mail->envid);
-  transaction_.needs_smtputf8 = utf8;
-  demand_ = Demand::check_room;
+  transaction_.needs_smtputf8 = mail->sender && mail->sender->utf8;
+  transaction_.tls = mail->requiretls ? MessageTls::required : MessageTls::normal;
+  if (const auto refusal = unacceptable_transaction()) {
+    refuse("MAIL", *refusal);
+    reset();
+  } else {
+    demand_ = Demand::check_room;
+  }
+}
+
+std::optional<Refusal> ServerSession::unacceptable_transaction() const {
+  if (transaction_.tls == MessageTls::required && settings_.security == Security::plain) {
+    // RFC 8689 §2: the session itself must employ TLS, or the promise is broken already.
+    return Refusal{530, "5.7.10", "REQUIRETLS can be asked for only inside TLS"};
+  }
+  const auto most = settings_.content.message_size;
+  if (transaction_.declared_size > most) {
+    return Refusal{552, "5.3.4", fmt::format("Message larger than {} octets", most)};
+  }
+  if (transaction_.needs_smtputf8 && !smtputf8_) {
+    // RFC 6531 §3.5.
+    return Refusal{553, "5.6.7", "A non-ASCII address needs SMTPUTF8"};
+  }
+  return std::nullopt;
 }
 
 void ServerSession::checked(Room room) {
@@ -62,7 +74,7 @@ void ServerSession::checked(Room room) {
       break;
     case Room::disk_full: {
       const auto text = coded({452, "4.3.1", "Insufficient system storage"});
-      note("MAIL", text, {});
+      note({"MAIL", {}, {}, text, {}});
       reply(text);
       reset();
       break;
@@ -94,11 +106,20 @@ void ServerSession::on_rcpt(const Command& command) {
   } else if (add_recipient(*std::move(rcpt))) {
     reply("250 2.1.5 Ok");
   } else {
-    // RFC 5321 §4.5.3.1.10. No error of the client's: it sends the rest in a new transaction.
-    const auto text = coded({452, "4.5.3", "Too many recipients"});
-    note("RCPT", text, std::move(address));
-    reply(text);
+    refuse_surplus(std::move(address));
   }
+}
+
+// RFC 5321 §4.5.3.1.10: no error of the client's, it sends the rest in a new transaction; but one
+// that goes on and on does not listen.
+void ServerSession::refuse_surplus(std::string address) {
+  const Refusal surplus{452, "4.5.3", "Too many recipients"};
+  if (++surplus_recipients_ > settings_.recipients) {
+    refuse("RCPT", surplus, std::move(address));
+    return;
+  }
+  note({"RCPT", {}, std::move(address), coded(surplus), {}});
+  reply(coded(surplus));
 }
 
 // A repeated recipient collapses into the first.

@@ -17,13 +17,17 @@ constexpr int kMaxLongLines = 3;
 constexpr std::size_t kMaxHelo = 255;
 constexpr std::size_t kMaxRejections = 64;
 
-// RFC 5321 knows none of these words; a browser or an HTTP client was led here (ALPACA).
+// RFC 5321 knows none of these words; a browser or an HTTP client was led here (ALPACA). The first
+// word decides, as soon as it is whole: the line may be long, and commands may stand in its body.
 bool speaks_http(std::string_view line) {
   constexpr std::array<std::string_view, 10> kMethods{
       "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "TRACE", "DELETE", "PATCH", "PRI"};
-  const auto word = next_word(line);
-  return std::any_of(kMethods.begin(), kMethods.end(),
-                     [word](auto method) { return equal_ignoring_case(word, method); });
+  constexpr std::size_t kLongest = 7;
+  const auto end = line.substr(0, kLongest + 1).find_first_of(" \t\r\n");
+  return end != std::string_view::npos &&
+         std::any_of(kMethods.begin(), kMethods.end(), [word = line.substr(0, end)](auto method) {
+           return equal_ignoring_case(word, method);
+         });
 }
 
 // Any name a client may think it has, but nothing that could break out of a Received field.
@@ -52,6 +56,9 @@ std::string_view ServerSession::protocol() const {
   if (!esmtp_) {
     return "SMTP";
   }
+  if (settings_.security == Security::tls) {
+    return smtputf8_ ? "UTF8SMTPS" : "ESMTPS";
+  }
   return smtputf8_ ? "UTF8SMTP" : "ESMTP";
 }
 
@@ -76,19 +83,43 @@ std::string ServerSession::coded(const Refusal& refusal) const {
              : fmt::format("{} {}", refusal.code, refusal.text);
 }
 
-void ServerSession::note(std::string_view stage, std::string_view reply, std::string recipient) {
-  if (rejections_.size() < kMaxRejections) {
-    rejections_.push_back({std::string(stage), std::move(recipient), std::string(reply)});
+// To be called before the transaction is reset.
+void ServerSession::note(Rejection rejection) {
+  if (rejections_.size() >= kMaxRejections && rejection.end.empty()) {
+    return;
   }
+  if (mail_given_) {
+    rejection.sender = transaction_.sender.empty() ? "<>" : transaction_.sender;
+  }
+  rejections_.push_back(std::move(rejection));
+}
+
+// Where the dialogue is, for the log.
+std::string_view ServerSession::stage() const {
+  if (demand_ == Demand::store_message) {
+    return "content";
+  }
+  switch (mode_) {
+    case Mode::data:
+      return "DATA";
+    case Mode::bdat:
+      return "BDAT";
+    case Mode::command:
+      break;
+  }
+  if (mail_given_) {
+    return in_bdat_ ? "BDAT" : transaction_.recipients.empty() ? "MAIL" : "RCPT";
+  }
+  return helo_.empty() ? "connect" : "command";
 }
 
 // Every refusal counts: a client that only errs is slowed down, then sent away.
-void ServerSession::refuse(std::string_view stage, const Refusal& refusal, std::string recipient) {
+void ServerSession::refuse(std::string_view stage, const Refusal& refusal, std::string recipients) {
   const auto text = coded(refusal);
-  note(stage, text, std::move(recipient));
+  note({std::string(stage), {}, std::move(recipients), text, {}});
   if (++errors_ >= settings_.hard_errors) {
     reply(text);
-    close_with(fmt::format("421 4.7.0 {} Too many errors", settings_.hostname));
+    cut_off(stage, "errors", {421, "4.7.0", "Too many errors"});
   } else if (errors_ > settings_.soft_errors && demand_ == Demand::read) {
     held_reply_ = text;
     demand_ = Demand::pause;
@@ -116,10 +147,40 @@ void ServerSession::close_with(std::string_view text) {
   used_ = 0;
 }
 
-void ServerSession::timed_out() {
-  if (demand_ != Demand::close && demand_ != Demand::store_message) {
-    close_with(fmt::format("421 4.4.2 {} Timeout", settings_.hostname));
+// Ends the session with a 421 that has its line in the log.
+void ServerSession::cut_off(std::string_view stage, std::string_view reason, const Refusal& why) {
+  const auto text =
+      fmt::format("{} {} {} {}", why.code, why.enhanced_code, settings_.hostname, why.text);
+  note({std::string(stage), {}, {}, text, std::string(reason)});
+  close_with(text);
+}
+
+void ServerSession::timed_out(Overrun overrun) {
+  if (demand_ == Demand::close || demand_ == Demand::store_message) {
+    return;
   }
+  switch (overrun) {
+    case Overrun::silence:
+      cut_off(stage(), "silence", {421, "4.4.2", "Timeout"});
+      return;
+    case Overrun::rate:
+      cut_off(stage(), "rate", {421, "4.4.2", "Message comes too slowly"});
+      return;
+    case Overrun::session:
+      cut_off(stage(), "session", {421, "4.4.2", "Session lasted too long"});
+      return;
+  }
+}
+
+void ServerSession::lost(std::string_view detail) {
+  if (demand_ == Demand::close) {
+    return;
+  }
+  if (mail_given_ || mode_ != Mode::command || discarding_ || !input_.empty()) {
+    note({std::string(stage()), {}, {}, std::string(detail), "lost"});
+  }
+  lose_receiving();
+  demand_ = Demand::close;
 }
 
 bool ServerSession::between_messages() const {
@@ -129,7 +190,7 @@ bool ServerSession::between_messages() const {
 void ServerSession::shut_down() {
   stopping_ = true;
   if (demand_ != Demand::close && between_messages()) {
-    close_with(fmt::format("421 4.3.2 {} Shutting down", settings_.hostname));
+    cut_off(stage(), "shutdown", {421, "4.3.2", "Shutting down"});
   }
 }
 
@@ -168,14 +229,12 @@ void ServerSession::process() {
   used_ = 0;
 }
 
-// Whether the client's first octets are no SMTP at all.
+// Whether a line, or the client's first octet, is no SMTP at all.
 bool ServerSession::judge_start() {
   const auto line = std::string_view(input_).substr(used_);
-  const bool tls_hello = line.front() == '\x16';
-  const bool whole = line.find('\n') != std::string_view::npos;
-  if (tls_hello || (whole && speaks_http(line.substr(0, line.find_first_of("\r\n"))))) {
-    note("connect", tls_hello ? "TLS hello on a plain port" : "HTTP on an SMTP port", {});
-    close_with(fmt::format("421 4.7.0 {} This is an SMTP port", settings_.hostname));
+  const bool tls_hello = first_line_ && line.front() == '\x16';
+  if (tls_hello || speaks_http(line)) {
+    cut_off(stage(), tls_hello ? "tls-hello" : "http", {421, "4.7.0", "This is an SMTP port"});
     return true;
   }
   return false;
@@ -186,7 +245,7 @@ void ServerSession::take_line() {
     discard_line();
     return;
   }
-  if (first_line_ && judge_start()) {
+  if (judge_start()) {
     return;
   }
   const auto rest = std::string_view(input_).substr(used_);
@@ -204,7 +263,9 @@ void ServerSession::take_line() {
   auto line = rest.substr(0, newline);
   if (line.find('\0') != std::string_view::npos) {
     refuse("command", {500, "5.5.2", "NUL in command"});
-    close_with(fmt::format("421 4.7.0 {} Closing", settings_.hostname));
+    if (demand_ != Demand::close) {
+      cut_off("command", "nul", {421, "4.7.0", "Closing"});
+    }
     return;
   }
   if (!line.ends_with('\r')) {
@@ -226,7 +287,7 @@ void ServerSession::discard_line() {
   discarding_ = false;
   first_line_ = false;
   if (++long_lines_ == kMaxLongLines) {
-    close_with(fmt::format("421 4.7.0 {} Too many long lines", settings_.hostname));
+    cut_off("command", "line-length", {421, "4.7.0", "Too many long lines"});
   } else {
     refuse("command", {500, "5.5.2", "Line too long"});
   }
@@ -281,6 +342,9 @@ void ServerSession::on_greeting_command(const Command& command) {
     refuse("helo", {501, "5.5.4", "Syntax: EHLO hostname"});
     return;
   }
+  if (!helo_.empty() && !spend_junk()) {
+    return;
+  }
   reset();
   helo_ = name;
   esmtp_ = command.verb == Verb::ehlo;
@@ -296,18 +360,30 @@ void ServerSession::on_greeting_command(const Command& command) {
   reply("250-ENHANCEDSTATUSCODES");
   reply("250-CHUNKING");
   reply("250-DSN");
+  if (settings_.security == Security::tls) {
+    // RFC 8689 §2: only in the reply to the EHLO that follows STARTTLS.
+    reply("250-REQUIRETLS");
+  }
   reply(fmt::format("250 LIMITS RCPTMAX={}", settings_.recipients));
 }
 
+// Whether one more command without use is allowed; if not, the session is over.
+bool ServerSession::spend_junk() {
+  if (++junk_ <= settings_.junk_commands) {
+    return true;
+  }
+  cut_off(stage(), "junk", {421, "4.7.0", "Too many idle commands"});
+  return false;
+}
+
 void ServerSession::on_junk(const Command& command) {
-  if (++junk_ > settings_.junk_commands) {
-    close_with(fmt::format("421 4.7.0 {} Too many idle commands", settings_.hostname));
+  if (!spend_junk()) {
     return;
   }
   if (command.verb == Verb::vrfy) {
     reply("252 2.5.1 Cannot VRFY user; send some mail and see");
   } else if (command.verb == Verb::expn || command.verb == Verb::etrn) {
-    refuse("command", {502, "5.5.1", "Command not implemented"});
+    refuse("command", {502, "5.5.1", "Command not provided here"});
   } else if (command.verb == Verb::help) {
     reply("214 2.0.0 RFC 5321");
   } else {

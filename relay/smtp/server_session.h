@@ -1,11 +1,13 @@
-// The server side of one SMTP connection (RFC 5321, 2920, 1870, 6152, 6531, 3461, 3030, 2034, 9422)
-// as an engine without I/O: bytes and events in; replies, message content and one demand out. A 250
-// for a message is said only after stored(). Memory is bounded by one chunk given to receive().
+// The server side of one SMTP connection (RFC 5321, 2920, 1870, 6152, 6531, 3461, 3030, 2034, 9422,
+// 8689) as an engine without I/O: bytes and events in; replies, message content and one demand out.
+// A 250 for a message is said only after stored(). Memory is bounded by one chunk given to
+// receive().
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -14,20 +16,25 @@
 #include "relay/smtp/command.h"
 #include "relay/smtp/content_check.h"
 #include "relay/smtp/dot_stuffing.h"
+#include "relay/smtp/message_tls.h"
 
 namespace relay::smtp {
 
 /// Whether the client may send mail through us.
 enum class Relaying { allowed, denied };
 
+/// How the client's connection is protected.
+enum class Security { plain, tls };
+
 struct ServerSettings {
   std::string hostname;
+  Security security = Security::plain;
   Relaying relaying = Relaying::denied;
   ContentLimits content;
   std::size_t recipients = 1000;  ///< per transaction
   int soft_errors = 10;           ///< from here on refusals come with a delay
   int hard_errors = 20;           ///< then 421
-  int junk_commands = 100;        ///< NOOP, RSET, VRFY … between messages; then 421
+  int junk_commands = 100;        ///< NOOP, RSET, VRFY, EHLO again … between messages; then 421
 };
 
 struct ServerRecipient {
@@ -46,15 +53,28 @@ struct ServerTransaction {
   bool eight_bit = false;           ///< the content holds octets over 127
   /// The message cannot travel without SMTPUTF8 (envelope or header section is not ASCII).
   bool needs_smtputf8 = false;
+  MessageTls tls = MessageTls::normal;
 };
 
 enum class Room { available, disk_full, store_failed };
 
-/// Something was refused; for the log.
+/// A bound on time that a client broke; the driver keeps the clock.
+enum class Overrun {
+  silence,
+  rate,  ///< content comes too slowly
+  session,
+};
+
+/// Something was refused, or the session ended otherwise than by QUIT; for the log.
 struct Rejection {
-  std::string stage;      ///< "MAIL", "RCPT", "content" …
-  std::string recipient;  ///< of a refused RCPT, if it could be read
-  std::string reply;      ///< "550 5.7.1 Relaying denied"
+  std::string stage;       ///< "connect", "command", "MAIL", "RCPT", "content" …
+  std::string sender;      ///< of the transaction, "<>" for the null one; empty: none yet
+  std::string recipients;  ///< of a refused RCPT or content, at most some, with commas between
+  std::string reply;       ///< "550 5.7.1 Relaying denied"; of a lost client: how it was lost
+  /// Why the session ended, in a word: "silence", "rate", "session", "line-length", "junk",
+  /// "errors", "http", "tls-hello", "nul", "out-of-step", "smuggling", "store-failed", "shutdown",
+  /// "lost". Empty: it goes on.
+  std::string end;
 };
 
 class ServerSession {
@@ -80,8 +100,9 @@ class ServerSession {
   void opened(Room room);
   /// queue_id: for the reply, when room is available: the message is on disk.
   void stored(Room room, std::string_view queue_id);
-  /// The client was silent, or slow, for too long.
-  void timed_out();
+  void timed_out(Overrun overrun);
+  /// The client is gone; detail: how. Told only if it left something unfinished.
+  void lost(std::string_view detail);
   /// We are about to stop: 421 now, or after the message that is being received.
   void shut_down();
 
@@ -99,7 +120,8 @@ class ServerSession {
   [[nodiscard]] const ServerTransaction& transaction() const { return transaction_; }
   /// The argument of EHLO or HELO; empty before it.
   [[nodiscard]] const std::string& helo() const { return helo_; }
-  /// "SMTP", "ESMTP" or "UTF8SMTP", for the Received field (RFC 5321 §4.4, RFC 6531 §3.7.3).
+  /// "SMTP", "ESMTP", "ESMTPS", "UTF8SMTP" or "UTF8SMTPS", for the Received field (RFC 5321 §4.4,
+  /// RFC 3848, RFC 6531 §3.7.3).
   [[nodiscard]] std::string_view protocol() const;
 
  private:
@@ -114,17 +136,22 @@ class ServerSession {
   void on_command(const Command& command);
   void on_greeting_command(const Command& command);
   void on_junk(const Command& command);
+  [[nodiscard]] bool spend_junk();
   void reply(std::string_view text);
-  void refuse(std::string_view stage, const Refusal& refusal, std::string recipient = {});
-  void note(std::string_view stage, std::string_view reply, std::string recipient);
+  void refuse(std::string_view stage, const Refusal& refusal, std::string recipients = {});
+  void note(Rejection rejection);
   void close_with(std::string_view text);
+  void cut_off(std::string_view stage, std::string_view reason, const Refusal& why);
+  [[nodiscard]] std::string_view stage() const;
   [[nodiscard]] std::string coded(const Refusal& refusal) const;
   [[nodiscard]] bool between_messages() const;
 
   // server_envelope.cc: MAIL and RCPT.
   void on_mail(const Command& command);
+  [[nodiscard]] std::optional<Refusal> unacceptable_transaction() const;
   void on_rcpt(const Command& command);
   [[nodiscard]] bool add_recipient(RcptCommand rcpt);
+  void refuse_surplus(std::string address);
   void reset();
 
   // server_content.cc: DATA, BDAT and the end of a message.
@@ -136,7 +163,7 @@ class ServerSession {
   void take_bdat();
   void end_bdat_chunk();
   void end_content();
-  void refuse_content(const Refusal& why);
+  [[nodiscard]] std::string recipients_text() const;
   void store_failed(std::string_view stage);
   void lose_receiving();
 
@@ -163,13 +190,14 @@ class ServerSession {
   bool smtputf8_ = false;
   ServerTransaction transaction_;
   std::unordered_set<std::string> known_recipients_;
+  std::size_t surplus_recipients_ = 0;  // refused because of the limit
   bool receiving_ = false;
   DotUnstuffer unstuffer_;
   ContentCheck check_;
   std::uint64_t chunk_left_ = 0;
   bool chunk_last_ = false;
-  bool in_bdat_ = false;       // a BDAT sequence is under way
-  std::string chunk_refusal_;  // the reply once a chunk that is not wanted was drained
+  bool in_bdat_ = false;                  // a BDAT sequence is under way
+  std::optional<Refusal> chunk_refusal_;  // for once a chunk that is not wanted was drained
 };
 
 }  // namespace relay::smtp

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "relay/net/clock.h"
+#include "relay/smtp/message_tls.h"
 
 namespace relay::spool {
 
@@ -29,18 +30,13 @@ class MessageId {
   std::int64_t value_;
 };
 
+using smtp::MessageTls;
+
 enum class Origin {
   submitted,
   notice,
   report
 };  ///< accepted from a client | our DSN | our TLS report
-
-/// What the sender asks of TLS for this message (RFC 8689).
-enum class MessageTls {
-  normal,
-  required,  ///< the REQUIRETLS parameter (§2)
-  optional,  ///< the header field TLS-Required: No, and no parameter (§5)
-};
 
 struct Recipient {
   std::uint32_t index = 0;  ///< position in the transaction, stable for life
@@ -62,7 +58,6 @@ struct Envelope {
   std::uint64_t size = 0;  ///< octets of content, with the Received header
   bool eight_bit = false;  ///< BODY=8BITMIME or content with octets over 127
   bool smtputf8 = false;
-  bool requiretls = false;
   MessageTls tls = MessageTls::normal;
   std::string ret;    ///< RFC 3461 RET
   std::string envid;  ///< RFC 3461 ENVID (xtext)

@@ -8,7 +8,28 @@ namespace {
 
 constexpr std::int64_t kEightBit = 1;
 constexpr std::int64_t kSmtpUtf8 = 2;
-constexpr std::int64_t kRequireTls = 4;
+constexpr std::int64_t kTlsRequired = 4;
+constexpr std::int64_t kTlsOptional = 8;
+
+std::int64_t tls_flags(MessageTls tls) {
+  switch (tls) {
+    case MessageTls::normal:
+      return 0;
+    case MessageTls::required:
+      return kTlsRequired;
+    case MessageTls::optional:
+      return kTlsOptional;
+  }
+  return 0;
+}
+
+// Should both be set, the flag that protects counts.
+MessageTls read_tls(std::int64_t flags) {
+  if ((flags & kTlsRequired) != 0) {
+    return MessageTls::required;
+  }
+  return (flags & kTlsOptional) != 0 ? MessageTls::optional : MessageTls::normal;
+}
 
 }  // namespace
 
@@ -22,7 +43,7 @@ net::WallTime read_time(std::int64_t milliseconds) {
 
 std::int64_t message_flags(const Envelope& envelope) {
   return (envelope.eight_bit ? kEightBit : 0) | (envelope.smtputf8 ? kSmtpUtf8 : 0) |
-         (envelope.requiretls ? kRequireTls : 0);
+         tls_flags(envelope.tls);
 }
 
 Envelope read_envelope(const Row& row) {
@@ -32,7 +53,7 @@ Envelope read_envelope(const Row& row) {
   const auto flags = row.integer(2);
   envelope.eight_bit = (flags & kEightBit) != 0;
   envelope.smtputf8 = (flags & kSmtpUtf8) != 0;
-  envelope.requiretls = (flags & kRequireTls) != 0;
+  envelope.tls = read_tls(flags);
   envelope.received_at = read_time(row.integer(3));
   envelope.expires_at = read_time(row.integer(4));
   envelope.size = static_cast<std::uint64_t>(row.integer(5));

@@ -1,5 +1,6 @@
-// What a server says to ClientSession: with an unmet TLS requirement no mail command is ever said.
-// The first octet chooses requirement, handshake outcome and cut.
+// What a server says to ClientSession: with an unmet TLS requirement no mail command is ever said,
+// and none without REQUIRETLS for a message that asks for it. The first octet chooses requirement,
+// handshake outcome, cut and message.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -17,14 +18,16 @@ using relay::net::TlsVerified;
 using relay::smtp::ClientSession;
 using relay::smtp::ClientSettings;
 using relay::smtp::ClientTransaction;
+using relay::smtp::RequireTls;
 using relay::smtp::TlsRequirement;
 using Demand = ClientSession::Demand;
 
-ClientTransaction transaction() {
+ClientTransaction transaction(unsigned options) {
   ClientTransaction result;
   result.sender = "a@b.example";
   result.recipients = {{"x@d.example", "NEVER", ""}, {"y@d.example", "", "rfc822;y@d.example"}};
   result.size = 20;
+  result.requiretls = (options & 64U) != 0 ? RequireTls::yes : RequireTls::no;
   return result;
 }
 
@@ -58,7 +61,7 @@ void obey(ClientSession& session, unsigned options, int& transactions, std::stri
         if (++transactions > 5) {
           session.quit();
         } else {
-          session.begin(transaction());
+          session.begin(transaction(options));
         }
         break;
       case Demand::send_body:
@@ -72,6 +75,17 @@ void obey(ClientSession& session, unsigned options, int& transactions, std::stri
         return;
     }
   }
+}
+
+// Whether a MAIL command went out that lacks REQUIRETLS.
+bool mail_without_requiretls(const std::string& said) {
+  for (auto at = said.find("MAIL FROM"); at != std::string::npos;
+       at = said.find("MAIL FROM", at + 1)) {
+    if (said.substr(at, said.find('\r', at) - at).find(" REQUIRETLS") == std::string::npos) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -97,7 +111,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   obey(session, options, transactions, said);
   const bool mail = said.find("MAIL FROM") != std::string::npos;
   if (session.demand() != Demand::close ||
-      (mail && settings.tls == TlsRequirement::verified() && (options & 2U) == 0)) {
+      (mail && settings.tls == TlsRequirement::verified() && (options & 2U) == 0) ||
+      ((options & 64U) != 0 && mail_without_requiretls(said))) {
     std::abort();
   }
   return 0;

@@ -1,5 +1,5 @@
 // Whole dialogues of a client with ServerSession: the cut must not matter, and what is stored has
-// nothing but CRLF line ends. The first octet chooses options.
+// nothing but CRLF line ends; REQUIRETLS is taken inside TLS only. The first octet chooses options.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -21,6 +21,9 @@ relay::smtp::ServerSettings settings(unsigned options) {
   result.content.line_length = 100;
   result.content.received_headers = 2;
   result.recipients = 2;
+  if ((options & 2U) != 0) {
+    result.security = relay::smtp::Security::tls;
+  }
   if ((options & 1U) != 0) {
     result.content.line_ends = relay::smtp::LineEnds::normalize_bare;
   }
@@ -45,6 +48,10 @@ std::string run(std::string_view bytes, unsigned options, std::size_t cut) {
   for (const auto& message : server.messages) {
     check(message.content);
     outcome += message.content;
+    outcome += name(message.transaction.tls);
+    if (message.transaction.tls == relay::smtp::MessageTls::required && (options & 2U) == 0) {
+      std::abort();
+    }
     if (message.transaction.recipients.empty()) {
       std::abort();
     }

@@ -71,6 +71,65 @@ TEST_CASE("a refusal quotes the remote reply") {
   CHECK(text.find("Diagnostic-Code: smtp; 550 5.1.1 no such user") != std::string::npos);
 }
 
+TEST_CASE(
+    "RFC 8689: the bounce of a REQUIRETLS message is one too, and holds no more than headers") {
+  struct Row {
+    spool::MessageTls original, notice;
+    std::string ret;
+    bool body;
+  };
+  using enum spool::MessageTls;
+  const std::vector<Row> rows{
+      {normal, normal, "", false},
+      {normal, normal, "FULL", true},
+      {required, required, "", false},
+      {required, required, "FULL", false},
+      {required, required, "HDRS", false},
+      // TLS-Required: No is a wish about the way there (RFC 8689 §3).
+      {optional, normal, "FULL", true},
+  };
+  for (const auto& row : rows) {
+    Case refused(Fate::Kind::failed, "550 5.1.1 no such user", "550 5.1.1 no such user");
+    refused.envelope.tls = row.original;
+    refused.envelope.ret = row.ret;
+    refused.envelope.size = 24;  // all of the original is at hand
+    const spool::Notice notice = refused.notice();
+    CHECK(notice.envelope.tls == row.notice);
+    CHECK((notice.content.find("\r\nbody\r\n") != std::string::npos) == row.body);
+    CHECK(notice.content.find("Subject: hello") != std::string::npos);
+    CHECK(unfolded(notice.content).find("REQUIRETLS") == std::string::npos);
+  }
+}
+
+TEST_CASE("R04 R05: the sender of a REQUIRETLS message is told what failed and what to do") {
+  struct Row {
+    std::string status, sent, advice;
+    spool::MessageTls tls;
+  };
+  using enum spool::MessageTls;
+  const std::vector<Row> rows{
+      {"5.7.30", "Status: 5.7.30",
+       "postmaster of example.net for mail servers that support REQUIRETLS", required},
+      {"4.7.30", "Status: 5.7.30", "mail servers that support REQUIRETLS", required},
+      {"5.7.10", "Status: 5.7.10", "mail servers whose names and certificates can be verified",
+       required},
+      {"5.7.5", "Status: 5.7.5", "", required},
+      {"5.7.10", "Status: 5.7.10", "", normal},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.status);
+    Case failed(Fate::Kind::failed, "mx1.example.net does not offer REQUIRETLS.", "");
+    failed.envelope.tls = row.tls;
+    failed.outcome.status = row.status;
+    const std::string text = unfolded(failed.notice().content);
+    CHECK(text.find(row.sent) != std::string::npos);
+    CHECK((text.find("(REQUIRETLS, RFC 8689)") != std::string::npos) == !row.advice.empty());
+    CHECK((text.find("send it again without REQUIRETLS") != std::string::npos) ==
+          !row.advice.empty());
+    CHECK(text.find(row.advice) != std::string::npos);
+  }
+}
+
 TEST_CASE("a notice goes to the sender, from nobody, and is none to answer") {
   const spool::Notice notice = Case(Fate::Kind::failed, "550 no", "550 no").notice();
   CHECK(notice.envelope.sender.empty());

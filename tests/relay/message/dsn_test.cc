@@ -147,12 +147,20 @@ TEST_CASE("a header section that is missing or cut is returned as far as it goes
 TEST_CASE("absent facts leave no fields") {
   auto bare = facts();
   bare.envid.clear();
-  bare.recipients = {{"x@d.example", "", "5.4.7", "", "", "It took too long.", std::nullopt}};
+  bare.recipients = {{"x@d.example", "", "5.4.7", "", "", "It took too long.", "", std::nullopt}};
   const auto message = notice(bare, "Subject: x\r\nMessage-ID: broken\r\n\r\n");
   for (const auto* field : {"Original-Envelope-Id", "Original-Recipient", "Remote-MTA",
                             "Diagnostic-Code", "Last-Attempt-Date", "References", "The server"}) {
     CHECK_FALSE(holds(message, field));
   }
+}
+
+TEST_CASE("advice stands below what the server said, whole beside a long explanation") {
+  auto advised = facts();
+  advised.recipients.front().explanation = std::string(2000, 'x');
+  advised.recipients.front().advice = "Send it again without REQUIRETLS.";
+  CHECK(holds(notice(advised),
+              "    550 5.1.1 no such user\r\n    Send it again without REQUIRETLS.\r\n\r\n--"));
 }
 
 TEST_CASE("several recipients share one notice") {
@@ -174,7 +182,7 @@ TEST_CASE("no input can forge a field, a line or a part") {
   hostile.envid = "a+0D+0ABcc: z";
   auto& recipient = hostile.recipients.front();
   recipient.address = recipient.status = recipient.remote_mta = recipient.diagnostic = evil;
-  recipient.explanation = evil;
+  recipient.explanation = recipient.advice = evil;
   recipient.orcpt = "rfc822;a+0D+0ABcc: z";
   const auto message = notice(hostile, "Subject: x\r\nMessage-ID: <a\tb>\r\n\r\n");
   check_lines(message.content);

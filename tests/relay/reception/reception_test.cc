@@ -1,162 +1,12 @@
 #include "relay/reception/reception.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <string>
-#include <unistd.h>
 
 #include <doctest/doctest.h>
 
-#include "relay/spool/spool_reader.h"
+#include "tests/relay/reception/reception_fixture.h"
 
-using namespace std::chrono_literals;
-using namespace relay;
-using reception::ConnectionCounts;
-using reception::ListenerBinding;
-using reception::Reception;
-using reception::ReceptionContext;
-using reception::ReceptionSettings;
-
-namespace {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "reception-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  [[nodiscard]] std::string spool() const { return path_ + "/spool"; }
-
- private:
-  std::string path_;
-};
-
-/// What the daemon logged.
-class LogFile {
- public:
-  LogFile() : file_(std::tmpfile()) { REQUIRE(file_ != nullptr); }
-  ~LogFile() { (void)std::fclose(file_); }
-  LogFile(const LogFile&) = delete;
-  LogFile& operator=(const LogFile&) = delete;
-  [[nodiscard]] int fd() const { return ::fileno(file_); }
-  [[nodiscard]] std::string text() const {
-    std::string result(static_cast<std::size_t>(::lseek(fd(), 0, SEEK_END)), '\0');
-    REQUIRE(::pread(fd(), result.data(), result.size(), 0) == static_cast<ssize_t>(result.size()));
-    return result;
-  }
-
- private:
-  std::FILE* file_;
-};
-
-/// A reception on a loopback port with a real spool, and clients on the same loop.
-class World {
- public:
-  explicit World(conf::Config config = {})
-      : config_(std::move(config)), log_(config_.log, file_.fd()) {
-    config_.hostname = "relay.example";
-    spool::SpoolOptions options;
-    options.directory = directory_.spool();
-    options.min_free_bytes = 0;
-    spool_ = std::move(*spool::Spool::open(options, clock_));
-    socket_ = *net::ListeningSocket::bind(*net::SocketAddress::from_ip("127.0.0.1", 0));
-    conf::Listener listener;
-    listener.allow_networks = {*conf::Network::parse("127.0.0.0/8")};
-    reception_ = std::make_unique<Reception>(
-        ReceptionContext{loop_, clock_, *spool_, log_, ReceptionSettings::from(config_),
-                         std::make_shared<ConnectionCounts>()},
-        std::vector{ListenerBinding{socket_, listener}});
-  }
-
-  net::EventLoop& loop() { return loop_; }
-  Reception& reception() { return *reception_; }
-  [[nodiscard]] net::SocketAddress address() const { return *socket_->address(); }
-  [[nodiscard]] std::string log() const { return file_.text(); }
-
-  std::vector<spool::Envelope> queue() {
-    const auto reader = std::move(*spool::SpoolReader::open(directory_.spool()));
-    return *reader->list(std::nullopt, 100);
-  }
-  std::string content(spool::MessageId id) {
-    const auto reader = std::move(*spool::SpoolReader::open(directory_.spool()));
-    std::string text;
-    for (std::uint32_t n = 0;; ++n) {
-      const auto slice = reader->slice(id, n);
-      REQUIRE(slice.has_value());
-      if (!*slice) {
-        return text;
-      }
-      text += **slice;
-    }
-  }
-
- private:
-  TemporaryDirectory directory_;
-  LogFile file_;
-  conf::Config config_;
-  Log log_;
-  net::SystemClock clock_;
-  net::EventLoop loop_;
-  std::unique_ptr<spool::Spool> spool_;
-  std::shared_ptr<net::ListeningSocket> socket_;
-  std::unique_ptr<Reception> reception_;
-};
-
-/// Says its lines at once (or, of a large text, as fast as it is taken), reads to the end.
-class Client final : public net::Connection::Observer {
- public:
-  Client(World& world, std::string lines, std::function<void()> done)
-      : lines_(std::move(lines)), done_(std::move(done)) {
-    connecting_ =
-        net::connect(world.loop(), world.address(), std::nullopt, 5s, [this](auto connection) {
-          REQUIRE(connection.has_value());
-          connection_ = std::move(*connection);
-          connection_->set_observer(this);
-          if (!lines_.empty()) {
-            connection_->write(lines_);
-          }
-        });
-  }
-  virtual ~Client() = default;
-  void say(std::string_view lines) { connection_->write(lines); }
-  void hang_up() { connection_.reset(); }
-  [[nodiscard]] const std::string& heard() const { return heard_; }
-  std::function<void()> on_heard;
-
- private:
-  void on_bytes(std::string_view bytes) override {
-    heard_ += bytes;
-    if (const auto action = on_heard) {
-      action();  // may replace on_heard
-    }
-  }
-  void on_drained() override {}
-  void on_closed(net::Connection::CloseReason /*reason*/, std::string /*detail*/) override {
-    connection_.reset();
-    done_();
-  }
-
-  std::string lines_;
-  std::function<void()> done_;
-  std::string heard_;
-  net::Operation connecting_;
-  std::unique_ptr<net::Connection> connection_;
-};
-
-std::string converse(World& world, std::string lines) {
-  Client client(world, std::move(lines), [&world] { world.loop().stop(); });
-  world.loop().run();
-  return client.heard();
-}
-
-const std::string kEnvelope =
-    "EHLO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<X@D.example> NOTIFY=never\r\n";
-
-}  // namespace
+namespace relay::reception::testing {
 
 TEST_CASE("a message gets its 250 when it is in the spool, with one Received field in front") {
   World world;
@@ -183,6 +33,24 @@ TEST_CASE("a message gets its 250 when it is in the spool, with one Received fie
       envelope.id.text() + "\r\n\tfor <X@d.example>;\r\n\t"));
   CHECK(content.ends_with(" +0000\r\nSubject: x\r\n\r\n.dot \xe9\r\n"));
   CHECK(world.log().find("event=accepted id=" + envelope.id.text()) != std::string::npos);
+}
+
+TEST_CASE("R01: TLS-Required: No is kept with the message, told in the log, and left in place") {
+  World world;
+  (void)converse(world, kEnvelope + "DATA\r\nTLS-Required: No\r\n\r\nx\r\n.\r\nQUIT\r\n");
+  const auto queue = world.queue();
+  REQUIRE(queue.size() == 1);
+  CHECK(queue.front().tls == spool::MessageTls::optional);
+  CHECK(world.content(queue.front().id).ends_with("+0000\r\nTLS-Required: No\r\n\r\nx\r\n"));
+  CHECK(world.log().find(" tls=optional") != std::string::npos);
+}
+
+TEST_CASE("REQUIRETLS on a connection without TLS is refused, whoever asks") {
+  World world;
+  const auto heard = converse(world, "EHLO c\r\nMAIL FROM:<a@b.example> REQUIRETLS\r\nQUIT\r\n");
+  CHECK(heard.find("REQUIRETLS\r\n") == std::string::npos);
+  CHECK(heard.find("\r\n530 5.7.10 ") != std::string::npos);
+  CHECK(world.log().find("stage=MAIL") != std::string::npos);
 }
 
 TEST_CASE("refused content leaves nothing in the spool and a line in the log") {
@@ -292,3 +160,5 @@ TEST_CASE("drain ends idle sessions, lets an open message finish, and then repor
   CHECK(drained == 1);
   CHECK(world.queue().size() == 1);
 }
+
+}  // namespace relay::reception::testing

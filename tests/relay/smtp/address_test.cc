@@ -18,6 +18,7 @@ TEST_CASE("mailboxes are read with their domain in A-labels") {
   const std::vector<Row> rows{
       {"a@Example.COM", "a@example.com"},
       {"A.b+c@x.example.", "A.b+c@x.example"},
+      {"a@_x._tcp.a--b.example", "a@_x._tcp.a--b.example"},
       {"\"a b\\\"@\"@x.example", "\"a b\\\"@\"@x.example"},
       {"x@b\xc3\xbc"
        "cher.example",
@@ -56,6 +57,10 @@ TEST_CASE("what is no mailbox is refused with its fault") {
       {"\"a\"", AddressFault::no_domain},
       {"a@", AddressFault::domain},
       {"a@192.0.2.1", AddressFault::domain},
+      {"a@-x.example", AddressFault::domain},
+      {"a@x-.example", AddressFault::domain},
+      {"a@x.-y.example", AddressFault::domain},
+      {"a@x-", AddressFault::domain},
       {"a@x@y", AddressFault::domain},
       {"a@[192.0.2]", AddressFault::domain},
       {"a@[2001:db8::1]", AddressFault::domain},

@@ -170,6 +170,39 @@ TEST_CASE("open: directory and file are the owner's alone; others' access is war
   }));
 }
 
+TEST_CASE("messages: what they ask of TLS, also as an earlier version stored it") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  LoopThread thread;
+  struct Row {
+    MessageTls stored;
+    const char* flags;  // set behind the spool's back; null: as stored
+    MessageTls read;
+  };
+  for (const auto& row : {Row{MessageTls::normal, nullptr, MessageTls::normal},
+                          Row{MessageTls::required, nullptr, MessageTls::required},
+                          Row{MessageTls::optional, nullptr, MessageTls::optional},
+                          Row{MessageTls::normal, "3", MessageTls::normal},
+                          Row{MessageTls::normal, "4", MessageTls::required},
+                          Row{MessageTls::normal, "12", MessageTls::required}}) {
+    MessageId id{0};
+    {
+      const auto spool = open_spool(directory.spool(), clock);
+      auto envelope = envelope_to({"example.com"});
+      envelope.tls = row.stored;
+      id = store(*spool, thread, envelope, 10);
+    }
+    if (row.flags != nullptr) {
+      run_sql(directory.database(), "UPDATE messages SET flags = " + std::string(row.flags) +
+                                        " WHERE id = " + std::to_string(id.value()));
+    }
+    const auto envelope = *open_reader(directory.spool())->envelope(id, {});
+    REQUIRE(envelope);
+    CHECK(envelope->tls == row.read);
+    CHECK(envelope->eight_bit == (row.flags != nullptr && *row.flags == '3'));
+  }
+}
+
 TEST_CASE("open: what is not this version's spool is left alone, with a sentence saying why") {
   const ManualClock clock;
   struct Row {

@@ -20,7 +20,7 @@ Envelope full_envelope() {
   envelope.received_at = net::WallTime(std::chrono::milliseconds(1'770'000'000'123));
   envelope.expires_at = net::WallTime(std::chrono::milliseconds(1'770'345'600'123));
   envelope.eight_bit = true;
-  envelope.requiretls = true;
+  envelope.tls = MessageTls::required;
   envelope.ret = "HDRS";
   envelope.envid = "QQ314159+2B";
   envelope.client_ip = "2001:db8::1";
@@ -37,7 +37,7 @@ void check_equal(const Envelope& left, const Envelope& right) {
   CHECK(left.expires_at == right.expires_at);
   CHECK(left.eight_bit == right.eight_bit);
   CHECK(left.smtputf8 == right.smtputf8);
-  CHECK(left.requiretls == right.requiretls);
+  CHECK(left.tls == right.tls);
   CHECK(left.ret == right.ret);
   CHECK(left.envid == right.envid);
   CHECK(left.client_ip == right.client_ip);
