@@ -324,14 +324,15 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::reload() {
 }
 
 Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config config) {
-  auto now = std::make_shared<const conf::Config>(std::move(config));
+  // Named against what runs, however many reloads ago it was changed.
+  control::Reloaded reloaded{conf::settings_needing_restart(*config_, config)};
+  auto now = std::make_shared<const conf::Config>(conf::reloaded(*config_, std::move(config)));
   const auto settings = worker_settings(*now, reachable_at(listen_addresses()));
   // Trust anchors first: they can fail, and then nothing changes.
   auto tls = net::TlsClientContext::create(settings->ca_file);
   if (!tls) {
     return Unexpected<std::vector<std::string>>(std::vector{tls.error()});
   }
-  control::Reloaded reloaded{conf::settings_needing_restart(*config_, *now)};
   log_.configure(now->log);
   const auto reception = reception::ReceptionSettings::from(*now);
   for (auto& thread : threads_) {
