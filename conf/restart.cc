@@ -2,49 +2,82 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace conf {
 namespace {
 
 struct StartSetting {
   const char* key;
-  bool (*same)(const Config&, const Config&);
+  bool (*same)(const Config& running, const Config& now);
+  void (*keep)(const Config& running, Config& now);
 };
 
-// What is bound, opened, started or sized once: sockets, the spool, threads, caches, resolvers.
+/// A setting that is one member: part gives it from a Config, const or not.
+template <class Part>
+constexpr StartSetting setting(const char* key, Part /*part*/) {
+  return {key,
+          [](const Config& running, const Config& now) { return Part{}(running) == Part{}(now); },
+          [](const Config& running, Config& now) { Part{}(now) = Part{}(running); }};
+}
+
+bool same_addresses(const Config& running, const Config& now) {
+  return std::ranges::equal(running.listen, now.listen, {}, &Listener::address, &Listener::address);
+}
+
+/// Who may relay at an address is read at any time, the addresses are bound once.
+void keep_addresses(const Config& running, Config& now) {
+  std::vector<Listener> listeners = running.listen;
+  for (Listener& listener : listeners) {
+    const auto changed = std::ranges::find(now.listen, listener.address, &Listener::address);
+    if (changed != now.listen.end()) {
+      listener = *changed;
+    }
+  }
+  now.listen = std::move(listeners);
+}
+
+// What is bound, opened, started, sized or shared out once: sockets, the spool, threads, caches,
+// resolvers, and by the routes which thread delivers to a domain.
 constexpr std::array kStartSettings{
-    StartSetting{"user", [](const Config& a, const Config& b) { return a.user == b.user; }},
-    StartSetting{"workers",
-                 [](const Config& a, const Config& b) { return a.workers == b.workers; }},
-    StartSetting{"listen",
-                 [](const Config& a, const Config& b) {
-                   return std::ranges::equal(a.listen, b.listen, {}, &Listener::address,
-                                             &Listener::address);
-                 }},
-    StartSetting{"queue.path",
-                 [](const Config& a, const Config& b) { return a.queue.path == b.queue.path; }},
-    StartSetting{
-        "queue.min_free",
-        [](const Config& a, const Config& b) { return a.queue.min_free == b.queue.min_free; }},
-    StartSetting{"sts", [](const Config& a, const Config& b) { return a.sts == b.sts; }},
-    StartSetting{"dns", [](const Config& a, const Config& b) { return a.dns == b.dns; }},
-    StartSetting{
-        "control.socket",
-        [](const Config& a, const Config& b) { return a.control.socket == b.control.socket; }},
-    StartSetting{"test_world",
-                 [](const Config& a, const Config& b) { return a.test_world == b.test_world; }},
+    setting(
+        "user", [](auto& config) -> auto& { return config.user; }),
+    setting(
+        "workers", [](auto& config) -> auto& { return config.workers; }),
+    StartSetting{"listen", same_addresses, keep_addresses},
+    setting(
+        "routes", [](auto& config) -> auto& { return config.routes; }),
+    setting(
+        "queue.path", [](auto& config) -> auto& { return config.queue.path; }),
+    setting(
+        "queue.min_free", [](auto& config) -> auto& { return config.queue.min_free; }),
+    setting(
+        "sts", [](auto& config) -> auto& { return config.sts; }),
+    setting(
+        "dns", [](auto& config) -> auto& { return config.dns; }),
+    setting(
+        "control.socket", [](auto& config) -> auto& { return config.control.socket; }),
+    setting(
+        "test_world", [](auto& config) -> auto& { return config.test_world; }),
 };
 
 }  // namespace
 
-std::vector<std::string> settings_needing_restart(const Config& old, const Config& now) {
+std::vector<std::string> settings_needing_restart(const Config& running, const Config& now) {
   std::vector<std::string> keys;
   for (const StartSetting& setting : kStartSettings) {
-    if (!setting.same(old, now)) {
+    if (!setting.same(running, now)) {
       keys.emplace_back(setting.key);
     }
   }
   return keys;
+}
+
+Config reloaded(const Config& running, Config now) {
+  for (const StartSetting& setting : kStartSettings) {
+    setting.keep(running, now);
+  }
+  return now;
 }
 
 }  // namespace conf

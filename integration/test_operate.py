@@ -81,6 +81,17 @@ def test_status_tells_how_the_daemon_is(world):
     assert world.daemon.run("status").stdout
 
 
+def test_status_counts_deliveries(make_world):
+    world = make_world()
+    world.add_domain("counted.example")
+    world.wait_for_delivery(world.send("x@counted.example"), "delivered")
+    _deferred(world, "waiting.example")
+    status = wait_until(lambda: (s := world.daemon.ctl("status"))["deliveries_waiting"] and s)
+    assert status["recipients"] == {"delivered": 1, "deferred": 1, "failed": 0}
+    assert (status["deliveries_in_flight"], status["deliveries_ready"]) == (0, 0)
+    assert "1 recipient delivered, 1 deferred, 0 failed" in world.daemon.run("status").stdout
+
+
 def test_commands_without_a_daemon_say_so(make_world):
     world = make_world(start=False)
     for command in (("status",), ("queue", "list"), ("policy", "list")):
@@ -178,12 +189,11 @@ def test_sigterm_lets_an_open_data_finish(make_world):
         world.daemon.signal(signal.SIGTERM)
         time.sleep(0.3)
         client.send(b" and half\r\n.\r\n")
-        reply = client.reply()
+        assert client.reply().code == 250
     world.daemon.stop()
     world.start()
-    arrived = bool(world.mx["mx1.open.example"].messages) or bool(world.queue())
-    assert (reply.code == 250) == arrived or wait_until(
-        lambda: world.mx["mx1.open.example"].messages)
+    (message,) = wait_until(lambda: world.mx["mx1.open.example"].messages)
+    assert message.content.endswith(b"half and half\r\n")
 
 
 def test_sighup_reloads_and_keeps_sessions(make_world):
@@ -228,6 +238,35 @@ def test_privileges_are_dropped_after_binding(make_world):
     assert set(uids) == {str(nobody.pw_uid)} and "0" not in groups
     world.add_domain("dropped.example", "enforce")
     world.wait_for_delivery(world.send("x@dropped.example"), "delivered")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+def test_spool_that_root_left_behind_becomes_the_accounts(make_world):
+    world = make_world()
+    id = _deferred(world, "left.example")
+    world.daemon.kill()  # the control socket stays, too
+    nobody = pwd.getpwnam("nobody")
+    world.folder.chmod(0o755)
+    world.authority.ca_file.chmod(0o644)
+    world.write_config(user="nobody")
+    world.start()
+    spool = Path(world.config["queue"]["path"])
+    owners = {path.name: path.stat().st_uid for path in [spool, *spool.iterdir()]}
+    assert set(owners.values()) == {nobody.pw_uid}, owners
+    assert [entry["id"] for entry in world.queue()] == [id]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+def test_folder_that_holds_other_things_is_not_given_away(make_world):
+    world = make_world(start=False)
+    spool = Path(world.config["queue"]["path"])
+    spool.mkdir()
+    (spool / "passwd").write_text("x")
+    world.write_config(user="nobody")
+    result = world.daemon.run("run")
+    assert result.returncode == 1
+    assert str(spool) in result.stderr and "passwd is none of the queue's files" in result.stderr
+    assert {path.stat().st_uid for path in (spool, spool / "passwd")} == {0}
 
 
 def test_json_output_is_json_everywhere(world):

@@ -108,12 +108,7 @@ Expected<void, std::string> Daemon::start() {
   }
   main_loop_.on_signal(SIGTERM, [this] { stop(); });
   main_loop_.on_signal(SIGINT, [this] { stop(); });
-  main_loop_.on_signal(SIGHUP, [this] {
-    if (auto reloaded = reload(); !reloaded) {
-      log_.error("reload-failed",
-                 {{"detail", fmt::format("{}", fmt::join(reloaded.error(), "; "))}});
-    }
-  });
+  main_loop_.on_signal(SIGHUP, [this] { static_cast<void>(reload()); });
   start_threads();
   announce();
   return {};
@@ -143,14 +138,7 @@ Expected<void, std::string> Daemon::drop_privileges() {
     log_.warning("running-as-root", {{"remedy", "set user in the configuration"}});
     return {};
   }
-  auto account = find_account(config_->user);
-  if (!account) {
-    return Unexpected<std::string>(account.error());
-  }
-  if (auto prepared = prepare_directory(config_->queue.path, *account); !prepared) {
-    return prepared;
-  }
-  return become(*account);
+  return become_user(*config_);
 }
 
 Expected<void, std::string> Daemon::open_spool() {
@@ -311,27 +299,30 @@ void Daemon::join() {
 }
 
 Expected<control::Reloaded, std::vector<std::string>> Daemon::reload() {
-  auto config = load_config(config_path_);
-  if (!config) {
-    return Unexpected<std::vector<std::string>>(config.error());
+  auto reloaded = load_config(config_path_).and_then([this](conf::Config&& config) {
+    return apply(std::move(config));
+  });
+  if (!reloaded) {
+    for (const std::string& error : reloaded.error()) {
+      log_.error("reload-failed", {{"detail", error}});
+    }
+    return reloaded;
   }
-  auto applied = apply(std::move(*config));
-  if (applied) {
-    log_.info("reloaded",
-              {{"needs_restart", fmt::format("{}", fmt::join(applied->needs_restart, ","))}});
-  }
-  return applied;
+  log_.info("reloaded",
+            {{"needs_restart", fmt::format("{}", fmt::join(reloaded->needs_restart, ","))}});
+  return reloaded;
 }
 
 Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config config) {
-  auto now = std::make_shared<const conf::Config>(std::move(config));
+  // Named against what runs, however many reloads ago it was changed.
+  control::Reloaded reloaded{conf::settings_needing_restart(*config_, config)};
+  auto now = std::make_shared<const conf::Config>(conf::reloaded(*config_, std::move(config)));
   const auto settings = worker_settings(*now, reachable_at(listen_addresses()));
   // Trust anchors first: they can fail, and then nothing changes.
   auto tls = net::TlsClientContext::create(settings->ca_file);
   if (!tls) {
     return Unexpected<std::vector<std::string>>(std::vector{tls.error()});
   }
-  control::Reloaded reloaded{conf::settings_needing_restart(*config_, *now)};
   log_.configure(now->log);
   const auto reception = reception::ReceptionSettings::from(*now);
   for (auto& thread : threads_) {
@@ -378,6 +369,11 @@ control::StatusFacts Daemon::status() const {
   for (const auto& thread : threads_) {
     const delivery::WorkerGauges& gauges = thread->worker->gauges();
     facts.deliveries_in_flight += gauges.active;
+    facts.deliveries_ready += gauges.ready;
+    facts.deliveries_waiting += gauges.waiting;
+    facts.delivered += gauges.delivered;
+    facts.deferred += gauges.deferred;
+    facts.failed += gauges.failed;
     facts.outbound_connections += gauges.active + gauges.idle_connections;
   }
   facts.spool_failed = spool_->failed();

@@ -25,7 +25,8 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
       {"dns: {resolvers: [127.0.0.1]}", {"dns"}},
       {"control: {socket: /run/stsrelay.sock}", {"control.socket"}},
       {"test_world: {}", {"test_world"}},
-      {"hostname: a.example\nroutes: [{match: '*', host: b.example}]\nlog: {level: debug}", {}},
+      {"routes: [{match: '*', host: b.example}]", {"routes"}},
+      {"hostname: a.example\nlog: {level: debug}", {}},
       {"limits: {connections: 7}\ndelivery: {ipv6: false}", {}},
   };
   const conf::Config old = *conf::parse("");
@@ -36,6 +37,42 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
     CHECK(conf::settings_needing_restart(old, *now) == row.keys);
     CHECK(conf::settings_needing_restart(*now, old) == row.keys);
   }
+}
+
+TEST_CASE("a reload leaves what needs a restart as it runs, and so names it each time") {
+  const conf::Config running = *conf::parse(R"(
+listen: [{address: 127.0.0.1}, {address: 127.0.0.2, allow_networks: [192.0.2.0/24]}]
+routes: [{match: a.example, host: b.example}]
+)");
+  const conf::Config now = *conf::parse(R"(
+user: mail
+workers: 3
+listen: [{address: 127.0.0.3}, {address: 127.0.0.1, allow_networks: [198.51.100.0/24]}]
+routes: [{match: a.example, host: c.example}]
+limits: {connections: 7}
+queue: {path: /srv/queue, min_free: 1GiB, lifetime: 1d}
+sts: {cache_entries: 7}
+dns: {rounds: 1}
+log: {level: debug}
+test_world: {smtp_port: 2525, ca_file: /srv/ca.pem}
+)");
+  const conf::Config first = conf::reloaded(running, now);
+  CHECK(conf::settings_needing_restart(running, first).empty());
+  CHECK(conf::settings_needing_restart(first, now) == conf::settings_needing_restart(running, now));
+  CHECK(conf::settings_needing_restart(running, now).size() == 10);
+  CHECK(conf::reloaded(first, now) == first);
+
+  CHECK(first.routes == running.routes);
+  CHECK(first.workers == running.workers);
+  CHECK(first.queue.path == running.queue.path);
+  CHECK_FALSE(first.test_world);
+  CHECK(first.limits.connections == 7);
+  CHECK(first.queue.lifetime == std::chrono::hours(24));
+  CHECK(first.log.level == conf::LogLevel::debug);
+  REQUIRE(first.listen.size() == 2);
+  CHECK(first.listen[0].address.ip == "127.0.0.1");
+  CHECK(first.listen[0].allow_networks == now.listen[1].allow_networks);
+  CHECK(first.listen[1] == running.listen[1]);
 }
 
 }  // namespace
