@@ -5,7 +5,6 @@
 #include <netinet/tcp.h>
 #include <new>
 #include <sys/socket.h>
-#include <system_error>
 #include <tuple>
 #include <unistd.h>
 #include <utility>
@@ -16,6 +15,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 
+#include "relay/net/handles.h"
 #include "relay/net/tls_client_session.h"
 
 namespace relay::net {
@@ -31,10 +31,6 @@ struct FreeBufferevent {
   }
 };
 using Stream = std::unique_ptr<bufferevent, FreeBufferevent>;
-
-std::string system_message(int error) {
-  return std::error_code(error, std::system_category()).message();
-}
 
 std::vector<unsigned long> take_tls_errors(bufferevent* stream) {
   std::vector<unsigned long> errors;

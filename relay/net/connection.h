@@ -78,7 +78,6 @@ class Connection {
 };
 
 struct ConnectFailure {
-  bool timed_out = false;
   std::string reason;  ///< "Connection refused", "timed out after 30 s"
 };
 

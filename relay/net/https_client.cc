@@ -12,15 +12,11 @@
 #include <event2/event.h>
 
 #include "relay/net/call_queue.h"
+#include "relay/net/handles.h"
 #include "relay/net/https_transfer.h"
 
 namespace relay::net {
 namespace {
-
-struct FreeEvent {
-  void operator()(event* handle) const { event_free(handle); }
-};
-using EventHandle = std::unique_ptr<event, FreeEvent>;
 
 void check(CURLMcode code) {
   if (code != CURLM_OK) {
