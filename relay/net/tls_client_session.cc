@@ -93,6 +93,7 @@ TlsClientSession::TlsClientSession(const TlsClientOptions& options, ssl_st* ssl)
 
 TlsClientSession::~TlsClientSession() {
   SSL_set_ex_data(ssl_.get(), session_index(), nullptr);
+  forget_faults(ssl_.get());
   if (state_ == State::open) {
     // OpenSSL spoils the tickets of a session that is freed without a shutdown; SMTP frames its
     // own end, so a missing close_notify says nothing about the session.
@@ -178,6 +179,10 @@ void TlsClientSession::judge(WallTime now) {
     parameters_.key_sha256 = std::move(prints.key);
   } else {
     found_.add({CertificateFaultKind::not_trusted, "no-certificate"});
+  }
+  if (!found_.complete() && found_.faults().empty()) {
+    // OpenSSL gave up (no memory, say) before it called any certificate bad.
+    found_.add({CertificateFaultKind::not_trusted, "not-verified"});
   }
   if (!has_name_) {
     found_.add({CertificateFaultKind::not_trusted, "no-reference-name"});
