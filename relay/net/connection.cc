@@ -22,7 +22,6 @@ namespace relay::net {
 namespace {
 
 constexpr std::size_t kInputLimit = std::size_t{64} * 1024;
-constexpr std::chrono::seconds kCloseTimeout{5};
 
 struct FreeBufferevent {
   void operator()(bufferevent* stream) const {
@@ -117,7 +116,8 @@ class StreamConnection final : public Connection {
   static void on_write(bufferevent* stream, void* self) noexcept;
   static void on_event(bufferevent* stream, short what, void* self) noexcept;
 
-  void finish(std::unique_ptr<Connection> self) override;
+  void finish(std::unique_ptr<Connection> self, std::chrono::milliseconds limit) override;
+  void finishing_ended(short what);
   void half_close();
   void destroy_self() { loop_.release(static_cast<Connection*>(this)); }
   void watch_stream();
@@ -204,7 +204,7 @@ void StreamConnection::on_write(bufferevent* /*stream*/, void* self) noexcept {
 void StreamConnection::on_event(bufferevent* stream, short what, void* self) noexcept {
   auto* connection = static_cast<StreamConnection*>(self);
   if (connection->state_ == State::finishing) {
-    connection->destroy_self();
+    connection->finishing_ended(what);
   } else if (connection->state_ != State::handshake) {
     connection->stream_ended(what);
   } else if (connection->handshake_->phase != Handshake::Phase::running) {
@@ -337,19 +337,28 @@ void StreamConnection::end_handshake(TlsOutcome outcome) {
   handshake->done(std::move(outcome));
 }
 
-void StreamConnection::finish(std::unique_ptr<Connection> self) {
+void StreamConnection::finish(std::unique_ptr<Connection> self, std::chrono::milliseconds limit) {
   observer_ = nullptr;
   if (output_broken_ || state_ == State::handshake || (end_ && pending_output() == 0)) {
     return;
   }
   state_ = State::finishing;
   paused_ = false;
-  bufferevent_enable(stream_.get(), EV_READ | EV_WRITE);
+  bufferevent_enable(stream_.get(), end_ ? EV_WRITE : EV_READ | EV_WRITE);
   close_deadline_ = std::make_unique<Timer>(loop_, [this] { destroy_self(); });
-  close_deadline_->start(kCloseTimeout);
+  close_deadline_->start(limit);
   loop_.keep(std::move(self));
   if (pending_output() == 0) {
     half_close();
+  }
+}
+
+void StreamConnection::finishing_ended(short what) {
+  const bool still_reads = (what & BEV_EVENT_EOF) != 0 && !tls_;
+  if (still_reads && pending_output() != 0) {
+    end_ = End{CloseReason::eof, ""};
+  } else {
+    destroy_self();
   }
 }
 
@@ -370,10 +379,11 @@ std::unique_ptr<Connection> Connection::adopt(EventLoop& loop, int fd) {
   return std::make_unique<StreamConnection>(loop, fd);
 }
 
-void Connection::close_gracefully(std::unique_ptr<Connection> connection) {
+void Connection::close_gracefully(std::unique_ptr<Connection> connection,
+                                  std::chrono::milliseconds limit) {
   if (connection) {
     Connection& closing = *connection;
-    closing.finish(std::move(connection));
+    closing.finish(std::move(connection), limit);
   }
 }
 
