@@ -148,7 +148,11 @@ class StreamConnection final : public Connection {
 
 void StreamConnection::watch_stream() {
   bufferevent_setcb(stream_.get(), &on_read, &on_write, &on_event, this);
-  bufferevent_setwatermark(stream_.get(), EV_READ, 0, kInputLimit);
+  if (!tls_) {
+    // A TLS stream that is stopped at a mark may hold decrypted bytes that no event announces;
+    // pause_reading() bounds it, at one record.
+    bufferevent_setwatermark(stream_.get(), EV_READ, 0, kInputLimit);
+  }
   bufferevent_enable(stream_.get(), EV_WRITE);
   if (paused_) {
     bufferevent_disable(stream_.get(), EV_READ);
