@@ -214,7 +214,7 @@ void StreamConnection::on_event(bufferevent* stream, short what, void* self) noe
   } else if (connection->handshake_->phase != Handshake::Phase::running) {
     return;  // a refusal is reported as such, whatever the plain stream does now
   } else if ((what & BEV_EVENT_CONNECTED) != 0) {
-    connection->end_handshake(connection->tls_->established(SystemClock().wall()));
+    connection->end_handshake(connection->tls_->established());
   } else {
     connection->end_handshake(TlsFailed{TlsClientSession::failure_reason(take_tls_errors(stream))});
   }
@@ -298,7 +298,7 @@ void StreamConnection::start_tls(TlsClientContext& context, const TlsClientOptio
   } else if (pending_output() != 0) {
     // What is queued would be sent inside the encrypted stream.
     refuse_handshake("starttls-output-pending");
-  } else if (tls_ = TlsClientSession::create(context, options, SystemClock().wall()); !tls_) {
+  } else if (tls_ = TlsClientSession::create(context, options); !tls_) {
     refuse_handshake("tls-setup");
   } else {
     handshake_->deadline.start(timeout);
