@@ -55,6 +55,8 @@ class HttpsClient {
 
   /// GET; any complete response is a response, whatever its status.
   Operation get(const HttpsRequest& request, Callback done);
+  /// Requests from now on read ca_file anew; libcurl would keep what it read for a day.
+  void forget_trust();
 
  private:
   struct State;
