@@ -20,7 +20,7 @@ namespace {
 
 using Kind = HttpsFailure::Kind;
 
-constexpr std::size_t kMaxHeaders = 64UL * 1024UL;
+constexpr std::ptrdiff_t kMaxAddresses = 8;  // of each family
 
 template <class Handle>
 Handle* required(Handle* handle) {
@@ -30,10 +30,20 @@ Handle* required(Handle* handle) {
   return handle;
 }
 
+/// A zone may hold hundreds, and each is tried for a while.
+std::vector<SocketAddress> first_of_each_family(const std::vector<SocketAddress>& addresses) {
+  std::vector<SocketAddress> kept;
+  std::ranges::copy_if(addresses, std::back_inserter(kept), [&kept](const SocketAddress& address) {
+    return std::ranges::count(kept, address.family(), &SocketAddress::family) < kMaxAddresses;
+  });
+  return kept;
+}
+
 /// "name:443:192.0.2.1,[2001:db8::1]" (CURLOPT_RESOLVE).
-std::string resolve_entry(const HttpsRequest& request) {
+std::string resolve_entry(const HttpsRequest& request,
+                          const std::vector<SocketAddress>& addresses) {
   std::string entry = fmt::format("{}:{}:", request.host.text(), request.port);
-  for (const SocketAddress& address : request.addresses) {
+  for (const SocketAddress& address : addresses) {
     const bool v6 = address.family() == IpFamily::v6;
     entry += fmt::format(fmt::runtime(v6 ? "[{}]," : "{},"), address.ip());
   }
@@ -68,9 +78,10 @@ constexpr std::array<Meaning, 10> kMeanings{{
 
 HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request)
     : share_(required(curl_share_init())),
-      addresses_as_text_(required(curl_slist_append(nullptr, resolve_entry(request).c_str()))),
+      addresses_(first_of_each_family(request.addresses)),
+      addresses_as_text_(
+          required(curl_slist_append(nullptr, resolve_entry(request, addresses_).c_str()))),
       easy_(required(curl_easy_init())),
-      addresses_(request.addresses),
       host_(request.host.text()),
       max_body_(options.max_body),
       error_text_(CURL_ERROR_SIZE, '\0') {

@@ -73,9 +73,9 @@ class HttpsTransfer {
 
   // The share keeps CURLOPT_RESOLVE's entries out of the multi handle, where they would stay.
   std::unique_ptr<CURLSH, FreeShare> share_;
+  std::vector<SocketAddress> addresses_;
   std::unique_ptr<curl_slist, FreeList> addresses_as_text_;
   std::unique_ptr<CURL, FreeEasy> easy_;
-  std::vector<SocketAddress> addresses_;
   std::string host_;
   std::size_t max_body_;
   HttpsHead head_;

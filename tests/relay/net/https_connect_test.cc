@@ -1,6 +1,8 @@
+#include <cstdint>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -12,6 +14,7 @@ namespace {
 
 using relay::net::HttpsFailure;
 using relay::net::Operation;
+using relay::net::SocketAddress;
 using std::chrono::milliseconds;
 using support::check_failure;
 using support::HttpsResult;
@@ -41,6 +44,20 @@ TEST_CASE("a connection that breaks in the answer is a protocol failure") {
     });
     check_failure(world.get(host), Kind::protocol, "connection-lost");
   }
+}
+
+TEST_CASE("of each family the first eight addresses are tried") {
+  HttpsWorld world;
+  const PolicyHost host(response("policy"));
+  const std::uint16_t port = host.address().port();
+  const auto behind = [&](const std::string& refusing, std::size_t count) {
+    std::vector<SocketAddress> addresses(count, *SocketAddress::from_ip(refusing, port));
+    addresses.push_back(host.address());
+    return world.get(world.request(addresses));
+  };
+  CHECK(behind("127.0.0.2", 7));
+  check_failure(behind("127.0.0.2", 8), Kind::connect, "connection-refused");
+  CHECK(behind("::1", 8));
 }
 
 TEST_CASE("trust anchors are read anew when the old ones are to be forgotten") {
