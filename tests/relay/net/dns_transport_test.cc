@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -14,11 +15,14 @@ using relay::net::DnsType;
 using support::address;
 using support::DnsAsked;
 using support::DnsPacket;
+using support::DnsResponder;
+using support::DnsStream;
 using support::DnsTransport;
 using support::DnsWorld;
 using support::failure;
 using support::one_address;
 using support::Packets;
+using support::silence;
 using support::Texts;
 using support::texts;
 namespace rdata = support::rdata;
@@ -90,6 +94,41 @@ TEST_CASE("a shower of wrong ids is answered with TCP") {
   }});
   CHECK(texts(world.ask("example.net")) == Texts{"192.0.2.1"});
   CHECK(world.servers[0]->asked().back().transport == DnsTransport::tcp);
+}
+
+TEST_CASE("what may become of an answer that has to be asked for over TCP") {
+  struct Row {
+    const char* what;
+    DnsStream stream;
+    DnsResponder::Script answer;
+    const char* reason;
+  };
+  const auto other_id = [](const DnsAsked& asked) -> Packets {
+    const auto wrong = static_cast<std::uint16_t>(asked.question.id ^ 1U);
+    return {DnsPacket(asked.question)
+                .id(wrong)
+                .answer("example.net", DnsType::a, 60, rdata::a("203.0.113.66"))
+                .bytes()};
+  };
+  for (const Row& row : {
+           Row{"refused", DnsStream::refused, address, "Connection refused"},
+           Row{"silence", DnsStream::whole, silence, "timeout after 0.05 s"},
+           Row{"closed before the answer", DnsStream::hang_up, address,
+               "connection closed without an answer"},
+           Row{"half a packet, then silence", DnsStream::half, address, "timeout after 0.05 s"},
+           Row{"another id", DnsStream::whole, other_id, "malformed answer"},
+       }) {
+    CAPTURE(row.what);
+    DnsWorld world({[&](const DnsAsked& asked) -> Packets {
+      return asked.transport == DnsTransport::udp
+                 ? Packets{DnsPacket(asked.question).truncated().bytes()}
+                 : row.answer(asked);
+    }});
+    world.options.try_timeout = std::chrono::milliseconds(50);
+    world.options.rounds = 1;
+    world.servers[0]->set_stream(row.stream);
+    CHECK(failure(world.ask("example.net")) == row.reason);
+  }
 }
 
 }  // namespace
