@@ -6,6 +6,7 @@ A host shows its certificate only to clients that name it by SNI; others see a s
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from .ca import Authority, Leaf
 
 PATH = "/.well-known/mta-sts.txt"
 STRANGER = "stranger.test"
+NO_LENGTH = -1
 
 
 @dataclass
@@ -23,14 +25,17 @@ class Reply:
     status: int = 200
     content_type: str = "text/plain"
     headers: list[str] = field(default_factory=list)
-    content_length: int | None = None  # when it shall differ from the body's
+    content_length: int | None = None  # when it shall differ from the body's; NO_LENGTH: none
     prelude: bytes = b""  # sent before the response, e.g. a 103
     byte_interval: float = 0.0  # seconds between octets
-    fault: str = ""  # silent-tcp | silent | close | hold (answer, then keep open)
+    # silent-tcp | silent | close | hold (answer, then keep open) | cut (end without close_notify)
+    fault: str = ""
 
     def wire(self) -> bytes:
         length = len(self.body) if self.content_length is None else self.content_length
-        head = [f"HTTP/1.1 {self.status} Scripted", f"Content-Length: {length}"]
+        head = [f"HTTP/1.1 {self.status} Scripted"]
+        if length != NO_LENGTH:
+            head.append(f"Content-Length: {length}")
         if self.content_type:
             head.append(f"Content-Type: {self.content_type}")
         head += self.headers + ["Connection: close", "", ""]
@@ -118,3 +123,5 @@ class PolicyHost:
             await writer.drain()
             if reply.fault == "hold":
                 await reader.read()
+            elif reply.fault == "cut":
+                writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)

@@ -125,6 +125,7 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
   settings_ = std::move(settings);
   conversations_.tls = std::move(tls);
   tls_sessions_.clear();  // Verdicts made with the old trust anchors.
+  https_.forget_trust();
   pool_.close_all();
   pool_.set_limits({settings_->delivery.connection_idle, settings_->delivery.connection_age,
                     settings_->delivery.messages_per_connection});

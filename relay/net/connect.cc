@@ -2,23 +2,18 @@
 #include <netinet/in.h>
 #include <new>
 #include <sys/socket.h>
-#include <system_error>
-#include <unistd.h>
 #include <utility>
 
 #include <event2/event.h>
 #include <fmt/format.h>
 
 #include "relay/net/connection.h"
+#include "relay/net/handles.h"
 
 namespace relay::net {
 namespace {
 
 using ConnectDone = std::function<void(Expected<std::unique_ptr<Connection>, ConnectFailure>)>;
-
-ConnectFailure system_failure(int error) {
-  return {error == ETIMEDOUT, std::error_code(error, std::system_category()).message()};
-}
 
 std::string timeout_text(std::chrono::milliseconds timeout) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
@@ -29,35 +24,29 @@ std::string timeout_text(std::chrono::milliseconds timeout) {
 class ConnectTask final : public Operation::Task {
  public:
   ConnectTask(EventLoop& loop, std::chrono::milliseconds timeout, ConnectDone done)
-      : loop_(loop), timeout_(timeout), done_(std::move(done)), deadline_(loop, [this] {
-          finish(ConnectFailure{true, timeout_text(timeout_)});
-        }) {}
+      : loop_(loop),
+        timeout_(timeout),
+        done_(std::move(done)),
+        deadline_(loop, [this] { finish(ConnectFailure{timeout_text(timeout_)}); }) {}
   ConnectTask(const ConnectTask&) = delete;
   ConnectTask& operator=(const ConnectTask&) = delete;
   ConnectTask(ConnectTask&&) = delete;
   ConnectTask& operator=(ConnectTask&&) = delete;
-  ~ConnectTask() override {
-    if (writable_ != nullptr) {
-      event_free(writable_);
-    }
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
+  ~ConnectTask() override = default;
 
   void start(const SocketAddress& address, const std::optional<SocketAddress>& source) {
     error_ = open(address, source);
-    writable_ = event_new(loop_.base(), fd_, error_ == 0 ? EV_WRITE : short{0},
-                          &ConnectTask::on_writable, this);
-    if (writable_ == nullptr) {
+    writable_.reset(event_new(loop_.base(), fd_.get(), error_ == 0 ? EV_WRITE : short{0},
+                              &ConnectTask::on_writable, this));
+    if (!writable_) {
       throw std::bad_alloc();
     }
     deadline_.start(timeout_);
     if (error_ == 0) {
-      event_add(writable_, nullptr);
+      event_add(writable_.get(), nullptr);
     } else {
       const timeval now{};
-      event_add(writable_, &now);
+      event_add(writable_.get(), &now);
     }
   }
 
@@ -65,14 +54,14 @@ class ConnectTask final : public Operation::Task {
   /// 0 when the connection is made or under way, else errno.
   int open(const SocketAddress& address, const std::optional<SocketAddress>& source) {
     const int family = address.family() == IpFamily::v4 ? AF_INET : AF_INET6;
-    fd_ = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0) {
+    fd_ = Descriptor(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (fd_.get() < 0) {
       return errno;
     }
-    if (source && ::bind(fd_, source->get(), source->length()) != 0) {
+    if (source && ::bind(fd_.get(), source->get(), source->length()) != 0) {
       return errno;
     }
-    if (::connect(fd_, address.get(), address.length()) != 0 && errno != EINPROGRESS) {
+    if (::connect(fd_.get(), address.get(), address.length()) != 0 && errno != EINPROGRESS) {
       return errno;
     }
     return 0;
@@ -86,18 +75,18 @@ class ConnectTask final : public Operation::Task {
       error = errno;
     }
     if (error != 0) {
-      task->finish(system_failure(error));
+      task->finish(ConnectFailure{system_message(error)});
       return;
     }
-    event_del(task->writable_);
+    event_del(task->writable_.get());
     task->deadline_.stop();
-    auto connection = Connection::adopt(task->loop_, std::exchange(task->fd_, -1));
+    auto connection = Connection::adopt(task->loop_, task->fd_.release());
     const ConnectDone done = std::move(task->done_);
     done(std::move(connection));
   }
 
   void finish(ConnectFailure failure) {
-    event_del(writable_);
+    event_del(writable_.get());
     deadline_.stop();
     const ConnectDone done = std::move(done_);
     done(Unexpected<ConnectFailure>(std::move(failure)));
@@ -107,9 +96,9 @@ class ConnectTask final : public Operation::Task {
   std::chrono::milliseconds timeout_;
   ConnectDone done_;
   Timer deadline_;
-  int fd_ = -1;
   int error_ = 0;
-  event* writable_ = nullptr;
+  Descriptor fd_;
+  EventHandle writable_;
 };
 
 }  // namespace

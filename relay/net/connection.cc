@@ -5,7 +5,6 @@
 #include <netinet/tcp.h>
 #include <new>
 #include <sys/socket.h>
-#include <system_error>
 #include <tuple>
 #include <unistd.h>
 #include <utility>
@@ -16,13 +15,13 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 
+#include "relay/net/handles.h"
 #include "relay/net/tls_client_session.h"
 
 namespace relay::net {
 namespace {
 
 constexpr std::size_t kInputLimit = std::size_t{64} * 1024;
-constexpr std::chrono::seconds kCloseTimeout{5};
 
 struct FreeBufferevent {
   void operator()(bufferevent* stream) const {
@@ -31,10 +30,6 @@ struct FreeBufferevent {
   }
 };
 using Stream = std::unique_ptr<bufferevent, FreeBufferevent>;
-
-std::string system_message(int error) {
-  return std::error_code(error, std::system_category()).message();
-}
 
 std::vector<unsigned long> take_tls_errors(bufferevent* stream) {
   std::vector<unsigned long> errors;
@@ -121,7 +116,8 @@ class StreamConnection final : public Connection {
   static void on_write(bufferevent* stream, void* self) noexcept;
   static void on_event(bufferevent* stream, short what, void* self) noexcept;
 
-  void finish(std::unique_ptr<Connection> self) override;
+  void finish(std::unique_ptr<Connection> self, std::chrono::milliseconds limit) override;
+  void finishing_ended(short what);
   void half_close();
   void destroy_self() { loop_.release(static_cast<Connection*>(this)); }
   void watch_stream();
@@ -152,7 +148,11 @@ class StreamConnection final : public Connection {
 
 void StreamConnection::watch_stream() {
   bufferevent_setcb(stream_.get(), &on_read, &on_write, &on_event, this);
-  bufferevent_setwatermark(stream_.get(), EV_READ, 0, kInputLimit);
+  if (!tls_) {
+    // A TLS stream that is stopped at a mark may hold decrypted bytes that no event announces;
+    // pause_reading() bounds it, at one record.
+    bufferevent_setwatermark(stream_.get(), EV_READ, 0, kInputLimit);
+  }
   bufferevent_enable(stream_.get(), EV_WRITE);
   if (paused_) {
     bufferevent_disable(stream_.get(), EV_READ);
@@ -208,13 +208,13 @@ void StreamConnection::on_write(bufferevent* /*stream*/, void* self) noexcept {
 void StreamConnection::on_event(bufferevent* stream, short what, void* self) noexcept {
   auto* connection = static_cast<StreamConnection*>(self);
   if (connection->state_ == State::finishing) {
-    connection->destroy_self();
+    connection->finishing_ended(what);
   } else if (connection->state_ != State::handshake) {
     connection->stream_ended(what);
   } else if (connection->handshake_->phase != Handshake::Phase::running) {
     return;  // a refusal is reported as such, whatever the plain stream does now
   } else if ((what & BEV_EVENT_CONNECTED) != 0) {
-    connection->end_handshake(connection->tls_->established(SystemClock().wall()));
+    connection->end_handshake(connection->tls_->established());
   } else {
     connection->end_handshake(TlsFailed{TlsClientSession::failure_reason(take_tls_errors(stream))});
   }
@@ -298,7 +298,7 @@ void StreamConnection::start_tls(TlsClientContext& context, const TlsClientOptio
   } else if (pending_output() != 0) {
     // What is queued would be sent inside the encrypted stream.
     refuse_handshake("starttls-output-pending");
-  } else if (tls_ = TlsClientSession::create(context, options, SystemClock().wall()); !tls_) {
+  } else if (tls_ = TlsClientSession::create(context, options); !tls_) {
     refuse_handshake("tls-setup");
   } else {
     handshake_->deadline.start(timeout);
@@ -341,19 +341,28 @@ void StreamConnection::end_handshake(TlsOutcome outcome) {
   handshake->done(std::move(outcome));
 }
 
-void StreamConnection::finish(std::unique_ptr<Connection> self) {
+void StreamConnection::finish(std::unique_ptr<Connection> self, std::chrono::milliseconds limit) {
   observer_ = nullptr;
   if (output_broken_ || state_ == State::handshake || (end_ && pending_output() == 0)) {
     return;
   }
   state_ = State::finishing;
   paused_ = false;
-  bufferevent_enable(stream_.get(), EV_READ | EV_WRITE);
+  bufferevent_enable(stream_.get(), end_ ? EV_WRITE : EV_READ | EV_WRITE);
   close_deadline_ = std::make_unique<Timer>(loop_, [this] { destroy_self(); });
-  close_deadline_->start(kCloseTimeout);
+  close_deadline_->start(limit);
   loop_.keep(std::move(self));
   if (pending_output() == 0) {
     half_close();
+  }
+}
+
+void StreamConnection::finishing_ended(short what) {
+  const bool still_reads = (what & BEV_EVENT_EOF) != 0 && !tls_;
+  if (still_reads && pending_output() != 0) {
+    end_ = End{CloseReason::eof, ""};
+  } else {
+    destroy_self();
   }
 }
 
@@ -374,10 +383,11 @@ std::unique_ptr<Connection> Connection::adopt(EventLoop& loop, int fd) {
   return std::make_unique<StreamConnection>(loop, fd);
 }
 
-void Connection::close_gracefully(std::unique_ptr<Connection> connection) {
+void Connection::close_gracefully(std::unique_ptr<Connection> connection,
+                                  std::chrono::milliseconds limit) {
   if (connection) {
     Connection& closing = *connection;
-    closing.finish(std::move(connection));
+    closing.finish(std::move(connection), limit);
   }
 }
 

@@ -63,8 +63,9 @@ class Connection {
                          std::chrono::milliseconds timeout,
                          std::function<void(TlsOutcome)> done) = 0;
   /// Sends what is queued, then closes; its observer hears nothing more and may be destroyed.
-  /// Flushing and waiting for the peer's end take 5 s at most and are owned by the loop.
-  static void close_gracefully(std::unique_ptr<Connection> connection);
+  /// Flushing and waiting for the peer's end take no longer than limit and are owned by the loop.
+  static void close_gracefully(std::unique_ptr<Connection> connection,
+                               std::chrono::milliseconds limit = std::chrono::seconds(5));
 
   [[nodiscard]] virtual std::optional<SocketAddress> local_address() const = 0;
   [[nodiscard]] virtual std::optional<SocketAddress> peer_address() const = 0;
@@ -74,11 +75,12 @@ class Connection {
 
  private:
   /// close_gracefully() of one kind of stream; self owns this.
-  virtual void finish(std::unique_ptr<Connection> self) { self.reset(); }
+  virtual void finish(std::unique_ptr<Connection> self, std::chrono::milliseconds /*limit*/) {
+    self.reset();
+  }
 };
 
 struct ConnectFailure {
-  bool timed_out = false;
   std::string reason;  ///< "Connection refused", "timed out after 30 s"
 };
 

@@ -7,8 +7,6 @@
 #include <optional>
 #include <span>
 #include <sys/socket.h>
-#include <system_error>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -17,47 +15,18 @@
 #include <event2/event.h>
 #include <openssl/rand.h>
 
+#include "relay/net/handles.h"
+
 namespace relay::net {
 namespace {
 
 /// Datagrams with a wrong id or question before a spoofing attempt is taken for granted.
 constexpr int kMaxStrangers = 16;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      close(fd_);
-    }
-  }
-  [[nodiscard]] int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
-struct FreeEvent {
-  void operator()(event* handle) const { event_free(handle); }
-};
-using EventHandle = std::unique_ptr<event, FreeEvent>;
-
 struct FreeStream {
   void operator()(bufferevent* handle) const { bufferevent_free(handle); }
 };
 using StreamHandle = std::unique_ptr<bufferevent, FreeStream>;
-
-std::string system_reason(int error) {
-  return std::generic_category().message(error);
-}
 
 Descriptor new_socket(const SocketAddress& address, int type) {
   return Descriptor(socket(address.get()->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -86,7 +55,7 @@ struct DnsExchange::State {
 
   /// Reports from the loop, never from inside the constructor.
   void fail_soon(int error) {
-    failed_at_once = DnsUnreachable{system_reason(error)};
+    failed_at_once = DnsUnreachable{system_message(error)};
     deadline.start(std::chrono::milliseconds(0));
   }
 
@@ -126,7 +95,7 @@ struct DnsExchange::State {
         if (errno == EAGAIN || errno == EINTR) {
           return;
         }
-        return finish(DnsUnreachable{system_reason(errno)});
+        return finish(DnsUnreachable{system_message(errno)});
       }
       const auto packet = std::span(buffer).first(static_cast<std::size_t>(size));
       DnsDecoded decoded = decode_answer(packet, question, resolver.trust);
@@ -178,7 +147,7 @@ struct DnsExchange::State {
     }
     const int error = (what & BEV_EVENT_ERROR) != 0 ? evutil_socket_geterror(-1) : 0;
     static_cast<State*>(self)->finish(
-        DnsUnreachable{error != 0 ? system_reason(error) : "connection closed without an answer"});
+        DnsUnreachable{error != 0 ? system_message(error) : "connection closed without an answer"});
   }
 
   void receive_stream() {

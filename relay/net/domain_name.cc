@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <idn2.h>
 
+#include "relay/net/ascii.h"
+
 namespace relay::net {
 namespace {
 
@@ -25,11 +27,6 @@ bool is_ascii(std::string_view text) {
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-// Not std::tolower: names must not depend on the process's locale.
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 bool is_name_character(char c) {
@@ -91,7 +88,7 @@ Expected<DomainName, DomainName::Fault> DomainName::parse(std::string_view text)
   if (name.size() > kMaximumName) {
     return fault(fmt::format("the name is longer than {} octets", kMaximumName));
   }
-  std::transform(name.begin(), name.end(), name.begin(), lower);
+  std::transform(name.begin(), name.end(), name.begin(), to_lower);
   std::string_view rest = name;
   std::string_view last;
   while (last.data() == nullptr || last.data() + last.size() != name.data() + name.size()) {

@@ -13,6 +13,8 @@
 #include <event2/event.h>
 #include <event2/thread.h>
 
+#include "relay/net/handles.h"
+
 namespace relay::net {
 namespace {
 
@@ -20,11 +22,6 @@ struct FreeBase {
   void operator()(event_base* base) const { event_base_free(base); }
 };
 using BaseHandle = std::unique_ptr<event_base, FreeBase>;
-
-struct FreeEvent {
-  void operator()(event* handle) const { event_free(handle); }
-};
-using EventHandle = std::unique_ptr<event, FreeEvent>;
 
 void prepare_process() {
   static std::once_flag prepared;

@@ -12,15 +12,11 @@
 #include <event2/event.h>
 
 #include "relay/net/call_queue.h"
+#include "relay/net/handles.h"
 #include "relay/net/https_transfer.h"
 
 namespace relay::net {
 namespace {
-
-struct FreeEvent {
-  void operator()(event* handle) const { event_free(handle); }
-};
-using EventHandle = std::unique_ptr<event, FreeEvent>;
 
 void check(CURLMcode code) {
   if (code != CURLM_OK) {
@@ -42,10 +38,102 @@ CURLM* new_multi() {
   return multi;
 }
 
+/// A multi handle and what drives it. libcurl's callbacks only arm and disarm events, and callers
+/// are called from the call queue: so nothing is ever done to libcurl from within libcurl.
+/// It keeps the trust anchors that its first transfer read from the file.
+class CurlDriver : public std::enable_shared_from_this<CurlDriver> {
+ public:
+  using Complete = void (*)(CURL* easy, CURLcode code);
+
+  CurlDriver(EventLoop& loop, Complete complete);
+  CurlDriver(const CurlDriver&) = delete;
+  CurlDriver& operator=(const CurlDriver&) = delete;
+  CurlDriver(CurlDriver&&) = delete;
+  CurlDriver& operator=(CurlDriver&&) = delete;
+  ~CurlDriver() { curl_multi_cleanup(multi_); }
+
+  void add(CURL* easy) { check(curl_multi_add_handle(multi_, easy)); }
+  void remove(CURL* easy) { curl_multi_remove_handle(multi_, easy); }
+
+ private:
+  static int on_watch(CURL* easy, curl_socket_t fd, int what, void* self, void* unused) noexcept;
+  static int on_timer(CURLM* multi, long delay, void* self) noexcept;
+  // NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
+  static void on_ready(evutil_socket_t fd, short what, void* self) noexcept;
+
+  void watch(curl_socket_t fd, int what);
+  void act(curl_socket_t fd, int mask);
+
+  EventLoop& loop_;
+  Complete complete_;
+  CURLM* multi_;
+  std::unordered_map<curl_socket_t, EventHandle> watched_;
+  Timer timer_;
+};
+
+CurlDriver::CurlDriver(EventLoop& loop, Complete complete)
+    : loop_(loop),
+      complete_(complete),
+      multi_(new_multi()),
+      timer_(loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }) {
+  check(curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &CurlDriver::on_watch));
+  check(curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this));
+  check(curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &CurlDriver::on_timer));
+  check(curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this));
+}
+
+int CurlDriver::on_watch(CURL* /*easy*/, curl_socket_t fd, int what, void* self,
+                         void* /*unused*/) noexcept {
+  static_cast<CurlDriver*>(self)->watch(fd, what);
+  return 0;
+}
+
+int CurlDriver::on_timer(CURLM* /*multi*/, long delay, void* self) noexcept {
+  auto& driver = *static_cast<CurlDriver*>(self);
+  if (delay < 0) {
+    driver.timer_.stop();
+  } else {
+    driver.timer_.start(std::chrono::milliseconds(delay));
+  }
+  return 0;
+}
+
+// NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
+void CurlDriver::on_ready(evutil_socket_t fd, short what, void* self) noexcept {
+  const int readable = (what & EV_READ) != 0 ? CURL_CSELECT_IN : 0;
+  const int writable = (what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
+  static_cast<CurlDriver*>(self)->act(fd, readable | writable);
+}
+
+void CurlDriver::watch(curl_socket_t fd, int what) {
+  watched_.erase(fd);
+  if (what == CURL_POLL_REMOVE) {
+    return;
+  }
+  const int events = EV_PERSIST | ((what & CURL_POLL_IN) != 0 ? EV_READ : 0) |
+                     ((what & CURL_POLL_OUT) != 0 ? EV_WRITE : 0);
+  EventHandle handle(
+      event_new(loop_.base(), fd, static_cast<short>(events), &CurlDriver::on_ready, this));
+  if (!handle || event_add(handle.get(), nullptr) != 0) {
+    throw std::bad_alloc();
+  }
+  watched_.emplace(fd, std::move(handle));
+}
+
+void CurlDriver::act(curl_socket_t fd, int mask) {
+  const auto alive = shared_from_this();  // its last transfer may be done
+  int running = 0;
+  check(curl_multi_socket_action(multi_, fd, mask, &running));
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+    if (message->msg == CURLMSG_DONE) {
+      complete_(message->easy_handle, message->data.result);
+    }
+  }
+}
+
 }  // namespace
 
-/// Drives the multi handle. libcurl's callbacks only arm and disarm events, and callers are
-/// called from the call queue: so nothing is ever done to libcurl from within libcurl.
 struct HttpsClient::State {
   class Request;
 
@@ -56,20 +144,15 @@ struct HttpsClient::State {
   State& operator=(State&&) = delete;
   ~State();
 
-  static int on_watch(CURL* easy, curl_socket_t fd, int what, void* self, void* unused) noexcept;
-  static int on_timer(CURLM* multi, long delay, void* self) noexcept;
-  // NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
-  static void on_ready(evutil_socket_t fd, short what, void* self) noexcept;
-
-  void watch(curl_socket_t fd, int what);
-  void act(curl_socket_t fd, int mask) const;
+  static void on_complete(CURL* easy, CURLcode code);
+  [[nodiscard]] std::shared_ptr<CurlDriver> new_driver() const {
+    return std::make_shared<CurlDriver>(loop, &State::on_complete);
+  }
 
   EventLoop& loop;
   const HttpsClientOptions options;
-  CURLM* multi;
-  std::unordered_map<curl_socket_t, EventHandle> watched;
+  std::shared_ptr<CurlDriver> driver;  // of the requests to come; each keeps its own
   std::list<Request*> all;
-  Timer timer;
   CallQueue calls;
 };
 
@@ -99,7 +182,8 @@ class HttpsClient::State::Request final : public Operation::Task {
   void start(const HttpsRequest& request) {
     transfer_ = std::make_unique<HttpsTransfer>(state_->options, request);
     curl_easy_setopt(transfer_->easy(), CURLOPT_PRIVATE, this);
-    check(curl_multi_add_handle(state_->multi, transfer_->easy()));
+    driver_ = state_->driver;
+    driver_->add(transfer_->easy());
   }
 
   void complete(CURLcode code) {
@@ -129,88 +213,34 @@ class HttpsClient::State::Request final : public Operation::Task {
  private:
   void leave_curl() {
     if (transfer_) {
-      curl_multi_remove_handle(state_->multi, transfer_->easy());
+      driver_->remove(transfer_->easy());
       transfer_.reset();
+      driver_.reset();
     }
   }
 
   State* state_;
   Callback done_;
   std::list<Request*>::iterator registered_;
+  std::shared_ptr<CurlDriver> driver_;
   std::unique_ptr<HttpsTransfer> transfer_;
   std::optional<HttpsTransfer::Result> result_;
   std::optional<CallQueue::Ticket> ticket_;
 };
 
 HttpsClient::State::State(EventLoop& event_loop, HttpsClientOptions given)
-    : loop(event_loop),
-      options(std::move(given)),
-      multi(new_multi()),
-      timer(event_loop, [this] { act(CURL_SOCKET_TIMEOUT, 0); }),
-      calls(event_loop) {
-  check(curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, &State::on_watch));
-  check(curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this));
-  check(curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, &State::on_timer));
-  check(curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this));
-}
+    : loop(event_loop), options(std::move(given)), driver(new_driver()), calls(event_loop) {}
 
 HttpsClient::State::~State() {
   for (Request* request : all) {
     request->abandon();
   }
-  curl_multi_cleanup(multi);
 }
 
-int HttpsClient::State::on_watch(CURL* /*easy*/, curl_socket_t fd, int what, void* self,
-                                 void* /*unused*/) noexcept {
-  static_cast<State*>(self)->watch(fd, what);
-  return 0;
-}
-
-int HttpsClient::State::on_timer(CURLM* /*multi*/, long delay, void* self) noexcept {
-  auto& state = *static_cast<State*>(self);
-  if (delay < 0) {
-    state.timer.stop();
-  } else {
-    state.timer.start(std::chrono::milliseconds(delay));
-  }
-  return 0;
-}
-
-// NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
-void HttpsClient::State::on_ready(evutil_socket_t fd, short what, void* self) noexcept {
-  const int readable = (what & EV_READ) != 0 ? CURL_CSELECT_IN : 0;
-  const int writable = (what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0;
-  static_cast<State*>(self)->act(fd, readable | writable);
-}
-
-void HttpsClient::State::watch(curl_socket_t fd, int what) {
-  watched.erase(fd);
-  if (what == CURL_POLL_REMOVE) {
-    return;
-  }
-  const int events = EV_PERSIST | ((what & CURL_POLL_IN) != 0 ? EV_READ : 0) |
-                     ((what & CURL_POLL_OUT) != 0 ? EV_WRITE : 0);
-  EventHandle handle(
-      event_new(loop.base(), fd, static_cast<short>(events), &State::on_ready, this));
-  if (!handle || event_add(handle.get(), nullptr) != 0) {
-    throw std::bad_alloc();
-  }
-  watched.emplace(fd, std::move(handle));
-}
-
-void HttpsClient::State::act(curl_socket_t fd, int mask) const {
-  int running = 0;
-  check(curl_multi_socket_action(multi, fd, mask, &running));
-  int left = 0;
-  while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
-    if (message->msg == CURLMSG_DONE) {
-      const CURLcode code = message->data.result;
-      Request* request = nullptr;
-      curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
-      request->complete(code);
-    }
-  }
+void HttpsClient::State::on_complete(CURL* easy, CURLcode code) {
+  Request* request = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
+  request->complete(code);
 }
 
 HttpsClient::HttpsClient(EventLoop& loop, HttpsClientOptions options)
@@ -227,6 +257,10 @@ Operation HttpsClient::get(const HttpsRequest& request, Callback done) {
     task->start(request);
   }
   return Operation(std::move(task));
+}
+
+void HttpsClient::forget_trust() {
+  state_->driver = state_->new_driver();
 }
 
 }  // namespace relay::net

@@ -29,7 +29,8 @@ struct HttpsRequest {
   DomainName host;  ///< URL host, SNI, Host header and reference name
   std::uint16_t port = 443;
   std::string path;
-  std::vector<SocketAddress> addresses;  ///< resolved by the caller; both families are raced
+  /// Resolved by the caller; both families are raced, the first 8 of each.
+  std::vector<SocketAddress> addresses;
 };
 
 struct HttpsResponse {
@@ -55,6 +56,8 @@ class HttpsClient {
 
   /// GET; any complete response is a response, whatever its status.
   Operation get(const HttpsRequest& request, Callback done);
+  /// Requests from now on read ca_file anew; libcurl would keep what it read for a day.
+  void forget_trust();
 
  private:
   struct State;

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
+#include <cstddef>
+#include <iterator>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -19,7 +20,7 @@ namespace {
 
 using Kind = HttpsFailure::Kind;
 
-constexpr std::size_t kMaxHeaders = 64UL * 1024UL;
+constexpr std::ptrdiff_t kMaxAddresses = 8;  // of each family
 
 template <class Handle>
 Handle* required(Handle* handle) {
@@ -29,31 +30,25 @@ Handle* required(Handle* handle) {
   return handle;
 }
 
+/// A zone may hold hundreds, and each is tried for a while.
+std::vector<SocketAddress> first_of_each_family(const std::vector<SocketAddress>& addresses) {
+  std::vector<SocketAddress> kept;
+  std::ranges::copy_if(addresses, std::back_inserter(kept), [&kept](const SocketAddress& address) {
+    return std::ranges::count(kept, address.family(), &SocketAddress::family) < kMaxAddresses;
+  });
+  return kept;
+}
+
 /// "name:443:192.0.2.1,[2001:db8::1]" (CURLOPT_RESOLVE).
-std::string resolve_entry(const HttpsRequest& request) {
+std::string resolve_entry(const HttpsRequest& request,
+                          const std::vector<SocketAddress>& addresses) {
   std::string entry = fmt::format("{}:{}:", request.host.text(), request.port);
-  for (const SocketAddress& address : request.addresses) {
+  for (const SocketAddress& address : addresses) {
     const bool v6 = address.family() == IpFamily::v6;
     entry += fmt::format(fmt::runtime(v6 ? "[{}]," : "{},"), address.ip());
   }
   entry.pop_back();
   return entry;
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kBlank);
-  return first == std::string_view::npos
-             ? std::string_view()
-             : text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
 int transfer_index() {
@@ -83,9 +78,10 @@ constexpr std::array<Meaning, 10> kMeanings{{
 
 HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request)
     : share_(required(curl_share_init())),
-      addresses_as_text_(required(curl_slist_append(nullptr, resolve_entry(request).c_str()))),
+      addresses_(first_of_each_family(request.addresses)),
+      addresses_as_text_(
+          required(curl_slist_append(nullptr, resolve_entry(request, addresses_).c_str()))),
       easy_(required(curl_easy_init())),
-      addresses_(request.addresses),
       host_(request.host.text()),
       max_body_(options.max_body),
       error_text_(CURL_ERROR_SIZE, '\0') {
@@ -172,7 +168,7 @@ std::size_t HttpsTransfer::on_body(const char* bytes, std::size_t size, std::siz
     transfer.body_.append(bytes, length);
     return length;
   }
-  if (transfer.successful()) {
+  if (transfer.head_.successful()) {
     transfer.refused_ = HttpsFailure{Kind::too_large, "policy-too-large"};
   }
   transfer.cut_ = true;
@@ -187,28 +183,10 @@ std::size_t HttpsTransfer::on_header(const char* bytes, std::size_t size, std::s
 }
 
 bool HttpsTransfer::take_header(std::string_view line) {
-  header_size_ += line.size();
-  if (header_size_ > kMaxHeaders) {
-    refused_ = HttpsFailure{Kind::protocol, "headers-too-large"};
-    return false;
+  if (auto fault = head_.take(line)) {
+    refused_ = HttpsFailure{Kind::protocol, std::move(*fault)};
   }
-  if (line.starts_with("HTTP/")) {
-    status_ = 0;
-    const std::string_view code = trim(line.substr(std::min(line.find(' '), line.size())));
-    std::from_chars(code.data(), code.data() + code.size(), status_);
-    return true;
-  }
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos ||
-      !equal_ignoring_case(trim(line.substr(0, colon)), "content-encoding")) {
-    return true;
-  }
-  const std::string_view coding = trim(line.substr(colon + 1));
-  if (successful() && !coding.empty() && !equal_ignoring_case(coding, "identity")) {
-    refused_ = HttpsFailure{Kind::protocol, "content-encoding"};
-    return false;
-  }
-  return true;
+  return !refused_;
 }
 
 curl_socket_t HttpsTransfer::on_socket(void* self, curlsocktype /*purpose*/,
@@ -241,9 +219,16 @@ CURLcode HttpsTransfer::on_tls_context(CURL* /*easy*/, void* context, void* self
 
 void HttpsTransfer::on_tls_info(const ssl_st* tls, int where, int value) noexcept {
   const bool alert_read = (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT;
-  if (alert_read && (value >> 8) == SSL3_AL_FATAL) {
-    void* self = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(tls), transfer_index());
-    static_cast<HttpsTransfer*>(self)->alert_ = value & 0xff;
+  if (!alert_read) {
+    return;
+  }
+  void* self = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(tls), transfer_index());
+  auto& transfer = *static_cast<HttpsTransfer*>(self);
+  const int alert = value & 0xff;
+  if (alert == SSL3_AD_CLOSE_NOTIFY) {
+    transfer.closed_ = true;
+  } else if ((value >> 8) == SSL3_AL_FATAL) {
+    transfer.alert_ = alert;
   }
 }
 
@@ -253,7 +238,10 @@ HttpsTransfer::Result HttpsTransfer::result(CURLcode code) {
   }
   // A long error page must not hide its status.
   cut_ = cut_ || code == CURLE_FILESIZE_EXCEEDED;
-  if (code == CURLE_OK || (cut_ && !successful())) {
+  if (const char* fault = code == CURLE_OK ? fault_of_complete() : nullptr) {
+    return Unexpected<HttpsFailure>(HttpsFailure{Kind::protocol, fault});
+  }
+  if (code == CURLE_OK || (cut_ && !head_.successful())) {
     return response();
   }
   if (code == CURLE_COULDNT_CONNECT) {
@@ -276,11 +264,17 @@ HttpsTransfer::Result HttpsTransfer::result(CURLcode code) {
       HttpsFailure{Kind::protocol, fmt::format("curl-{}", static_cast<int>(code))});
 }
 
+const char* HttpsTransfer::fault_of_complete() const {
+  if (head_.status() != number(CURLINFO_RESPONSE_CODE)) {
+    return "malformed-response";
+  }
+  // libcurl takes any end of the connection for the body's end, one made by an attacker, too.
+  return head_.status() == 200 && !head_.frames_body() && !closed_ ? "incomplete-body" : nullptr;
+}
+
 HttpsResponse HttpsTransfer::response() {
-  const char* type = nullptr;
-  curl_easy_getinfo(easy_.get(), CURLINFO_CONTENT_TYPE, &type);
-  return HttpsResponse{static_cast<int>(number(CURLINFO_RESPONSE_CODE)),
-                       type == nullptr ? "" : type, cut_ ? "" : std::move(body_)};
+  return HttpsResponse{static_cast<int>(number(CURLINFO_RESPONSE_CODE)), head_.content_type(),
+                       cut_ ? "" : std::move(body_)};
 }
 
 HttpsFailure HttpsTransfer::connect_failure() const {

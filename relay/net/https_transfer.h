@@ -13,6 +13,7 @@
 
 #include "relay/net/expected.h"
 #include "relay/net/https_client.h"
+#include "relay/net/https_head.h"
 #include "relay/net/socket_address.h"
 
 struct ssl_st;
@@ -60,7 +61,8 @@ class HttpsTransfer {
   static void on_tls_info(const ssl_st* tls, int where, int value) noexcept;
 
   [[nodiscard]] bool take_header(std::string_view line);
-  [[nodiscard]] bool successful() const { return status_ >= 200 && status_ <= 299; }
+  /// Why a response that libcurl takes for complete is not; null: it is.
+  [[nodiscard]] const char* fault_of_complete() const;
   [[nodiscard]] HttpsResponse response();
   [[nodiscard]] HttpsFailure connect_failure() const;
   [[nodiscard]] HttpsFailure timeout_failure() const;
@@ -71,15 +73,15 @@ class HttpsTransfer {
 
   // The share keeps CURLOPT_RESOLVE's entries out of the multi handle, where they would stay.
   std::unique_ptr<CURLSH, FreeShare> share_;
+  std::vector<SocketAddress> addresses_;
   std::unique_ptr<curl_slist, FreeList> addresses_as_text_;
   std::unique_ptr<CURL, FreeEasy> easy_;
-  std::vector<SocketAddress> addresses_;
   std::string host_;
   std::size_t max_body_;
-  std::size_t header_size_ = 0;
-  int status_ = 0;  // of the latest status line
+  HttpsHead head_;
   bool tls_begun_ = false;
-  int alert_ = -1;  // the peer's fatal TLS alert
+  int alert_ = -1;       // the peer's fatal TLS alert
+  bool closed_ = false;  // the peer's close_notify was seen
   std::string body_;
   std::string error_text_;
   std::optional<HttpsFailure> refused_;  // why a callback stopped the transfer

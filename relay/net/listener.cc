@@ -7,42 +7,19 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <system_error>
 #include <unistd.h>
 #include <utility>
 
 #include <event2/event.h>
 
+#include "relay/net/handles.h"
+
 namespace relay::net {
 namespace {
-
-constexpr std::chrono::seconds kExhaustedPause{1};
-
-std::string system_message(int error) {
-  return std::error_code(error, std::system_category()).message();
-}
 
 Unexpected<std::string> fault(const std::string& where, const std::string& reason) {
   return Unexpected<std::string>(where + ": " + reason);
 }
-
-/// Closes its descriptor unless it was released.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 int open_socket(int family) {
   return ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -138,14 +115,16 @@ std::optional<SocketAddress> ListeningSocket::address() const {
 struct Acceptor::State {
   using Accepted = std::function<void(std::unique_ptr<Connection>)>;
 
-  State(EventLoop& on, std::shared_ptr<ListeningSocket> from, Accepted report)
+  State(EventLoop& on, std::shared_ptr<ListeningSocket> from, Accepted report,
+        std::chrono::milliseconds when_exhausted)
       : loop(on),
         socket(std::move(from)),
         accepted(std::make_shared<const Accepted>(std::move(report))),
-        pause(on, [this] { event_add(readable, nullptr); }),
+        pause_length(when_exhausted),
+        pause(on, [this] { event_add(readable.get(), nullptr); }),
         readable(
             event_new(on.base(), socket->fd(), EV_READ | EV_PERSIST, &State::on_readable, this)) {
-    if (readable == nullptr || event_add(readable, nullptr) != 0) {
+    if (!readable || event_add(readable.get(), nullptr) != 0) {
       throw std::bad_alloc();
     }
   }
@@ -153,7 +132,7 @@ struct Acceptor::State {
   State& operator=(const State&) = delete;
   State(State&&) = delete;
   State& operator=(State&&) = delete;
-  ~State() { event_free(readable); }
+  ~State() = default;
 
   // One connection a round: with several loops on the socket, greed would unbalance them.
   static void on_readable(evutil_socket_t fd, short /*what*/, void* self) noexcept {
@@ -163,21 +142,24 @@ struct Acceptor::State {
       const auto accepted = state->accepted;  // the callback may destroy the acceptor
       (*accepted)(Connection::adopt(state->loop, accepted_fd));
     } else if (is_exhaustion(errno)) {
-      event_del(state->readable);
-      state->pause.start(kExhaustedPause);
+      event_del(state->readable.get());
+      state->pause.start(state->pause_length);
     }
   }
 
   EventLoop& loop;
   std::shared_ptr<ListeningSocket> socket;
   std::shared_ptr<const Accepted> accepted;
+  std::chrono::milliseconds pause_length;
   Timer pause;
-  event* readable;
+  EventHandle readable;
 };
 
 Acceptor::Acceptor(EventLoop& loop, std::shared_ptr<ListeningSocket> socket,
-                   std::function<void(std::unique_ptr<Connection>)> accepted)
-    : state_(std::make_unique<State>(loop, std::move(socket), std::move(accepted))) {}
+                   std::function<void(std::unique_ptr<Connection>)> accepted,
+                   std::chrono::milliseconds exhausted_pause)
+    : state_(
+          std::make_unique<State>(loop, std::move(socket), std::move(accepted), exhausted_pause)) {}
 Acceptor::~Acceptor() = default;
 
 }  // namespace relay::net

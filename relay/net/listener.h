@@ -1,6 +1,7 @@
 // Listening sockets: bound once (before privileges are dropped), accepted from by several loops.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,9 +38,11 @@ class ListeningSocket {
 /// Accepts connections on one loop; several loops may share one socket.
 class Acceptor {
  public:
-  /// accepted: called with each new connection. On EMFILE it pauses for a second and logs nothing.
+  /// accepted: called with each new connection. exhausted_pause: taken, without a word, when no
+  /// descriptor or memory is left (EMFILE).
   Acceptor(EventLoop& loop, std::shared_ptr<ListeningSocket> socket,
-           std::function<void(std::unique_ptr<Connection>)> accepted);
+           std::function<void(std::unique_ptr<Connection>)> accepted,
+           std::chrono::milliseconds exhausted_pause = std::chrono::seconds(1));
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;

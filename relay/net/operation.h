@@ -30,7 +30,6 @@ class [[nodiscard]] Operation {
   explicit Operation(std::unique_ptr<Task> task) : task_(std::move(task)) {}
 
   void cancel() { task_.reset(); }
-  [[nodiscard]] bool started() const { return task_ != nullptr; }
 
  private:
   std::unique_ptr<Task> task_;

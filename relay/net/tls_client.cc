@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <system_error>
 #include <utility>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "relay/net/handles.h"
 #include "relay/net/tls_client_session.h"
 #include "relay/net/tls_dane.h"
 #include "relay/net/tls_verify.h"
@@ -40,8 +40,7 @@ Expected<void, std::string> load_anchors(SSL_CTX* context, const std::string& ca
     return {};
   }
   if (!std::ifstream(ca_file)) {
-    return Unexpected<std::string>(ca_file + ": " +
-                                   std::error_code(errno, std::system_category()).message());
+    return Unexpected<std::string>(ca_file + ": " + system_message(errno));
   }
   ERR_clear_error();
   if (SSL_CTX_load_verify_file(context, ca_file.c_str()) != 1) {

@@ -87,6 +87,7 @@ struct TlsClientOptions {
   /// TLSA records for TlsParameters::dane; null: none. TlsVerified and TlsUnverified speak about
   /// trust anchors and reference_name all the same.
   std::shared_ptr<const DaneExpectation> dane{};
+  const Clock* clock = nullptr;  ///< for the life of tickets; outlives the connection; null: system
 };
 
 }  // namespace relay::net

@@ -83,7 +83,10 @@ void TlsClientSession::FreeSsl::operator()(ssl_st* ssl) const {
 }
 
 TlsClientSession::TlsClientSession(const TlsClientOptions& options, ssl_st* ssl)
-    : ssl_(ssl), sessions_(options.sessions), has_name_(options.reference_name.has_value()) {
+    : ssl_(ssl),
+      sessions_(options.sessions),
+      clock_(options.clock),
+      has_name_(options.reference_name.has_value()) {
   // Whatever the caller's key leaves out, a verdict holds for one name, one floor and the same
   // TLSA records only.
   key_ = options.session_key + '\n' + (has_name_ ? options.reference_name->text() : std::string()) +
@@ -93,6 +96,7 @@ TlsClientSession::TlsClientSession(const TlsClientOptions& options, ssl_st* ssl)
 
 TlsClientSession::~TlsClientSession() {
   SSL_set_ex_data(ssl_.get(), session_index(), nullptr);
+  forget_faults(ssl_.get());
   if (state_ == State::open) {
     // OpenSSL spoils the tickets of a session that is freed without a shutdown; SMTP frames its
     // own end, so a missing close_notify says nothing about the session.
@@ -101,17 +105,16 @@ TlsClientSession::~TlsClientSession() {
 }
 
 std::unique_ptr<TlsClientSession> TlsClientSession::create(TlsClientContext& context,
-                                                           const TlsClientOptions& options,
-                                                           WallTime now) {
+                                                           const TlsClientOptions& options) {
   SSL* ssl = SSL_new(context.get());
   if (ssl == nullptr) {
     return nullptr;
   }
   std::unique_ptr<TlsClientSession> session(new TlsClientSession(options, ssl));
-  return session->prepare(options, now) ? std::move(session) : nullptr;
+  return session->prepare(options) ? std::move(session) : nullptr;
 }
 
-bool TlsClientSession::prepare(const TlsClientOptions& options, WallTime now) {
+bool TlsClientSession::prepare(const TlsClientOptions& options) {
   SSL* ssl = ssl_.get();
   if (SSL_set_ex_data(ssl, session_index(), this) != 1 || !set_floor(ssl, options.floor) ||
       (options.dane && !expect_records(ssl, options.dane, dane_)) ||
@@ -126,7 +129,7 @@ bool TlsClientSession::prepare(const TlsClientOptions& options, WallTime now) {
     return false;
   }
   if (sessions_ != nullptr) {
-    offered_ = sessions_->take(key_, now);
+    offered_ = sessions_->take(key_, now());
   }
   if (offered_ && SSL_set_session(ssl, offered_->session.get()) != 1) {
     offered_.reset();
@@ -139,17 +142,18 @@ ssl_st* TlsClientSession::share() const {
   return ssl_.get();
 }
 
-TlsOutcome TlsClientSession::established(WallTime now) {
+TlsOutcome TlsClientSession::established() {
+  const WallTime established_at = now();
   state_ = State::open;
   parameters_ = parameters_of(ssl_.get());
   if (parameters_.resumed && offered_) {
     adopt(std::move(*offered_));
   } else {
-    judge(now);
+    judge(established_at);
   }
   offered_.reset();
   for (auto& ticket : std::exchange(early_tickets_, {})) {
-    store(std::move(ticket), now);
+    store(std::move(ticket), established_at);
   }
   if (verdict_.empty()) {
     return TlsVerified{parameters_};
@@ -171,7 +175,7 @@ void TlsClientSession::adopt(ResumableSession&& session) {
   }
 }
 
-void TlsClientSession::judge(WallTime now) {
+void TlsClientSession::judge(WallTime at) {
   if (const X509* certificate = SSL_get0_peer_certificate(ssl_.get())) {
     Fingerprints prints = fingerprints_of(certificate);
     parameters_.certificate_sha256 = std::move(prints.certificate);
@@ -179,13 +183,17 @@ void TlsClientSession::judge(WallTime now) {
   } else {
     found_.add({CertificateFaultKind::not_trusted, "no-certificate"});
   }
+  if (!found_.complete() && found_.faults().empty()) {
+    // OpenSSL gave up (no memory, say) before it called any certificate bad.
+    found_.add({CertificateFaultKind::not_trusted, "not-verified"});
+  }
   if (!has_name_) {
     found_.add({CertificateFaultKind::not_trusted, "no-reference-name"});
   }
   verdict_ = found_.faults();
   parameters_.dane = dane_.match;
   parameters_.dane_faults = dane_.faults;
-  verdict_until_ = std::min(chain_not_after(ssl_.get()).value_or(now), now + kLongestVerdict);
+  verdict_until_ = std::min(chain_not_after(ssl_.get()).value_or(at), at + kLongestVerdict);
 }
 
 void TlsClientSession::send_close_notify() {
@@ -195,14 +203,14 @@ void TlsClientSession::send_close_notify() {
   }
 }
 
-void TlsClientSession::store(std::shared_ptr<ssl_session_st> ticket, WallTime now) {
+void TlsClientSession::store(std::shared_ptr<ssl_session_st> ticket, WallTime at) {
   const std::chrono::seconds life(SSL_SESSION_get_ticket_lifetime_hint(ticket.get()));
   const bool tls13 = SSL_SESSION_get_protocol_version(ticket.get()) >= TLS1_3_VERSION;
   // RFC 8446 §4.6.1: zero means discard at once; RFC 5077 §3.3: zero means unspecified.
   const auto until = tls13 || life > std::chrono::seconds::zero()
-                         ? std::min(verdict_until_, now + life)
+                         ? std::min(verdict_until_, at + life)
                          : verdict_until_;
-  if (until > now && SSL_SESSION_is_resumable(ticket.get()) == 1) {
+  if (until > at && SSL_SESSION_is_resumable(ticket.get()) == 1) {
     sessions_->put(key_, {std::move(ticket), verdict_, until, parameters_});
   }
 }
@@ -221,7 +229,7 @@ int TlsClientSession::on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept {
   if (self->state_ == State::handshake) {
     self->early_tickets_.push_back(std::move(owned));
   } else {
-    self->store(std::move(owned), SystemClock().wall());
+    self->store(std::move(owned), self->now());
   }
   return 1;
 }

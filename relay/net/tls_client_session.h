@@ -23,7 +23,7 @@ class TlsClientSession {
  public:
   /// Null when OpenSSL has no memory.
   static std::unique_ptr<TlsClientSession> create(TlsClientContext& context,
-                                                  const TlsClientOptions& options, WallTime now);
+                                                  const TlsClientOptions& options);
   ~TlsClientSession();
   TlsClientSession(const TlsClientSession&) = delete;
   TlsClientSession& operator=(const TlsClientSession&) = delete;
@@ -31,7 +31,7 @@ class TlsClientSession {
   /// A new reference for a stream to own.
   [[nodiscard]] ssl_st* share() const;
   /// To be called once, when the handshake is complete: TlsUnverified or TlsVerified.
-  TlsOutcome established(WallTime now);
+  TlsOutcome established();
   /// Sends close_notify if the handshake was completed.
   void send_close_notify();
 
@@ -50,14 +50,16 @@ class TlsClientSession {
   enum class State { handshake, open };
 
   TlsClientSession(const TlsClientOptions& options, ssl_st* ssl);
-  bool prepare(const TlsClientOptions& options, WallTime now);
-  void store(std::shared_ptr<ssl_session_st> ticket, WallTime now);
+  bool prepare(const TlsClientOptions& options);
+  void store(std::shared_ptr<ssl_session_st> ticket, WallTime at);
   void adopt(ResumableSession&& session);
-  void judge(WallTime now);
+  void judge(WallTime at);
+  [[nodiscard]] WallTime now() const { return clock_ ? clock_->wall() : SystemClock().wall(); }
   static int on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept;
 
   std::unique_ptr<ssl_st, FreeSsl> ssl_;
   TlsSessionCache* sessions_;
+  const Clock* clock_;
   std::string key_;
   bool has_name_;
   FaultList found_;

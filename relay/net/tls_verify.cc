@@ -150,10 +150,13 @@ SSL* session_of(X509_STORE_CTX* store) {
   return static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
 }
 
+FaultList* fault_list_of(const SSL* ssl) {
+  return static_cast<FaultList*>(SSL_get_ex_data(ssl, fault_list_index()));
+}
+
 int on_verify(int passed, X509_STORE_CTX* store) noexcept {
   if (passed == 0) {
-    auto* faults = static_cast<FaultList*>(SSL_get_ex_data(session_of(store), fault_list_index()));
-    if (faults != nullptr) {
+    if (auto* faults = fault_list_of(session_of(store))) {
       faults->add(X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store));
     }
   }
@@ -161,9 +164,17 @@ int on_verify(int passed, X509_STORE_CTX* store) noexcept {
 }
 
 int on_verify_chain(X509_STORE_CTX* store, void* /*unused*/) noexcept {
+  FaultList* faults = fault_list_of(session_of(store));
+  if (faults == nullptr) {
+    return 0;
+  }
   judge_by_records(store, session_of(store));
   X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store), kChainSecurityLevel);
-  return X509_verify_cert(store);
+  const int result = X509_verify_cert(store);
+  if (result > 0) {
+    faults->set_complete();
+  }
+  return result;
 }
 
 template <class Value>
@@ -236,6 +247,10 @@ bool expect_name(ssl_st* ssl, const std::optional<DomainName>& name, FaultList& 
   }
   const std::string host = name ? name->text() : std::string();  // empty: takes back what is set
   return X509_VERIFY_PARAM_set1_host(rules, host.c_str(), host.size()) == 1;
+}
+
+void forget_faults(ssl_st* ssl) {
+  SSL_set_ex_data(ssl, fault_list_index(), nullptr);
 }
 
 Fingerprints fingerprints_of(const x509_st* certificate) {

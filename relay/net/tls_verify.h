@@ -26,10 +26,14 @@ class FaultList {
   void add(int error, int depth);
   void add(CertificateFault fault);
   [[nodiscard]] const std::vector<CertificateFault>& faults() const { return faults_; }
+  /// Whether the verification came to its end: without that, no faults mean nothing.
+  [[nodiscard]] bool complete() const { return complete_; }
+  void set_complete() { complete_ = true; }
 
  private:
   std::vector<CertificateFault> faults_;
   bool issuer_missing_ = false;
+  bool complete_ = false;
 };
 
 /// The symbol of an X509_V_ERR value: 10 gives "X509_V_ERR_CERT_HAS_EXPIRED".
@@ -45,9 +49,11 @@ void collect_faults(ssl_ctx_st* context);
 
 /// Sets what the certificate must prove: name as dNSName SAN (never the subject's CN, wildcards
 /// only as the whole left-most label), or only a chain for server use when there is no name.
-/// faults outlives the handshake. False when out of memory.
+/// faults outlives the handshake or is taken back by forget_faults(). False when out of memory.
 [[nodiscard]] bool expect_name(ssl_st* ssl, const std::optional<DomainName>& name,
                                FaultList& faults);
+/// Makes whatever chain ssl is still shown count as not verified.
+void forget_faults(ssl_st* ssl);
 
 /// SHA-256 as lower-case hex.
 struct Fingerprints {

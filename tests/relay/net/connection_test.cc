@@ -1,11 +1,9 @@
 #include "relay/net/connection.h"
 
-#include <array>
 #include <future>
 #include <netinet/tcp.h>
 #include <string>
 #include <sys/socket.h>
-#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -13,11 +11,9 @@
 
 namespace {
 
-using relay::net::ConnectFailure;
 using relay::net::Connection;
 using relay::net::EventLoop;
 using relay::net::SocketAddress;
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 using support::open_connection;
 using support::PeerServer;
@@ -30,22 +26,6 @@ std::string numbered_lines(std::size_t size) {
     text += "line " + std::to_string(i) + "\r\n";
   }
   return text;
-}
-
-/// The failure of a connection attempt to address.
-ConnectFailure failure_of(EventLoop& loop, const SocketAddress& address,
-                          const std::optional<SocketAddress>& source, milliseconds timeout) {
-  std::optional<ConnectFailure> failure;
-  bool returned = false;
-  const auto operation = relay::net::connect(loop, address, source, timeout, [&](auto result) {
-    CHECK(returned);
-    REQUIRE_FALSE(result.has_value());
-    failure = result.error();
-    loop.stop();
-  });
-  returned = true;
-  support::run(loop);
-  return failure.value_or(ConnectFailure{false, "no answer"});
 }
 
 TEST_CASE("bytes go both ways, in order, however large") {
@@ -351,113 +331,6 @@ TEST_CASE("a loop may end while a closing connection is still flushing") {
     support::settle(loop);
   }
   finished.set_value();
-}
-
-TEST_CASE("connect: a refusal names the system's reason") {
-  EventLoop loop;
-  // Bound and not listening: nobody else can get the port meanwhile.
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  auto address = *SocketAddress::from_ip("127.0.0.1", 0);
-  REQUIRE(::bind(fd, address.get(), address.length()) == 0);
-  sockaddr_storage bound{};
-  socklen_t length = sizeof bound;
-  REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length) == 0);
-  address = *SocketAddress::from_sockaddr(reinterpret_cast<const sockaddr*>(&bound), length);
-  const auto failure = failure_of(loop, address, std::nullopt, seconds(20));
-  CHECK_FALSE(failure.timed_out);
-  CHECK(failure.reason == "Connection refused");
-  ::close(fd);
-}
-
-TEST_CASE("connect: a source address that is not ours fails, after connect() has returned") {
-  EventLoop loop;
-  const auto failure = failure_of(loop, *SocketAddress::from_ip("127.0.0.1", 1),
-                                  SocketAddress::from_ip("203.0.113.1", 0), seconds(20));
-  CHECK_FALSE(failure.timed_out);
-  CHECK(failure.reason == "Cannot assign requested address");
-}
-
-/// A listening socket whose queue is full: further connection attempts get no answer.
-class SilentServer {
- public:
-  SilentServer() : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    const auto any = *SocketAddress::from_ip("127.0.0.1", 0);
-    REQUIRE(::bind(listener_, any.get(), any.length()) == 0);
-    REQUIRE(::listen(listener_, 0) == 0);
-    sockaddr_storage bound{};
-    socklen_t length = sizeof bound;
-    auto* generic = reinterpret_cast<sockaddr*>(&bound);
-    REQUIRE(::getsockname(listener_, generic, &length) == 0);
-    address_ = SocketAddress::from_sockaddr(generic, length);
-    for (auto& filler : fillers_) {
-      filler = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-      std::ignore = ::connect(filler, generic, length);
-    }
-  }
-  ~SilentServer() {
-    for (const int filler : fillers_) {
-      ::close(filler);
-    }
-    ::close(listener_);
-  }
-  SilentServer(const SilentServer&) = delete;
-  SilentServer& operator=(const SilentServer&) = delete;
-  [[nodiscard]] const SocketAddress& address() const { return *address_; }
-
- private:
-  int listener_;
-  std::optional<SocketAddress> address_;
-  std::array<int, 4> fillers_{};
-};
-
-TEST_CASE("connect: no answer within the time given is a timeout and says how long it waited") {
-  EventLoop loop;
-  const SilentServer server;
-  const auto failure = failure_of(loop, server.address(), std::nullopt, milliseconds(30));
-  CHECK(failure.timed_out);
-  CHECK(failure.reason == "timed out after 30 ms");
-}
-
-TEST_CASE("connect: destroying the operation cancels it") {
-  EventLoop loop;
-  bool called = false;
-  const auto done = [&](auto) { called = true; };
-  SUBCASE("while it waits") {
-    const SilentServer server;
-    auto operation =
-        relay::net::connect(loop, server.address(), std::nullopt, milliseconds(1), done);
-    operation.cancel();
-    support::settle(loop);
-  }
-  SUBCASE("when the connection stands already") {
-    PeerServer peer([](PeerSocket& socket) { socket.await_end(); });
-    auto operation = relay::net::connect(loop, peer.address(), std::nullopt, seconds(20), done);
-    operation.cancel();
-    support::settle(loop);
-  }
-  SUBCASE("before a failure is reported") {
-    auto operation =
-        relay::net::connect(loop, *SocketAddress::from_ip("127.0.0.1", 1),
-                            SocketAddress::from_ip("203.0.113.1", 0), seconds(20), done);
-    operation.cancel();
-    support::settle(loop);
-  }
-  CHECK_FALSE(called);
-}
-
-TEST_CASE("connect: the callback may destroy its operation") {
-  EventLoop loop;
-  PeerServer peer([](PeerSocket& socket) { socket.await_end(); });
-  relay::net::Operation operation;
-  bool opened = false;
-  operation = relay::net::connect(loop, peer.address(), std::nullopt, seconds(20),
-                                  [&, text = std::string(100, 'x')](auto result) {
-                                    operation.cancel();
-                                    opened = result.has_value() && text.size() == 100;
-                                    loop.stop();
-                                  });
-  support::run(loop);
-  CHECK(opened);
 }
 
 }  // namespace

@@ -35,6 +35,12 @@ int bound_socket(int type, const SocketAddress& address) {
   return fd;
 }
 
+void close_unless_closed(int fd) {
+  if (fd >= 0) {
+    close(fd);
+  }
+}
+
 DnsQuestion read_question(std::string_view packet) {
   const auto octet = [&](std::size_t at) { return static_cast<unsigned char>(packet.at(at)); };
   DnsQuestion question{static_cast<std::uint16_t>(octet(0) << 8U | octet(1)), "", DnsType::a};
@@ -86,10 +92,10 @@ struct DnsResponder::State {
     udp_readable.reset();
     tcp_readable.reset();
     close(udp);
-    close(tcp);
-    for (Stream& stream : streams) {
-      stream.readable.reset();
-      close(stream.fd);
+    close_unless_closed(tcp);
+    for (Stream& one : streams) {
+      one.readable.reset();
+      close_unless_closed(one.fd);
     }
   }
 
@@ -146,16 +152,25 @@ struct DnsResponder::State {
     }
     const std::string query = stream.input.substr(2);
     stream.input.clear();
+    const DnsStream mode = stream.state->stream;
     for (const std::string& packet : stream.state->respond(query, DnsTransport::tcp, 0)) {
       const std::string framed = std::string{static_cast<char>(packet.size() >> 8U),
                                              static_cast<char>(packet.size() & 0xffU)} +
                                  packet;
-      send(fd, framed.data(), framed.size(), MSG_NOSIGNAL);
+      if (mode != DnsStream::hang_up) {
+        const std::size_t sent = mode == DnsStream::half ? framed.size() / 2 : framed.size();
+        send(fd, framed.data(), sent, MSG_NOSIGNAL);
+      }
+    }
+    if (mode == DnsStream::hang_up) {
+      stream.readable.reset();
+      close(std::exchange(stream.fd, -1));
     }
   }
 
   relay::net::EventLoop& loop;
   Script script;
+  DnsStream stream = DnsStream::whole;
   std::vector<DnsAsked> asked;
   int udp = -1;
   int tcp = -1;
@@ -176,6 +191,13 @@ const std::vector<DnsAsked>& DnsResponder::asked() const {
 }
 void DnsResponder::set_script(Script script) {
   state_->script = std::move(script);
+}
+void DnsResponder::set_stream(DnsStream stream) {
+  state_->stream = stream;
+  if (stream == DnsStream::refused) {
+    state_->tcp_readable.reset();
+    close_unless_closed(std::exchange(state_->tcp, -1));
+  }
 }
 
 }  // namespace support

@@ -16,6 +16,14 @@ namespace support {
 
 enum class DnsTransport { udp, tcp };
 
+/// What becomes of an answer over TCP.
+enum class DnsStream {
+  whole,
+  half,     ///< the first half arrives, then nothing
+  hang_up,  ///< the connection is closed instead
+  refused,  ///< nobody listens
+};
+
 struct DnsAsked {
   relay::net::DnsQuestion question;
   DnsTransport transport;
@@ -36,6 +44,7 @@ class DnsResponder {
   /// Every question so far.
   [[nodiscard]] const std::vector<DnsAsked>& asked() const;
   void set_script(Script script);
+  void set_stream(DnsStream stream);
 
  private:
   struct State;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,7 @@ struct TlsServerOptions {
   std::string ciphers{};   ///< empty: the library's
   /// Sent with the leaf.
   std::vector<Certificate> intermediates{};
+  std::chrono::seconds ticket_life{0};  ///< the hint it gives; 0: the library's
 };
 
 /// Handshakes with each connection, then echoes until the peer ends.
@@ -42,6 +44,9 @@ class TlsServer {
     REQUIRE(SSL_CTX_set_max_proto_version(context_.get(), options.newest_version) == 1);
     if (!options.ciphers.empty()) {
       REQUIRE(SSL_CTX_set_cipher_list(context_.get(), options.ciphers.c_str()) == 1);
+    }
+    if (options.ticket_life > std::chrono::seconds::zero()) {
+      SSL_CTX_set_timeout(context_.get(), options.ticket_life.count());
     }
     // Not by the macros: they hold C casts.
     SSL_CTX_callback_ctrl(context_.get(), SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,

@@ -1,9 +1,7 @@
-#include <map>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <yaml-cpp/yaml.h>
 
 #include "relay/net/connection.h"
 #include "relay/net/tls_client.h"
@@ -11,7 +9,6 @@
 
 namespace {
 
-using relay::net::DomainName;
 using relay::net::TlsFloor;
 using support::Certificate;
 using support::CertificateRequest;
@@ -34,56 +31,6 @@ TEST_CASE("a chain to a trusted authority that names the host is verified") {
   CHECK(parameters_of(outcome).cipher == "TLS_AES_256_GCM_SHA384");
   CHECK_FALSE(parameters_of(outcome).resumed);
   CHECK(server.last_name() == kHost);
-}
-
-TEST_CASE("certificate names: the measured rows of OpenSSL with hardened flags") {
-  struct Names {
-    std::vector<std::string> dns;
-    std::vector<std::string> emails;
-    std::string common_name;
-  };
-  const std::map<std::string, Names> names = {
-      {"N01", {{"*.example.com"}, {}, ""}},
-      {"N03", {{"*.example.com"}, {}, ""}},
-      {"N04", {{"mx.example.com"}, {}, ""}},
-      {"N06", {{}, {}, "mx.example.com"}},
-      {"N07", {{}, {"postmaster@example.com"}, "mx.example.com"}},
-      {"N09", {{"m*.example.com"}, {}, ""}},
-      {"N10", {{"*x.example.com"}, {}, ""}},
-      {"N12", {{"*.*.example.com"}, {}, ""}},
-      {"N13", {{"*.com"}, {}, ""}},
-      {"N15", {{"a.b.example.com"}, {}, ""}},
-      {"N16", {{"*.example.com"}, {}, ""}},
-      {"N18", {{"*.foo.example"}, {}, ""}},
-      {"N19", {{"xn--*.foo.example"}, {}, ""}},
-      {"N21", {{"192.0.2.1"}, {}, ""}},
-      {"N22", {{"mx.example.com."}, {}, ""}},
-      {"N24", {{"*.example.com"}, {}, ""}},
-  };
-  const auto authority = new_authority();
-  const auto context = trusting(authority);
-  const auto rows = YAML::LoadFile(STSRELAY_TEST_DATA "/sts-vectors.yaml")["openssl_names"];
-  CHECK(rows.size() == names.size());
-  for (const auto& row : rows) {
-    const auto id = row["id"].as<std::string>();
-    CAPTURE(id);
-    const auto reference = DomainName::parse(row["reference"].as<std::string>());
-    if (id == "N15" || id == "N16" || id == "N21") {
-      // OpenSSL would match these; they never become a reference name.
-      CHECK_FALSE(reference);
-      continue;
-    }
-    REQUIRE(reference);
-    const auto& given = names.at(id);
-    const TlsServer server(
-        authority.issue(
-            {.common_name = given.common_name, .dns_names = given.dns, .emails = given.emails}),
-        {});
-    const auto outcome =
-        shake_hands(server.address(), *context, {*reference, TlsFloor::tls12, nullptr, ""});
-    CHECK(text_of(outcome) ==
-          (row["hardened"].as<bool>() ? "verified" : "unverified mismatch:HOSTNAME_MISMATCH"));
-  }
 }
 
 TEST_CASE("every fault of a certificate is reported, each once, and the handshake completes") {
