@@ -70,7 +70,7 @@ TEST_CASE("a connection lost at MAIL leaves all untried, also those that RCPTMAX
 }
 
 TEST_CASE("a connection lost in the handshake is a failed handshake") {
-  for (const auto requirement : {TlsRequirement::opportunistic(), TlsRequirement::verified()}) {
+  for (const auto& requirement : {TlsRequirement::opportunistic(), TlsRequirement::verified()}) {
     auto client = session(requirement);
     play(client, 'S',
          "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go");
