@@ -54,16 +54,19 @@ std::string requiretls_advice(const Fate& fate) {
   return {};
 }
 
-/// For a person: domain, host, policy and rule.
+/// For a person: domain, host, policy and rule. A reply that is all there is to say is left to the
+/// notice, which quotes it unbroken.
 std::string explanation(const Fate& fate, std::chrono::milliseconds lifetime) {
   const std::string& text = fate.outcome->text;
+  const std::string& reply = fate.outcome->remote_reply;
   if (fate.kind == Fate::Kind::expired) {
-    return fmt::format(
-        "The message was tried for {} and could not be delivered to {}. The last reason was: {}",
-        lifetime_text(lifetime), where(fate), text);
+    return fmt::format("The message was tried for {} and could not be delivered to {}.{}",
+                       lifetime_text(lifetime), where(fate),
+                       text == reply ? std::string() : " The last reason was: " + text);
   }
-  if (!fate.outcome->remote_reply.empty()) {
-    return fmt::format("The message was refused for good by {}. It said: {}", where(fate), text);
+  if (!reply.empty()) {
+    return fmt::format("The message was refused for good by {}.{}", where(fate),
+                       text == reply ? std::string() : " It said: " + text);
   }
   return fmt::format("The message cannot be delivered to {}: {}", where(fate), text);
 }

@@ -71,6 +71,9 @@ TEST_CASE("a reply is said once for the person and once in its field") {
     const auto text = notice(row.kind, row.text, "550 5.1.1 gone");
     CHECK(count(unwrapped(text), "550 5.1.1 gone") == 2);
     CHECK(count(text, "Diagnostic-Code: smtp; 550 5.1.1 gone\r\n") == 1);
+    if (row.text == "550 5.1.1 gone") {
+      CHECK(text.find("\r\n    550 5.1.1 gone\r\n") != std::string::npos);  // not wrapped
+    }
     CHECK(count(text, "Remote-MTA: dns; mx1.example.net\r\n") == 1);
   }
 }
