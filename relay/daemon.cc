@@ -108,12 +108,7 @@ Expected<void, std::string> Daemon::start() {
   }
   main_loop_.on_signal(SIGTERM, [this] { stop(); });
   main_loop_.on_signal(SIGINT, [this] { stop(); });
-  main_loop_.on_signal(SIGHUP, [this] {
-    if (auto reloaded = reload(); !reloaded) {
-      log_.error("reload-failed",
-                 {{"detail", fmt::format("{}", fmt::join(reloaded.error(), "; "))}});
-    }
-  });
+  main_loop_.on_signal(SIGHUP, [this] { static_cast<void>(reload()); });
   start_threads();
   announce();
   return {};
@@ -311,16 +306,18 @@ void Daemon::join() {
 }
 
 Expected<control::Reloaded, std::vector<std::string>> Daemon::reload() {
-  auto config = load_config(config_path_);
-  if (!config) {
-    return Unexpected<std::vector<std::string>>(config.error());
+  auto reloaded = load_config(config_path_).and_then([this](conf::Config&& config) {
+    return apply(std::move(config));
+  });
+  if (!reloaded) {
+    for (const std::string& error : reloaded.error()) {
+      log_.error("reload-failed", {{"detail", error}});
+    }
+    return reloaded;
   }
-  auto applied = apply(std::move(*config));
-  if (applied) {
-    log_.info("reloaded",
-              {{"needs_restart", fmt::format("{}", fmt::join(applied->needs_restart, ","))}});
-  }
-  return applied;
+  log_.info("reloaded",
+            {{"needs_restart", fmt::format("{}", fmt::join(reloaded->needs_restart, ","))}});
+  return reloaded;
 }
 
 Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config config) {
