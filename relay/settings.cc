@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <fstream>
+#include <cstdio>
 #include <ifaddrs.h>
+#include <memory>
 #include <netdb.h>
-#include <sstream>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
@@ -45,11 +45,27 @@ std::vector<net::SocketAddress> addresses(const std::vector<conf::AddressLiteral
   return result;
 }
 
-std::string file_text(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+struct CloseFile {
+  void operator()(std::FILE* file) const noexcept {
+    static_cast<void>(std::fclose(file));  // was only read
+  }
+};
+
+/// The error is the system's words.
+Expected<std::string, std::string> file_text(const std::string& path) {
+  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "re"));
+  std::string text;
+  std::array<char, 65536> buffer{};
+  std::size_t count = file ? buffer.size() : 0;
+  while (count == buffer.size()) {
+    count = std::fread(buffer.data(), 1, buffer.size(), file.get());
+    text.append(buffer.data(), count);
+  }
+  // A directory can be opened, but not be read.
+  if (!file || std::ferror(file.get()) != 0) {
+    return Unexpected<std::string>(std::generic_category().message(errno));
+  }
+  return text;
 }
 
 bool is_trusted_stub(const net::SocketAddress& resolver) {
@@ -87,15 +103,12 @@ std::vector<net::SocketAddress> interface_addresses(net::IpFamily family, std::u
 }  // namespace
 
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) {
-    return Unexpected<std::vector<std::string>>(
-        std::vector{fmt::format("{}: cannot be read: {}; name the file with --config", path,
-                                std::generic_category().message(errno))});
+  const auto text = file_text(path);
+  if (!text) {
+    return Unexpected<std::vector<std::string>>(std::vector{
+        fmt::format("{}: cannot be read: {}; name the file with --config", path, text.error())});
   }
-  std::ostringstream text;
-  text << file.rdbuf();
-  auto config = conf::parse(text.str());
+  auto config = conf::parse(*text);
   if (!config) {
     std::vector<std::string> lines;
     for (const conf::ConfigError& error : config.error()) {
@@ -152,7 +165,7 @@ net::DnsClientOptions dns_options(const conf::Config& config) {
   } else if (!config.dns.resolvers.empty()) {
     options.resolvers = addresses(config.dns.resolvers);
   } else {
-    options.resolvers = net::system_resolvers(file_text("/etc/resolv.conf"));
+    options.resolvers = net::system_resolvers(file_text("/etc/resolv.conf").value_or(""));
   }
   if (!config.dns.trust_ad.empty()) {
     options.trust_ad = addresses(config.dns.trust_ad);

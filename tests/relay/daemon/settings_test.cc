@@ -1,0 +1,108 @@
+#include "relay/settings.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using relay::net::SocketAddress;
+
+/// A file of the name "relay.yaml" in a folder of its own; gone with this object.
+class File {
+ public:
+  File() {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "stsrelay-test-XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    folder_ = pattern;
+  }
+  ~File() { std::filesystem::remove_all(folder_); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  [[nodiscard]] std::string path() const { return (folder_ / "relay.yaml").string(); }
+  void write(const std::string& text) const { std::ofstream(path()) << text; }
+  [[nodiscard]] std::vector<std::string> errors() const {
+    const auto config = relay::load_config(path());
+    return config ? std::vector<std::string>{} : config.error();
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+TEST_CASE("a configuration that cannot be read is an error, not an empty text") {
+  const File file;
+  CHECK(file.errors() ==
+        std::vector{file.path() + ": cannot be read: No such file or directory; name the file "
+                                  "with --config"});
+  std::filesystem::create_directory(file.path());
+  CHECK(file.errors() ==
+        std::vector{file.path() + ": cannot be read: Is a directory; name the file with --config"});
+}
+
+TEST_CASE("a configuration is read whole, and its errors name the file") {
+  const File file;
+  file.write("hostname: relay.test\n#" + std::string(200'000, 'x') + "\nbogus: 1\n");
+  const auto errors = file.errors();
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].find(file.path() + ":3: bogus: ") == 0);
+  file.write("hostname: relay.test\n#" + std::string(200'000, 'x') + "\nworkers: 3\n");
+  const auto config = relay::load_config(file.path());
+  REQUIRE(config);
+  CHECK(config->workers == 3);
+}
+
+TEST_CASE("the AD bit counts from loopback but not from a container engine's stub") {
+  struct Row {
+    const char* yaml;
+    std::vector<std::string> trusted;
+  };
+  const std::vector<Row> rows{
+      {"dns: {resolvers: [127.0.0.1, \"[::1]\", 127.0.0.53, 127.0.0.11, 192.0.2.1]}",
+       {"127.0.0.1", "::1", "127.0.0.53"}},
+      {"dns: {resolvers: [127.0.0.11, \"[::ffff:127.0.0.11]\"]}", {}},
+      {"dns: {resolvers: [127.0.0.1, 192.0.2.1], trust_ad: [192.0.2.1]}", {"192.0.2.1"}},
+      {"dns: {resolvers: [127.0.0.11], trust_ad: [127.0.0.11]}", {"127.0.0.11"}},
+      {"dns: {resolvers: [127.0.0.1]}\ntest_world: {resolvers: [127.0.0.7:53, 10.0.0.1]}",
+       {"127.0.0.7"}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.yaml);
+    const auto config = conf::parse(row.yaml);
+    REQUIRE(config);
+    std::vector<std::string> trusted;
+    for (const SocketAddress& address : relay::dns_options(*config).trust_ad) {
+      trusted.push_back(address.ip());
+    }
+    CHECK(trusted == row.trusted);
+  }
+}
+
+TEST_CASE("a listener on every address is reachable at each interface's, with its port") {
+  const auto wildcard = *SocketAddress::from_ip("0.0.0.0", 2525);
+  const auto own = *SocketAddress::from_ip("192.0.2.7", 25);
+  const auto reachable = relay::reachable_at({own, wildcard});
+  REQUIRE(reachable.size() >= 2);
+  CHECK(reachable[0] == own);
+  const auto loopback = *SocketAddress::from_ip("127.0.0.1", 2525);
+  CHECK(std::find(reachable.begin(), reachable.end(), loopback) != reachable.end());
+  CHECK(std::all_of(reachable.begin() + 1, reachable.end(), [](const SocketAddress& address) {
+    return address.family() == relay::net::IpFamily::v4 && address.port() == 2525 &&
+           address.ip() != "0.0.0.0";
+  }));
+  CHECK(relay::reachable_at({}).empty());
+}
+
+TEST_CASE("workers are as many as configured, or one per core and at least one") {
+  CHECK(relay::worker_count(*conf::parse("workers: 3")) == 3);
+  CHECK(relay::worker_count(*conf::parse("")) >= 1);
+}
+
+}  // namespace
