@@ -230,6 +230,35 @@ def test_privileges_are_dropped_after_binding(make_world):
     world.wait_for_delivery(world.send("x@dropped.example"), "delivered")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+def test_spool_that_root_left_behind_becomes_the_accounts(make_world):
+    world = make_world()
+    id = _deferred(world, "left.example")
+    world.daemon.kill()  # the control socket stays, too
+    nobody = pwd.getpwnam("nobody")
+    world.folder.chmod(0o755)
+    world.authority.ca_file.chmod(0o644)
+    world.write_config(user="nobody")
+    world.start()
+    spool = Path(world.config["queue"]["path"])
+    owners = {path.name: path.stat().st_uid for path in [spool, *spool.iterdir()]}
+    assert set(owners.values()) == {nobody.pw_uid}, owners
+    assert [entry["id"] for entry in world.queue()] == [id]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+def test_folder_that_holds_other_things_is_not_given_away(make_world):
+    world = make_world(start=False)
+    spool = Path(world.config["queue"]["path"])
+    spool.mkdir()
+    (spool / "passwd").write_text("x")
+    world.write_config(user="nobody")
+    result = world.daemon.run("run")
+    assert result.returncode == 1
+    assert str(spool) in result.stderr and "passwd is none of the queue's files" in result.stderr
+    assert {path.stat().st_uid for path in (spool, spool / "passwd")} == {0}
+
+
 def test_json_output_is_json_everywhere(world):
     for command in (("queue", "list"), ("policy", "list"), ("status",), ("config", "show"),
                     ("config", "check"), ("results",)):

@@ -138,14 +138,7 @@ Expected<void, std::string> Daemon::drop_privileges() {
     log_.warning("running-as-root", {{"remedy", "set user in the configuration"}});
     return {};
   }
-  auto account = find_account(config_->user);
-  if (!account) {
-    return Unexpected<std::string>(account.error());
-  }
-  if (auto prepared = prepare_directory(config_->queue.path, *account); !prepared) {
-    return prepared;
-  }
-  return become(*account);
+  return become_user(*config_);
 }
 
 Expected<void, std::string> Daemon::open_spool() {

@@ -1,15 +1,21 @@
 #include "relay/privileges.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <grp.h>
+#include <memory>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
+
+#include "relay/spool/directory.h"
 
 namespace relay {
 namespace {
@@ -18,6 +24,66 @@ constexpr std::size_t kEntry = 16384;  // room for one account's or group's text
 
 std::string system_error(std::string_view what) {
   return fmt::format("{}: {}", what, std::generic_category().message(errno));
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
+  ~Descriptor() {
+    if (descriptor_ >= 0) {
+      ::close(descriptor_);
+    }
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+using Descriptors = std::vector<std::unique_ptr<Descriptor>>;
+
+/// Why an entry of the spool's directory cannot be given away; empty: it can.
+std::string_view fault_of(const Descriptor& entry) {
+  struct stat status {};
+  if (::fstat(entry.get(), &status) != 0 ||
+      (!S_ISREG(status.st_mode) && !S_ISSOCK(status.st_mode))) {
+    return "is no plain file";
+  }
+  return status.st_nlink == 1 ? "" : "has another name, too";
+}
+
+/// All entries of a directory, opened so that they can be given away but neither followed nor read.
+Expected<Descriptors, std::string> own_files(const std::string& directory, const Descriptor& folder,
+                                             const std::vector<std::string>& names) {
+  Descriptors files;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(directory, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    // Where file systems keep what a check of them has found: in the root of a volume.
+    if (name == "lost+found") {
+      continue;
+    }
+    const bool own = std::find(names.begin(), names.end(), name) != names.end();
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg,hicpp-vararg): the system's own signature.
+    auto file = std::make_unique<Descriptor>(
+        own ? ::openat(folder.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1);
+    const std::string_view fault = own ? fault_of(*file) : "is none of the queue's files";
+    if (!fault.empty()) {
+      return Unexpected<std::string>(fmt::format(
+          "{} cannot be given to the account that keeps the queue there: {} {}; set queue.path to "
+          "a folder of its own, or move that away",
+          directory, name, fault));
+    }
+    files.push_back(std::move(file));
+  }
+  if (error) {
+    return Unexpected<std::string>(
+        fmt::format("{}: cannot be read: {}", directory, error.message()));
+  }
+  return files;
 }
 
 }  // namespace
@@ -49,6 +115,7 @@ Expected<Account, std::string> find_account(const std::string& user) {
 }
 
 Expected<void, std::string> prepare_directory(const std::string& directory,
+                                              const std::vector<std::string>& names,
                                               const Account& account) {
   std::error_code error;
   const bool made = std::filesystem::create_directories(directory, error);
@@ -56,17 +123,21 @@ Expected<void, std::string> prepare_directory(const std::string& directory,
     return Unexpected<std::string>(
         fmt::format("{}: cannot be made: {}", directory, error.message()));
   }
-  if (made && ::chmod(directory.c_str(), S_IRWXU) != 0) {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg,hicpp-vararg): the system's own signature.
+  const Descriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0 || (made && ::fchmod(folder.get(), S_IRWXU) != 0)) {
     return Unexpected<std::string>(system_error(directory));
   }
-  // What an earlier run as root left behind must be ours too.
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    if (::lchown(entry.path().c_str(), account.uid, account.gid) != 0) {
-      return Unexpected<std::string>(system_error(entry.path().string()));
+  // What an earlier run as root left behind must be the account's, too.
+  auto files = own_files(directory, folder, names);
+  if (!files) {
+    return Unexpected<std::string>(std::move(files.error()));
+  }
+  files->push_back(std::make_unique<Descriptor>(::dup(folder.get())));
+  for (const auto& file : *files) {
+    if (::fchownat(file->get(), "", account.uid, account.gid, AT_EMPTY_PATH) != 0) {
+      return Unexpected<std::string>(system_error(directory));
     }
-  }
-  if (::lchown(directory.c_str(), account.uid, account.gid) != 0) {
-    return Unexpected<std::string>(system_error(directory));
   }
   return {};
 }
@@ -81,6 +152,22 @@ Expected<void, std::string> become(const Account& account) {
         fmt::format("root could be regained after becoming {}", account.name));
   }
   return {};
+}
+
+Expected<void, std::string> become_user(const conf::Config& config) {
+  const auto account = find_account(config.user);
+  if (!account) {
+    return Unexpected<std::string>(account.error());
+  }
+  std::vector<std::string> names(spool::kFileNames.begin(), spool::kFileNames.end());
+  const std::filesystem::path socket = config.control.socket;
+  if (socket.parent_path() == std::filesystem::path(config.queue.path)) {
+    names.push_back(socket.filename());
+  }
+  if (auto prepared = prepare_directory(config.queue.path, names, *account); !prepared) {
+    return prepared;
+  }
+  return become(*account);
 }
 
 }  // namespace relay

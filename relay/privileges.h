@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "conf/config.h"
 #include "relay/net/expected.h"
 
 namespace relay {
@@ -16,10 +18,15 @@ struct Account {
 
 /// The error says which user or group is missing and how to make it.
 [[nodiscard]] Expected<Account, std::string> find_account(const std::string& user);
-/// Makes directory (0700) for the account if it is missing, and gives it to the account.
+/// Makes directory (0700) for the account if it is missing, and gives it to the account with the
+/// files that are called one of names. A directory that holds anything else is left as it is and
+/// refused: it is not the account's alone. So is a name that is a link, or linked to elsewhere.
 [[nodiscard]] Expected<void, std::string> prepare_directory(const std::string& directory,
+                                                            const std::vector<std::string>& names,
                                                             const Account& account);
 /// Becomes the account for good; fails if root could be regained.
 [[nodiscard]] Expected<void, std::string> become(const Account& account);
+/// All of these: root becomes config.user, which gets the queue's directory.
+[[nodiscard]] Expected<void, std::string> become_user(const conf::Config& config);
 
 }  // namespace relay

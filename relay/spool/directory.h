@@ -2,10 +2,12 @@
 // Threading: room_for() may be called from any thread; the rest belongs to one at a time.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "relay/net/clock.h"
@@ -49,6 +51,10 @@ class Directory {
   mutable std::atomic<net::SteadyTime::rep> free_known_until_{0};
   mutable std::atomic<std::uint64_t> free_octets_{0};
 };
+
+/// The names of all files that a spool makes in its directory.
+inline constexpr std::array<std::string_view, 6> kFileNames{
+    "lock", "reserve", "spool.db", "spool.db-journal", "spool.db-shm", "spool.db-wal"};
 
 /// The file that holds the queue of a spool directory.
 [[nodiscard]] std::string database_path(const std::string& directory);
