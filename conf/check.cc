@@ -101,8 +101,13 @@ void check_listeners(const Config& config, Findings& findings) {
   }
 }
 
+/// Whether a route for earlier leaves nothing for one after it.
+bool covers(std::string_view earlier, std::string_view later) {
+  return earlier == "*" || earlier == later ||
+         (earlier.starts_with("*.") && later.ends_with(earlier.substr(1)));
+}
+
 void check_routes(const Config& config, Findings& findings) {
-  std::set<std::string> seen;
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const Route& route = config.routes[i];
     const std::string path = fmt::format("routes[{}]", i);
@@ -114,11 +119,15 @@ void check_routes(const Config& config, Findings& findings) {
                     "needs exactly one of mx (a domain whose MX records name the hosts) and host "
                     "(one host, no MX lookup)");
     }
-    if (seen.contains("*") || !seen.insert(route.match).second) {
+    const auto end = config.routes.begin() + static_cast<std::ptrdiff_t>(i);
+    const auto covering = std::find_if(config.routes.begin(), end, [&route](const Route& earlier) {
+      return covers(earlier.match, route.match);
+    });
+    if (covering != end) {
       findings.fail(path + ".match",
-                    fmt::format("\"{}\" is never reached: an earlier route matches all of it; put "
-                                "this one first or remove it",
-                                route.match));
+                    fmt::format("\"{}\" is never reached: the earlier route for \"{}\" matches "
+                                "all of it; put this one first or remove it",
+                                route.match, covering->match));
     }
   }
 }
@@ -126,15 +135,22 @@ void check_routes(const Config& config, Findings& findings) {
 void check_socket(const Config& config, Findings& findings) {
   // sockaddr_un holds 108 octets with the final NUL.
   constexpr std::size_t kLongestSocketPath = 107;
-  if (config.control.socket.size() > kLongestSocketPath) {
-    findings.fail("control.socket",
-                  fmt::format("{} is longer than the {} octets that a socket's path may have; set "
-                              "control.socket to a shorter one",
-                              config.control.socket, kLongestSocketPath));
+  if (config.control.socket.size() <= kLongestSocketPath) {
+    return;
   }
+  const bool given = config.control.socket != default_socket(config.queue);
+  findings.fail(
+      given ? "control.socket" : "queue.path",
+      fmt::format("{} is longer than the {} octets that a socket's path may have; {}",
+                  config.control.socket, kLongestSocketPath,
+                  given ? "write a shorter one" : "write a shorter path, or set control.socket"));
 }
 
 }  // namespace
+
+std::string default_socket(const Queue& queue) {
+  return queue.path + "/control.sock";
+}
 
 void check(const Config& config, Findings& findings) {
   check_listeners(config, findings);

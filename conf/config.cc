@@ -107,16 +107,26 @@ ConfigError malformed(const YAML::Exception& fault, std::string_view text) {
                       tab ? " (indent with spaces, not with tabs)" : "")};
 }
 
+/// Names are compared as text from here on.
+void make_lower(std::string& name) {
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+}
+
 Config read(const YAML::Node& root, Findings& findings) {
   Config config;
   if (!root.IsNull()) {
     Reader(findings, "", root).read(config);
   }
-  std::ranges::transform(config.hostname, config.hostname.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  make_lower(config.hostname);
+  for (Route& route : config.routes) {
+    make_lower(route.match);
+    make_lower(route.mx);
+    make_lower(route.host);
+  }
   if (config.control.socket.empty()) {
-    config.control.socket = config.queue.path + "/control.sock";
+    config.control.socket = default_socket(config.queue);
   }
   if (!findings.any()) {
     check(config, findings);

@@ -21,6 +21,7 @@ class Findings {
   /// The line of a key or of the nearest one that holds it; 0 if it is not in the text.
   [[nodiscard]] std::size_t line_of(std::string key) const;
   [[nodiscard]] bool any() const { return !errors_.empty(); }
+  [[nodiscard]] std::size_t count() const { return errors_.size(); }
   /// By line.
   [[nodiscard]] std::vector<ConfigError> take_errors();
 

@@ -93,7 +93,8 @@ bool is_domain_name(std::string_view text) {
       return false;
     }
     if (dot == std::string_view::npos) {
-      return true;
+      // No top-level domain is numeric (RFC 3696 §2), so this is a mistyped IP address.
+      return !std::ranges::all_of(rest, is_digit);
     }
     rest.remove_prefix(dot + 1);
   }
@@ -111,8 +112,11 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
       return refuse_unless(empty || is_user(text), text,
                            "names no account; write a user, or user:group");
     case TextKind::directory:
-      return refuse_unless(is_path(text), text,
-                           "is no absolute path; write for example /var/lib/stsrelay");
+      // The daemon keeps the folder to itself.
+      return refuse_unless(is_path(text) && text.find_first_not_of("/.") != std::string_view::npos,
+                           text,
+                           "is no absolute path of a folder of its own; write for example "
+                           "/var/lib/stsrelay");
     case TextKind::file:
       return refuse_unless(empty || is_path(text), text,
                            "is no absolute path; it must begin with /");

@@ -11,7 +11,7 @@
 namespace conf {
 
 /// A host or domain name in ASCII: letters, digits, inner hyphens, labels of 1 to 63 octets, at
-/// most 253 in all, no trailing dot, and no IP address.
+/// most 253 in all, the last one not numeric, no trailing dot, and no IP address.
 [[nodiscard]] bool is_domain_name(std::string_view text);
 
 /// What is wrong with a text of this kind and what is accepted; nullopt: nothing.

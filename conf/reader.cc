@@ -205,7 +205,16 @@ void Reader::read_list(const char* key, std::vector<T>& target, const Parse& par
 
 void Reader::value(const char* key, std::vector<Duration>& target, const WaitList& rule) {
   std::vector<Duration> waits = target;
-  read_list(key, waits, parse_duration, fmt::format("is no duration; {}", kDurations));
+  const auto parse = [&rule](std::string_view text) {
+    const auto wait = parse_duration(text);
+    return wait && *wait <= rule.max ? wait : std::nullopt;
+  };
+  const std::size_t errors = findings_.count();
+  read_list(key, waits, parse,
+            fmt::format("is no duration up to {}; {}", to_text(rule.max), kDurations));
+  if (findings_.count() > errors) {
+    return;
+  }
   if (waits.empty() || waits.back() < rule.min_last) {
     findings_.fail(path_of(key),
                    fmt::format("must end with a wait of at least {}, because the last one repeats",

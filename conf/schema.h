@@ -21,9 +21,9 @@ struct Octets {
 struct Wait {
   Duration min, max;
 };
-/// A list of waits, not empty; the last one repeats and so must not be shorter than this.
+/// A list of waits, not empty; the last one repeats and so must not be shorter than min_last.
 struct WaitList {
-  Duration min_last;
+  Duration min_last, max;
 };
 struct Flag {};
 enum class TextKind { host_name, user, directory, file, route_match, domain, next_hop };
@@ -89,7 +89,8 @@ void visit(Visitor& visitor, Queue& queue) {
   visitor.value("path", queue.path, Text{TextKind::directory});
   visitor.value("lifetime", queue.lifetime,
                 Wait{std::chrono::seconds(1), std::chrono::hours(24 * 30)});
-  visitor.value("retry", queue.retry, WaitList{std::chrono::milliseconds(100)});
+  visitor.value("retry", queue.retry,
+                WaitList{std::chrono::milliseconds(100), std::chrono::hours(24 * 30)});
   visitor.value("jitter_percent", queue.jitter_percent, Number{0, 50});
   visitor.value("min_free", queue.min_free, Octets{0, 1ULL << 40});
 }

@@ -32,6 +32,9 @@ std::string system_hostname() {
       result = found->ai_canonname;
     }
   }
+  std::ranges::transform(result, result.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   return result;
 }
 

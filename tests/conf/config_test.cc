@@ -124,7 +124,8 @@ listen:
       - 192.0.2.9
   - {address: "[::1]"}
 routes:
-  - {match: example.com, mx: example.net}
+  - {match: Example.Com, mx: Example.Net}
+  - {match: "*.example.com", host: Mail.Example.Net}
   - {match: "*", host: 192.0.2.5, port: 587}
 limits: {message_size: 25MiB, recipients: 100, command_timeout: 90s}
 queue: {path: /srv/q, lifetime: 2d, retry: [0, 250ms, 1m], jitter_percent: 0, min_free: 0}
@@ -142,10 +143,12 @@ test_world: {resolvers: ["127.0.0.2:5300"], smtp_port: 2525, ca_file: /tmp/ca.pe
   CHECK(config.listen[0].normalize_networks.at(0).text() == "192.0.2.9/32");
   CHECK(config.listen[1].address.text() == "[::1]:25");
   CHECK(config.listen[1].allow_networks == conf::loopback_networks());
-  REQUIRE(config.routes.size() == 2);
+  REQUIRE(config.routes.size() == 3);
+  CHECK(config.routes[0].match == "example.com");
   CHECK(config.routes[0].mx == "example.net");
-  CHECK(config.routes[1].host == "192.0.2.5");
-  CHECK(config.routes[1].port == 587);
+  CHECK(config.routes[1].host == "mail.example.net");
+  CHECK(config.routes[2].host == "192.0.2.5");
+  CHECK(config.routes[2].port == 587);
   CHECK(config.limits.message_size == 25U << 20);
   CHECK(config.limits.command_timeout == seconds(90));
   CHECK(config.limits.connections == 500);
@@ -223,7 +226,12 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
        "relay.example.com"},
       {"user: \"a b\"", "line 1: user: \"a b\" names no account; write a user, or user:group"},
       {"queue: {path: spool}",
-       "line 1: queue.path: \"spool\" is no absolute path; write for example /var/lib/stsrelay"},
+       "line 1: queue.path: \"spool\" is no absolute path of a folder of its own; write for "
+       "example "
+       "/var/lib/stsrelay"},
+      {"queue: {path: /}",
+       "line 1: queue.path: \"/\" is no absolute path of a folder of its own; write for example "
+       "/var/lib/stsrelay"},
       {"control: {socket: sock}",
        "line 1: control.socket: \"sock\" is no absolute path; it must begin with /"},
       {"queue: {retry: []}",
@@ -231,7 +239,16 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
       {"queue: {retry: [1m, 0]}",
        "line 1: queue.retry: must end with a wait of at least 100ms, because the last one repeats"},
       {"queue:\n  retry: [1m,\n    soon]",
-       "line 3: queue.retry[1]: \"soon\" is no duration; write for example 30s, 5m, 4h or 4d"},
+       "line 3: queue.retry[1]: \"soon\" is no duration up to 30d; write for example 30s, 5m, 4h "
+       "or 4d"},
+      {"queue: {retry: [soon]}",
+       "line 1: queue.retry[0]: \"soon\" is no duration up to 30d; write for example 30s, 5m, 4h "
+       "or 4d"},
+      {"queue: {retry: [0, [1m]]}",
+       "line 1: queue.retry[1]: must be a single value, not a list or a section"},
+      {"queue: {retry: [1m, 31d]}",
+       "line 1: queue.retry[1]: \"31d\" is no duration up to 30d; write for example 30s, 5m, 4h "
+       "or 4d"},
       {"limits:\n  soft_errors: 30\n  hard_errors: 20",
        "line 3: limits.hard_errors: 20 is below limits.soft_errors (30); it must not be smaller"},
       {"routes:\n  - match: example.com",
@@ -243,8 +260,24 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
       {"routes:\n  - mx: a.example",
        "line 2: routes[0]: has no match; write for example match: example.com"},
       {"routes:\n  - {match: \"*\", mx: a.example}\n  - {match: b.example, mx: a.example}",
-       "line 3: routes[1].match: \"b.example\" is never reached: an earlier route matches all of "
-       "it; put this one first or remove it"},
+       "line 3: routes[1].match: \"b.example\" is never reached: the earlier route for \"*\" "
+       "matches all of it; put this one first or remove it"},
+      {"routes: [{match: \"*.Example\", mx: a.test}, {match: example, mx: a.test},\n"
+       " {match: \"*.b.exaMple\", mx: a.test}]",
+       "line 2: routes[2].match: \"*.b.example\" is never reached: the earlier route for "
+       "\"*.example\" matches all of it; put this one first or remove it"},
+      {"routes: [{match: \"*.b.example\", mx: a.test}, {match: a.b.example, mx: a.test}]",
+       "line 1: routes[1].match: \"a.b.example\" is never reached: the earlier route for "
+       "\"*.b.example\" matches all of it; put this one first or remove it"},
+      {"routes: [{match: b.example, mx: a.test}, {match: B.example, mx: a.test}]",
+       "line 1: routes[1].match: \"b.example\" is never reached: the earlier route for "
+       "\"b.example\" matches all of it; put this one first or remove it"},
+      {"routes: [{match: a.example, host: 010.0.0.1}]",
+       "line 1: routes[0].host: \"010.0.0.1\" is no host; write a host name, or an IP address "
+       "without brackets and port"},
+      {"hostname: relay.010",
+       "line 1: hostname: \"relay.010\" is no fully qualified host name; write for example "
+       "relay.example.com"},
       {"routes: [{match: \"mail.*.example\", mx: a.example}]",
        "line 1: routes[0].match: \"mail.*.example\" matches no domain; write example.com, "
        "*.example.com or * (internationalised names in their xn-- form, without a trailing dot)"},
@@ -339,11 +372,25 @@ TEST_CASE("an open relay is refused") {
   }
 }
 
-TEST_CASE("a control socket path that the system cannot hold is refused") {
-  const auto errors = refused("queue: {path: /" + std::string(100, 'q') + "}");
-  REQUIRE(errors.size() == 1);
-  CHECK(errors[0].key == "control.socket");
-  CHECK(errors[0].reason.find("107 octets") != std::string::npos);
+TEST_CASE("a control socket path that the system cannot hold is refused where it was given") {
+  const std::string deep = "/" + std::string(100, 'q');
+  struct Row {
+    std::string yaml, key;
+    std::size_t line;
+  };
+  for (const Row& row :
+       std::vector<Row>{{"queue:\n  path: " + deep, "queue.path", 2},
+                        {"control:\n  socket: " + deep + "qqqqqqq", "control.socket", 2},
+                        {"queue: {path: " + deep + "}\ncontrol: {socket: " + deep + "/sock.ctl}",
+                         "control.socket", 2}}) {
+    CAPTURE(row.yaml);
+    const auto errors = refused(row.yaml);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].key == row.key);
+    CHECK(errors[0].line == row.line);
+    CHECK(errors[0].reason.find("107 octets") != std::string::npos);
+  }
+  CHECK(refused("queue: {path: " + deep + "}\ncontrol: {socket: /run/stsrelay.sock}").empty());
 }
 
 TEST_CASE("a configuration is written so that older YAML readers understand it too") {
