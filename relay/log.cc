@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "conf/utf8.h"
+
 namespace relay {
 namespace {
 
@@ -36,35 +38,34 @@ std::string timestamp() {
                      (now - seconds).count());
 }
 
-std::string_view capped(std::string_view value) {
-  return value.substr(0, kMaxValue);
+unsigned char octet(char c) {
+  return static_cast<unsigned char>(c);
 }
 
-bool needs_quotes(std::string_view value) {
-  return std::any_of(value.begin(), value.end(), [](char c) {
-    const auto u = static_cast<unsigned char>(c);
-    return u <= ' ' || u == '"' || u == '=' || u == '\\' || u == 0x7f;
-  });
+std::string_view capped(std::string_view value) {
+  std::size_t end = std::min(value.size(), kMaxValue);
+  while (end < value.size() && end > kMaxValue - 3 && (octet(value[end]) & 0xc0) == 0x80) {
+    --end;
+  }
+  return value.substr(0, end);
+}
+
+/// Whether a character, in UTF-8, could drive a terminal; empty ones are octets that are none.
+bool is_harmful(std::string_view character) {
+  const bool c0 = character.size() == 1 && (octet(character[0]) < ' ' || character[0] == 0x7f);
+  // The controls U+0080 to U+009F do what escape sequences do.
+  const bool c1 =
+      character.size() == 2 && octet(character[0]) == 0xc2 && octet(character[1]) < 0xa0;
+  return character.empty() || c0 || c1;
 }
 
 void append_logfmt(std::string& line, std::string_view value) {
-  if (!needs_quotes(value)) {
+  const std::string shown = printable(value, "\"\\");
+  if (shown == value && value.find_first_of(" =") == std::string_view::npos) {
     line += value;
-    return;
+  } else {
+    line += '"' + shown + '"';
   }
-  line += '"';
-  for (const char c : value) {
-    const auto u = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      line += '\\';
-      line += c;
-    } else if (u < ' ' || u == 0x7f) {
-      line += fmt::format("\\x{:02x}", u);
-    } else {
-      line += c;
-    }
-  }
-  line += '"';
 }
 
 std::string logfmt_line(conf::LogLevel level, std::string_view event,
@@ -82,6 +83,21 @@ std::string logfmt_line(conf::LogLevel level, std::string_view event,
   return line;
 }
 
+/// What JSON has an escape of its own for stays; the rest must be UTF-8 and harmless.
+std::string json_text(std::string_view value) {
+  std::string text;
+  while (!value.empty()) {
+    const auto plain = static_cast<std::size_t>(
+        std::find_if(value.begin(), value.end(), [](char c) { return octet(c) >= 0x7f; }) -
+        value.begin());
+    const std::size_t rest = std::max<std::size_t>(conf::utf8_length(value.substr(plain)), 1);
+    text += value.substr(0, plain);
+    text += printable(value.substr(plain, rest));
+    value.remove_prefix(std::min(value.size(), plain + rest));
+  }
+  return text;
+}
+
 std::string json_line(conf::LogLevel level, std::string_view event,
                       const std::vector<LogField>& fields) {
   nlohmann::ordered_json object;
@@ -90,14 +106,30 @@ std::string json_line(conf::LogLevel level, std::string_view event,
   object["event"] = event;
   for (const LogField& field : fields) {
     if (!field.value.empty()) {
-      object[std::string(field.key)] = capped(field.value);
+      object[std::string(field.key)] = json_text(capped(field.value));
     }
   }
-  // Peer text may hold bytes that are not UTF-8; a log line must still be valid JSON.
-  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return object.dump();
 }
 
 }  // namespace
+
+std::string printable(std::string_view text, std::string_view marked) {
+  std::string safe;
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, conf::utf8_length(text));
+    if (is_harmful(character)) {
+      for (const char c : text.substr(0, std::max<std::size_t>(character.size(), 1))) {
+        safe += fmt::format("\\x{:02x}", octet(c));
+      }
+    } else {
+      safe += marked.find(character) == std::string_view::npos ? "" : "\\";
+      safe += character;
+    }
+    text.remove_prefix(std::max<std::size_t>(character.size(), 1));
+  }
+  return safe;
+}
 
 Log::Log(const conf::Logging& settings, int fd)
     : level_(settings.level), format_(settings.format), fd_(fd) {}

@@ -1,5 +1,5 @@
 // One structured line per event, logfmt or JSON, to standard error (the journal's place).
-// Peer text is escaped and capped at 512 octets. Thread-safe: a line is one write.
+// Peer text is escaped and capped at 512 octets of it. Thread-safe: a line is one write.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,10 @@ struct LogField {
   std::string_view key;
   std::string value;
 };
+
+/// Text that anyone may have sent, as it can be shown: control characters and octets that are no
+/// UTF-8 as \xNN, a backslash before each of the ASCII characters in marked.
+[[nodiscard]] std::string printable(std::string_view text, std::string_view marked = "");
 
 class Log {
  public:

@@ -70,22 +70,6 @@ std::string Table::text() const {
   return text;
 }
 
-std::string printable(std::string_view text) {
-  std::string safe;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto octet = static_cast<unsigned char>(text[i]);
-    // C1 controls (U+0080 to U+009F) drive terminals like escape sequences do.
-    const bool c1 =
-        octet == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-    if (octet < ' ' || octet == 0x7f || c1) {
-      safe += fmt::format("\\x{:02x}", octet);
-    } else {
-      safe += text[i];
-    }
-  }
-  return safe;
-}
-
 std::string relative(net::WallTime time, net::WallTime now) {
   const auto distance = time - now;
   if (distance > std::chrono::seconds(-1) && distance < std::chrono::seconds(1)) {

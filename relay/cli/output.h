@@ -8,11 +8,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "relay/log.h"
 #include "relay/net/clock.h"
 
 namespace relay::cli {
 
 using Json = nlohmann::ordered_json;
+using relay::printable;  // for text from peers and mail
 
 void print(std::string_view text);  ///< to standard output
 /// To standard error, after the program's name.
@@ -30,8 +32,6 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// Text from peers and mail, with control characters shown as \xNN.
-[[nodiscard]] std::string printable(std::string_view text);
 /// "in 5m", "3h ago", "now".
 [[nodiscard]] std::string relative(net::WallTime time, net::WallTime now);
 /// An RFC 3339 text as itself and relative: "2026-03-01T09:30:00Z (3h ago)".

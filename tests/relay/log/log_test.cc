@@ -79,6 +79,20 @@ TEST_CASE("values that could be taken for something else are quoted and escaped"
       {"\x1b[31m", "\"\\x1b[31m\""},
       {"\x7f", "\"\\x7f\""},
       {"bücher.example", "bücher.example"},
+      {"\xf0\x9f\x93\xac", "\xf0\x9f\x93\xac"},
+      {"\xff", "\"\\xff\""},
+      {"b\xfc"
+       "cher",
+       "\"b\\xfccher\""},
+      {"\xc2\x9b"
+       "31m",
+       "\"\\xc2\\x9b31m\""},
+      {"\x9b"
+       "31m",
+       "\"\\x9b31m\""},
+      {"\xc2\xa0", "\xc2\xa0"},
+      {"cut \xe2\x82", "\"cut \\xe2\\x82\""},
+      {"\xed\xa0\x80", "\"\\xed\\xa0\\x80\""},
   };
   for (const Row& row : rows) {
     CAPTURE(row.written);
@@ -98,6 +112,42 @@ TEST_CASE("what a peer sends takes at most 512 octets of a line") {
     const std::string line = subject.written();
     CHECK(line.find(std::string(512, 'x')) != std::string::npos);
     CHECK(line.find(std::string(513, 'x')) == std::string::npos);
+  }
+}
+
+TEST_CASE("a value that is cut is cut between two characters") {
+  struct Row {
+    std::string value;
+    std::size_t kept;
+  };
+  for (const Row& row : std::vector<Row>{{std::string(511, 'x') + "ü", 511},
+                                         {std::string(510, 'x') + "ü", 512},
+                                         {std::string(510, 'x') + "€", 510},
+                                         {std::string(509, 'x') + "\xf0\x9f\x93\xac", 509}}) {
+    const std::string expected = row.value.substr(0, row.kept);
+    Subject logfmt(settings(LogLevel::info, Format::logfmt));
+    logfmt.log.info("e", {{"v", row.value}});
+    CHECK(logfmt.written().ends_with(" v=" + expected + "\n"));
+    Subject json(settings(LogLevel::info, Format::json));
+    json.log.info("e", {{"v", row.value}});
+    CHECK(nlohmann::json::parse(json.written())["v"] == expected);
+  }
+}
+
+TEST_CASE("a JSON line shows what is no text or drives a terminal") {
+  struct Row {
+    std::string value, shown;
+  };
+  for (const Row& row : std::vector<Row>{{"\xff\xfe broken \xc3", "\\xff\\xfe broken \\xc3"},
+                                         {"\xc2\x9b"
+                                          "31m\x7f",
+                                          "\\xc2\\x9b31m\\x7f"},
+                                         {"ü\x1b\n", "ü\x1b\n"}}) {
+    Subject subject(settings(LogLevel::info, Format::json));
+    subject.log.info("e", {{"v", row.value}});
+    const std::string line = subject.written();
+    CHECK(nlohmann::json::parse(line)["v"] == row.shown);
+    CHECK(line.find('\x1b') == std::string::npos);
   }
 }
 
