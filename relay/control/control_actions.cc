@@ -172,22 +172,25 @@ Response ControlActions::list_queue(const QueueList& request) {
   Page page(request.limit);
   std::optional<spool::MessageId> last = request.after;
   std::size_t scanned = 0;
-  while (!page.full() && scanned < kMaxScan) {
+  while (scanned < kMaxScan) {
     auto envelopes = reader_.list(last, kScanStep);
     if (!envelopes) {
       return refuse(envelopes.error());
     }
     for (spool::Envelope& envelope : *envelopes) {
-      if (page.full()) {
-        break;
+      const spool::MessageId id = envelope.id;
+      const auto wanted = filter.apply(std::move(envelope));
+      // A page that is full is the last one unless there is one entry more.
+      if (wanted && page.full()) {
+        return page.respond("messages", last->text());
       }
-      last = envelope.id;
-      ++scanned;
-      if (const auto wanted = filter.apply(std::move(envelope))) {
+      if (wanted) {
         page.add(message_summary(*wanted));
       }
+      last = id;
+      ++scanned;
     }
-    if (envelopes->size() < kScanStep && !page.full()) {
+    if (envelopes->size() < kScanStep) {
       return page.respond("messages", nullptr);
     }
   }
