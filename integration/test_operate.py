@@ -81,6 +81,17 @@ def test_status_tells_how_the_daemon_is(world):
     assert world.daemon.run("status").stdout
 
 
+def test_status_counts_deliveries(make_world):
+    world = make_world()
+    world.add_domain("counted.example")
+    world.wait_for_delivery(world.send("x@counted.example"), "delivered")
+    _deferred(world, "waiting.example")
+    status = wait_until(lambda: (s := world.daemon.ctl("status"))["deliveries_waiting"] and s)
+    assert status["recipients"] == {"delivered": 1, "deferred": 1, "failed": 0}
+    assert (status["deliveries_in_flight"], status["deliveries_ready"]) == (0, 0)
+    assert "1 recipient delivered, 1 deferred, 0 failed" in world.daemon.run("status").stdout
+
+
 def test_commands_without_a_daemon_say_so(make_world):
     world = make_world(start=False)
     for command in (("status",), ("queue", "list"), ("policy", "list")):

@@ -369,6 +369,11 @@ control::StatusFacts Daemon::status() const {
   for (const auto& thread : threads_) {
     const delivery::WorkerGauges& gauges = thread->worker->gauges();
     facts.deliveries_in_flight += gauges.active;
+    facts.deliveries_ready += gauges.ready;
+    facts.deliveries_waiting += gauges.waiting;
+    facts.delivered += gauges.delivered;
+    facts.deferred += gauges.deferred;
+    facts.failed += gauges.failed;
     facts.outbound_connections += gauges.active + gauges.idle_connections;
   }
   facts.spool_failed = spool_->failed();

@@ -29,13 +29,21 @@ void print_status(const Json& status, net::WallTime time) {
   table.add({"connections",
              fmt::format("{} inbound, {} outbound", number_of(status, "inbound_connections"),
                          number_of(status, "outbound_connections"))});
-  table.add({"deliveries", number_of(status, "deliveries_in_flight") + " under way"});
+  table.add({"deliveries", fmt::format("{} under way, {} due, {} wait for their next time",
+                                       number_of(status, "deliveries_in_flight"),
+                                       number_of(status, "deliveries_ready"),
+                                       number_of(status, "deliveries_waiting"))});
   table.add(
       {"queue", fmt::format("{}, {}, {}", counted(queue["messages"], "message"),
                             counted(queue["recipients"], "recipient"), octets(queue["octets"]))});
   table.add({"oldest message", moment(queue["oldest"], time)});
+  const Json& recipients = status["recipients"];
+  table.add({"since the start",
+             fmt::format("{} delivered, {} deferred, {} failed",
+                         counted(recipients["delivered"], "recipient"),
+                         number_of(recipients, "deferred"), number_of(recipients, "failed"))});
   table.add(
-      {"since the start",
+      {"",
        fmt::format("{} stored, {} settled, {} in {}", counted(spool["messages_stored"], "message"),
                    counted(spool["settlements"], "attempt"), counted(spool["requests"], "request"),
                    counted(spool["commits"], "commit"))});

@@ -24,7 +24,12 @@ struct StatusFacts {
   std::size_t workers = 0;
   std::size_t inbound_connections = 0;
   std::size_t outbound_connections = 0;
+  // A delivery: the recipients of one message in one domain.
   std::size_t deliveries_in_flight = 0;
+  std::size_t deliveries_ready = 0;    ///< due, until a connection may be made
+  std::size_t deliveries_waiting = 0;  ///< for their next time
+  // Recipients since the start, by what an attempt came to.
+  std::uint64_t delivered = 0, deferred = 0, failed = 0;
   bool spool_failed = false;
   bool test_world = false;
   spool::Spool::Statistics statistics;

@@ -129,6 +129,11 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
       {"inbound_connections", facts.inbound_connections},
       {"outbound_connections", facts.outbound_connections},
       {"deliveries_in_flight", facts.deliveries_in_flight},
+      {"deliveries_ready", facts.deliveries_ready},
+      {"deliveries_waiting", facts.deliveries_waiting},
+      {"recipients",
+       Json{
+           {"delivered", facts.delivered}, {"deferred", facts.deferred}, {"failed", facts.failed}}},
       {"queue", Json{{"messages", totals.messages},
                      {"recipients", totals.recipients},
                      {"octets", totals.octets},

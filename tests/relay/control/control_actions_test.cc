@@ -38,6 +38,12 @@ class Subject {
       facts.hostname = "relay.example";
       facts.listeners = {"127.0.0.1:25"};
       facts.workers = 2;
+      facts.deliveries_in_flight = 1;
+      facts.deliveries_ready = 2;
+      facts.deliveries_waiting = 3;
+      facts.delivered = 4;
+      facts.deferred = 5;
+      facts.failed = 6;
       return facts;
     };
     daemon.reload = [this] { return reload_answer; };
@@ -294,6 +300,10 @@ TEST_CASE("status adds the queue's totals to what the daemon knows") {
   CHECK(data["queue"]["octets"] == 100);
   CHECK(data["queue"]["oldest"] == "2026-02-02T02:40:00Z");
   CHECK(data["spool"]["failed"] == false);
+  CHECK(data["deliveries_in_flight"] == 1);
+  CHECK(data["deliveries_ready"] == 2);
+  CHECK(data["deliveries_waiting"] == 3);
+  CHECK(data["recipients"] == Json{{"delivered", 4}, {"deferred", 5}, {"failed", 6}});
   CHECK_FALSE(data["version"].get<std::string>().empty());
 }
 
