@@ -160,7 +160,7 @@ def _why(world: World, row: Row) -> str:
     line = world.deliveries(id=row.id)[-1]
     if line["result"] != "delivered":
         return line["reply"]
-    words = [f"{other['host'].split('.')[0]} passed over: {other['detail']}"
+    words = [f"{other['host'].split('.')[0]} passed over: {other['detail'].rstrip('.')}"
              for other in world.daemon.log("session", id=row.id) if "detail" in other]
     words += [f"policy not to be had: {other['fault']} ({other['reason']})"
               for other in world.daemon.log("policy-fetch-failed", domain=row.domain)]
@@ -199,10 +199,17 @@ def _print_counts(world: World) -> None:
     _command(world, "results")
 
 
+def _interrupt(number: int, _frame) -> None:
+    signal.signal(number, signal.SIG_IGN)  # timeout(1) sends to a whole group, so twice
+    raise KeyboardInterrupt
+
+
 def _keep(world: World) -> None:
+    signal.signal(signal.SIGTERM, _interrupt)
     config = world.config_file
     server = "%s:%d" % world.listener
-    print(f"""
+    try:
+        print(f"""
 Everything is still running. Send mail of your own, for example:
     swaks --server {server} --from me@sender.example --to you@good.example
     swaks --server {server} --from me@sender.example --to you@expired.example
@@ -212,8 +219,6 @@ and look at it:
     tail -f {world.daemon.log_file}
 Domains: {', '.join(row.domain for row in ROWS)}
 Stop with Ctrl-C.""", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
         while True:
             signal.pause()
     except KeyboardInterrupt:
