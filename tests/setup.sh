@@ -4,15 +4,41 @@
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=/usr/bin/python3  # Debian's own: the modules come from Debian's packages
 
-# Installs what conf/packages lists and is missing; without root, says in one line what that is.
+# packages [SECTION...]: what conf/packages lists in these sections, in all if none is named.
+packages() {
+  local line section=
+  while read -r line; do
+    case $line in
+      "# "*) section=${line#\# } ;;
+      "") ;;
+      *) (($#)) && [[ " $* " != *" $section "* ]] || echo "$line" ;;
+    esac
+  done <"$repository/conf/packages"
+}
+
+# Installs packages without starting the services that some of them bring: the tests start their
+# own. (Debian's way to say so is this program's exit status.)
+install_packages() (
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  apt-get update -qq &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+)
+
+# ensure_packages [SECTION...]: installs what is missing of these sections (all if none is named);
+# without root, says in one line what that is.
 ensure_packages() {
   local package missing=()
-  while read -r package; do
-    [[ -z $package || $package == \#* ]] && continue
+  for package in $(packages "$@"); do
     if [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) != installed ]]; then
       missing+=("$package")
     fi
-  done <"$repository/conf/packages"
+  done
   ((${#missing[@]} == 0)) && return
   if ((EUID != 0)); then
     echo "missing packages: ${missing[*]} (as root: apt-get install ${missing[*]})" >&2
@@ -21,9 +47,7 @@ ensure_packages() {
   echo "installing ${#missing[@]} packages: ${missing[*]}"
   local log
   log=$(mktemp)
-  # Services that a package would start are not wanted here: the tests start their own.
-  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-    apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  if ! install_packages "${missing[@]}" >"$log" 2>&1; then
     echo "cannot install ${missing[*]}: $(grep -m1 '^E:' "$log" || tail -n1 "$log")" >&2
     exit 1
   fi
