@@ -1,13 +1,20 @@
 #include <iostream>
 
-#include "sts/enforcement.h"
+#include "plugin.h"
+#include "rpt/tally.h"
 
 int main() {
-  const auto parsed =
-      sts::parse_policy("version: STSv1\nmode: enforce\nmx: *.example.net\nmax_age: 86400\n",
-                        sts::Strictness::strict);
-  const sts::Policy* policy = parsed.policy ? &*parsed.policy : nullptr;
-  const bool listed = sts::admit_host(policy, "mx1.example.net") == sts::Admission::admit;
-  const bool refused = sts::admit_host(policy, "mx1.example.org") == sts::Admission::refuse;
-  std::cout << (listed && refused ? "the policy is obeyed" : "the policy is not obeyed") << '\n';
+  rpt::Tally tally;
+  rpt::Tally other;
+  rpt::PolicyDescription policy;
+  policy.type = rpt::PolicyType::sts;
+  policy.domain = "example.net";
+  rpt::PolicyCounts counts;
+  counts.successful_sessions = 3;
+  other.add_counts({"example.net", policy}, counts);
+  tally.merge(other);
+  tally.merge(other);
+  const bool counted = tally.counts().begin()->second.successful_sessions == 6;
+  std::cout << (policy_is_obeyed() ? "the policy is obeyed" : "the policy is not obeyed") << ", "
+            << (counted ? "the sessions are counted" : "the sessions are not counted") << '\n';
 }

@@ -1,5 +1,6 @@
-# Installs the libraries below the build folder, then configures, builds and runs a program of ten
-# lines against them. Usage: cmake -D BUILD=<build folder> -D CXX=<compiler> [-D SANITIZE=<list>] -P
+# Installs the libraries below the build folder, then configures, builds and runs a program
+# with a plugin against them.
+# Usage: cmake -D BUILD=<build folder> -D CXX=<compiler> [-D SANITIZE=<list>] -P run.cmake
 cmake_minimum_required(VERSION 3.25)
 
 set(prefix ${BUILD}/package/prefix)
@@ -17,6 +18,6 @@ execute_process(COMMAND ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${outsi
   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${outside} COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${outside}/outside OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
-if(NOT output STREQUAL "the policy is obeyed\n")
+if(NOT output STREQUAL "the policy is obeyed, the sessions are counted\n")
   message(FATAL_ERROR "the program outside said: ${output}")
 endif()
