@@ -17,7 +17,16 @@ set(may_relay/log conf)
 set(may_relay ${may_relay/control} relay/control)
 set(may_relay/cli ${may_relay} relay)
 
-# System headers that only one place may use. Pure files use none of them.
+# Folders without I/O: of system headers, the standard library's but for those that do it, and what
+# is listed here. (The three of the sockets API are there for inet_pton() and inet_ntop().)
+set(address_headers arpa/inet.h netinet/in.h sys/socket.h)
+set(pure_sts tl/expected.hpp)
+set(pure_rpt tl/expected.hpp nlohmann/json.hpp zlib.h ${address_headers})
+set(pure_relay/smtp fmt/format.h ${address_headers})
+set(pure_relay/message fmt/format.h)
+set(impure_standard "^(c?stdio|fstream|iostream|filesystem|thread|mutex|future|random)$")
+
+# System headers that only one place may use.
 set(only_event2 relay/net)
 set(only_openssl/ssl relay/net)
 set(only_openssl/bio relay/net)
@@ -70,6 +79,10 @@ foreach(file ${files})
           fail(${file} "must not include <${header}>: only ${only_${library}} may")
         endif()
       endforeach()
+      if(DEFINED pure_${folder} AND NOT header IN_LIST pure_${folder}
+         AND (NOT header MATCHES "^[a-z_]+$" OR header MATCHES "${impure_standard}"))
+        fail(${file} "must not include <${header}>: ${folder} does no I/O")
+      endif()
     endif()
   endforeach()
 endforeach()

@@ -1,0 +1,2 @@
+// A file that breaks the rules of tests/layering.cmake.
+#include <string>
