@@ -20,11 +20,13 @@ def world(shared_world):
     shared_world.write_config(sts={"first_contact_wait": "1s"})
     shared_world.daemon.stop()
     shared_world.start()
-    for id in ("f19", "f21"):
+    slow = ("f19", "f21", "silent")
+    for id in slow:
         _publish(shared_world, f"{id}.example")
     shared_world.policy_hosts["mta-sts.f19.example"].reply.byte_interval = 1.0
     shared_world.policy_hosts["mta-sts.f21.example"].reply.fault = "silent-tcp"
-    for id in ("f19", "f21"):
+    shared_world.policy_hosts["mta-sts.silent.example"].reply.fault = "silent"
+    for id in slow:
         shared_world.send(f"x@{id}.example")
     return shared_world
 
@@ -34,8 +36,9 @@ def _publish(world: World, domain: str):
     return world.policy_hosts[f"mta-sts.{domain}"]
 
 
-def _expect(world: World, domain: str, expected: str, seconds: float = 20) -> None:
-    """Sends a message and checks what was counted for its session."""
+def _expect(world: World, domain: str, expected: str, seconds: float = 20, *,
+            reason: str = "") -> None:
+    """Sends a message and checks what was counted for its session (and the reason code)."""
     if not world.counts(domain):
         world.send(f"x@{domain}")
     counts = wait_until(lambda: world.counts(domain), f"{domain} to be counted", seconds)
@@ -46,6 +49,7 @@ def _expect(world: World, domain: str, expected: str, seconds: float = 20) -> No
         # RFC 8461 section 5.1: without a cached policy the mail goes out as if there were none.
         types = {name for count in counts for name in count.types}
         assert TYPES[expected] in types, counts
+        assert not reason or reason in {r for count in counts for r in count.reasons}, counts
 
 
 def _fetch_fault(world: World, id: str, host) -> None:
@@ -144,7 +148,7 @@ def test_https_fetch_F24(guarded_world, address):
     world.add_domain(domain)
     world.dns.set(f"_mta-sts.{domain}", "TXT", "v=STSv1; id=1;")
     world.dns.set(f"mta-sts.{domain}", "AAAA" if ":" in address else "A", address)
-    _expect(world, domain, "fetch-error")
+    _expect(world, domain, "fetch-error", reason="address-refused")
 
 
 def _certificate(id: str, name: str) -> Leaf:
@@ -214,6 +218,13 @@ def test_body_of_exactly_64_kib_is_a_policy(world):
     _expect(world, "limit.example", "ok")
 
 
+def test_policy_host_that_takes_the_request_and_closes(world):
+    host = _publish(world, "close.example")
+    host.reply.fault = "close"
+    _expect(world, "close.example", "fetch-error")
+    assert len(host.requests) == 1
+
+
 def test_failed_fetch_is_not_repeated_within_five_minutes(world):
     host = _publish(world, "backoff.example")
     host.reply.status = 404
@@ -226,3 +237,8 @@ def test_failed_fetch_is_not_repeated_within_five_minutes(world):
 @pytest.mark.parametrize("row", [p for p in rows("https_fetch") if p.id in ("F19", "F21")])
 def test_https_fetch_slow(world, row):
     _expect(world, f"{row['id'].lower()}.example", row["expect"], 90)
+
+
+def test_policy_host_that_takes_the_request_and_is_silent(world):
+    _expect(world, "silent.example", "fetch-error", 90)
+    assert len(world.policy_hosts["mta-sts.silent.example"].requests) == 1

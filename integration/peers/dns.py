@@ -19,11 +19,9 @@ FAULTS = (
     "refused",
     "timeout",  # no answer at all, neither UDP nor TCP
     "truncate",  # TC over UDP, the whole answer over TCP
-    "truncate-dead",  # TC over UDP, TCP closes at once
     "garbage",  # bytes that are no DNS packet
     "wrong-id",
     "wrong-question",
-    "formerr",
 )
 
 
@@ -99,16 +97,14 @@ class DnsServer:
         if fault == "garbage":
             return packet[:2] + b"\xff" * 30
         response = dns.message.make_response(query, recursion_available=True)
-        if fault in ("servfail", "refused", "formerr"):
+        if fault in ("servfail", "refused"):
             response.set_rcode(dns.rcode.from_text(fault))
             return response.to_wire()
         if fault == "wrong-id":
             response.id = (query.id + 1) % 65536
-        if fault.startswith("truncate") and not tcp:
+        if fault == "truncate" and not tcp:
             response.flags |= dns.flags.TC
             return response.to_wire()
-        if fault == "truncate-dead":
-            return None
         self._fill(response, question.name, name, kind)
         if fault == "wrong-question":
             response.question[0].name = dns.name.from_text("elsewhere.example")
