@@ -87,7 +87,7 @@ std::string logfmt_line(conf::LogLevel level, std::string_view event,
 std::string json_text(std::string_view value) {
   std::string text;
   while (!value.empty()) {
-    const std::size_t plain = static_cast<std::size_t>(
+    const auto plain = static_cast<std::size_t>(
         std::find_if(value.begin(), value.end(), [](char c) { return octet(c) >= 0x7f; }) -
         value.begin());
     const std::size_t rest = std::max<std::size_t>(conf::utf8_length(value.substr(plain)), 1);
