@@ -16,9 +16,6 @@ from peers.world import submit
 LATER = {"MAIL": "451 4.3.0 later"}
 REQUIRED_FLAG = 4  # in the queue's column "flags"
 
-decided_by_the_engine = pytest.mark.skip(
-    reason="the delivery engine does not take what a message asks of TLS into its decision")
-
 
 @pytest.fixture(scope="module")
 def world(shared_world):
@@ -150,7 +147,6 @@ def test_bounce_of_a_requiretls_message_waits_as_one(make_world):
 
 
 # --- on the way out ----------------------------------------------------------------------------
-@decided_by_the_engine
 def test_R01_tls_required_no_is_delivered_where_enforce_fails(make_world):
     world = make_world()
     mx = world.add_domain("broken.example", "enforce", leaf=Leaf.faulty("expired", "other.test"))
@@ -159,7 +155,6 @@ def test_R01_tls_required_no_is_delivered_where_enforce_fails(make_world):
     assert mx.messages[0].session.tls, "TLS was not tried first"
 
 
-@decided_by_the_engine
 def test_requiretls_goes_on_to_a_host_that_offers_it(make_world):
     world = make_world()
     mx = world.add_domain("offering.example", "enforce")
@@ -169,7 +164,6 @@ def test_requiretls_goes_on_to_a_host_that_offers_it(make_world):
     assert "REQUIRETLS" in mx.messages[0].parameters.split() and mx.messages[0].session.tls
 
 
-@decided_by_the_engine
 def test_R04_the_next_host_is_tried_when_one_lacks_requiretls(make_world):
     world = make_world()
     first, second = (world.add_mx(f"mx{n}.two.example") for n in (1, 2))
@@ -182,7 +176,6 @@ def test_R04_the_next_host_is_tried_when_one_lacks_requiretls(make_world):
     assert first.sessions and "MAIL" not in first.sessions[0].verbs()
 
 
-@decided_by_the_engine
 def test_R04_a_domain_without_requiretls_bounces_with_5_7_30(make_world):
     world = make_world()
     home = _home(world)
@@ -197,7 +190,6 @@ def test_R04_a_domain_without_requiretls_bounces_with_5_7_30(make_world):
     assert "(REQUIRETLS, RFC 8689)" in text and "send it again without REQUIRETLS" in text
 
 
-@decided_by_the_engine
 @pytest.mark.parametrize("label, mode, options", [
     ("R05", "enforce", {"starttls": "no"}),
     ("unauthenticated-mx", "", {}),
@@ -218,7 +210,6 @@ def test_requiretls_without_proven_tls_bounces_with_5_7_10(make_world, label, mo
     assert b"Status: 5.7.10\r\n" in bounce.content and "REQUIRETLS" in bounce.parameters.split()
 
 
-@decided_by_the_engine
 def test_a_bounce_is_not_lost_where_requiretls_is_not_to_be_had(make_world):
     world = make_world()
     home = world.add_domain("sender.example", starttls="no")

@@ -41,7 +41,14 @@ DeliveryAttempt::DeliveryAttempt(AttemptSettings settings, NextHop next_hop,
       pending_(envelope_) {}
 
 TlsInputs DeliveryAttempt::inputs() const {
-  return {policy_.get(), settings_.rule, envelope_->tls, mx_origin_, settings_.composition};
+  spool::MessageTls message = envelope_->tls;
+  if (envelope_->origin == spool::Origin::report) {
+    message = spool::MessageTls::optional;  // RFC 8460 §3
+  } else if (message == spool::MessageTls::required && envelope_->sender.empty()) {
+    // A bounce that insists on REQUIRETLS would be lost: it asks where it can (RFC 8689 §5).
+    message = spool::MessageTls::normal;
+  }
+  return {policy_.get(), settings_.rule, message, mx_origin_, settings_.composition};
 }
 
 Step DeliveryAttempt::start(net::WallTime now) {
@@ -70,10 +77,11 @@ Step DeliveryAttempt::on_mx(const net::DnsResult& answer, net::WallTime /*now*/)
     if (end->kind == Undeliverable::Kind::temporary) {
       return undeliverable(*end);
     }
-    // RFC 7505: mail to a null MX needs no policy. But under one that is known, a forged answer
-    // must not be able to bounce mail (RFC 8461 §5.1, §10.2).
+    // Under a policy a forged answer must not be able to bounce mail (RFC 8461 §5.1, §10.2); but
+    // mail to a null MX is no reason to look for one (RFC 7505).
     no_host_ = *end;
-    return FindPolicy{domain, Freshness::known};
+    return FindPolicy{
+        domain, end->kind == Undeliverable::Kind::null_mx ? Freshness::known : Freshness::cached};
   }
   hosts_ = std::move(std::get<std::vector<MxHost>>(found));
   return FindPolicy{domain, Freshness::cached};
@@ -299,7 +307,7 @@ Step DeliveryAttempt::after_end(const SessionUsed& session, net::WallTime now) {
 
 void DeliveryAttempt::tls_trouble(const SessionUsed& session) {
   const std::string complaint = session.tls ? tls_complaint(*session.tls) : end_text(*session.end);
-  const bool by_sender = envelope_->tls == spool::MessageTls::required;
+  const bool by_sender = inputs().message == spool::MessageTls::required;
   trouble(by_sender ? Trouble::Kind::requiretls : Trouble::Kind::policy,
           by_sender ? "5.7.10" : "4.7.5",
           fmt::format("{}; but {}", explain(decision_, inputs(), host_name()), complaint));
@@ -356,8 +364,8 @@ Step DeliveryAttempt::finish(const Trouble& trouble) {
 }
 
 Step DeliveryAttempt::undeliverable(const Undeliverable& end) {
-  return finish(Trouble{end.kind == Undeliverable::Kind::permanent ? Trouble::Kind::host_missing
-                                                                   : Trouble::Kind::temporary,
+  return finish(Trouble{end.kind == Undeliverable::Kind::temporary ? Trouble::Kind::temporary
+                                                                   : Trouble::Kind::host_missing,
                         end.status,
                         end.reason,
                         {},

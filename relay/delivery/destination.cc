@@ -46,7 +46,7 @@ std::variant<std::vector<MxHost>, Undeliverable> from_records(
   // RFC 7505 §3: a single record with the root as exchange says that the domain takes no mail.
   if (records.size() == 1 && records.front().exchange.empty()) {
     return Undeliverable{
-        Undeliverable::Kind::permanent, "5.1.10",
+        Undeliverable::Kind::null_mx, "5.1.10",
         fmt::format("{} accepts no mail: its MX record is the null MX (RFC 7505)", domain.text())};
   }
   std::vector<MxHost> hosts;

@@ -45,7 +45,11 @@ struct NextHop {
 
 /// A permanent or temporary end before any host was tried.
 struct Undeliverable {
-  enum class Kind { permanent, temporary } kind;
+  enum class Kind {
+    permanent,
+    temporary,
+    null_mx,  ///< permanent: the domain says that it takes no mail (RFC 7505)
+  } kind;
   std::string status;  ///< RFC 3463, "5.1.2"
   std::string reason;  ///< one sentence
 };

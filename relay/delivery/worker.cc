@@ -44,7 +44,7 @@ Finished all_recipients(const spool::Envelope& envelope, const Undeliverable& en
   for (const spool::Recipient& recipient : envelope.recipients) {
     RecipientOutcome outcome;
     outcome.index = recipient.index;
-    outcome.result = end.kind == Undeliverable::Kind::permanent
+    outcome.result = end.kind != Undeliverable::Kind::temporary
                          ? RecipientOutcome::Result::failed
                          : RecipientOutcome::Result::deferred;
     outcome.status = end.status;

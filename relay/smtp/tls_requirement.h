@@ -43,6 +43,11 @@ class TlsRequirement {
   /// The requirement for a second connection to the same host after its handshake failed: plaintext
   /// if and only if this is opportunistic. Otherwise there is none and the host is passed over.
   [[nodiscard]] std::optional<TlsRequirement> after_failed_handshake() const;
+  /// Whether a session that meets it has proved who the server is.
+  [[nodiscard]] bool authenticates() const {
+    return level_ == Level::verified ||
+           (level_ == Level::encrypted && (dane_ != nullptr || fingerprints_ != nullptr));
+  }
   [[nodiscard]] net::TlsFloor floor() const {
     return level_ >= Level::encrypted ? net::TlsFloor::tls12 : net::TlsFloor::any;
   }

@@ -161,6 +161,24 @@ TEST_CASE("R01: TLS-Required: No delivers although the policy would refuse the h
   CHECK(only(step).result == Result::delivered);
 }
 
+TEST_CASE("R08: a TLS report goes out although the policy would refuse the host") {
+  Walk walk(envelope(1, spool::Origin::report));
+  Step step =
+      walk.to_hosts(verdict(policy("enforce", "other.example")), mx({{10, "mx1.example.net"}}));
+  REQUIRE(host_of(step) == "mx1.example.net");
+  step = walk.report(delivered(expired()));
+  CHECK(only(step).result == Result::delivered);
+  CHECK(std::get<Finished>(step).sessions.empty());
+}
+
+TEST_CASE("a bounce is not lost because REQUIRETLS is not to be had") {
+  auto bounce = std::make_shared<spool::Envelope>(*message(spool::MessageTls::required));
+  bounce->sender.clear();
+  Walk walk(bounce);
+  const Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  CHECK(host_of(step) == "mx1.example.net");
+}
+
 TEST_CASE("report-only: delivered, counted as would be refused, and noted") {
   AttemptSettings settings = Walk::settings();
   auto watching = std::make_shared<LocalRule>();

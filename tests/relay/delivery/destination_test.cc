@@ -61,7 +61,7 @@ TEST_CASE("what an MX lookup without hosts means") {
       {"NXDOMAIN", net::DnsNoRecord{}, Undeliverable::Kind::permanent, "5.1.2"},
       {"SERVFAIL", net::DnsFailure{"SERVFAIL"}, Undeliverable::Kind::temporary, "4.4.3"},
       {"timeout", net::DnsFailure{"timeout"}, Undeliverable::Kind::temporary, "4.4.3"},
-      {"null MX", mx({{0, ""}}), Undeliverable::Kind::permanent, "5.1.10"},
+      {"null MX", mx({{0, ""}}), Undeliverable::Kind::null_mx, "5.1.10"},
       {"only IP text", mx({{10, "192.0.2.1"}}), Undeliverable::Kind::permanent, "5.4.4"},
       {"two roots", mx({{0, ""}, {5, ""}}), Undeliverable::Kind::permanent, "5.4.4"},
       {"only ourselves", mx({{10, "relay.example"}}), Undeliverable::Kind::permanent, "5.4.6"},
