@@ -347,6 +347,14 @@ Finished DeliveryAttempt::on_deadline(net::WallTime now) {
                      {}}));
 }
 
+Finished DeliveryAttempt::on_deadline(const ConversationReport& report, net::WallTime now) {
+  record_session(report, now);
+  if (std::holds_alternative<SessionUsed>(report)) {
+    settle_recipients(report);
+  }
+  return pending_.empty() ? std::move(result_) : on_deadline(now);
+}
+
 void DeliveryAttempt::settle_recipients(const ConversationReport& report) {
   const auto& session = std::get<SessionUsed>(report);
   if (!session.transaction) {

@@ -86,6 +86,8 @@ class DeliveryAttempt {
   [[nodiscard]] Step on_conversation(const ConversationReport& report, net::WallTime now);
   /// The attempt took too long: what is pending is deferred.
   [[nodiscard]] Finished on_deadline(net::WallTime now);
+  /// The same when a conversation was under way: it counts, what it left pending is deferred.
+  [[nodiscard]] Finished on_deadline(const ConversationReport& report, net::WallTime now);
 
   /// Notes made since the last call.
   [[nodiscard]] std::vector<AttemptNote> take_notes();
