@@ -11,8 +11,8 @@ namespace relay::delivery {
 namespace {
 
 constexpr std::size_t kTlsSessions = 10'000;
-/// A group whose spool data could not be read or written is looked at again after this long.
-constexpr std::chrono::minutes kStoreRetry{5};
+/// A group whose spool data could not be read is looked at again after this long.
+constexpr std::chrono::minutes kReadRetry{5};
 
 PolicyResolver::Options resolver_options(const WorkerSettings& settings) {
   PolicyResolver::Options options;
@@ -39,31 +39,6 @@ std::string_view source_name(sts::PolicyVerdict::Source source) {
   return "none";
 }
 
-Finished all_recipients(const spool::Envelope& envelope, const Undeliverable& end) {
-  Finished finished;
-  for (const spool::Recipient& recipient : envelope.recipients) {
-    RecipientOutcome outcome;
-    outcome.index = recipient.index;
-    outcome.result = end.kind == Undeliverable::Kind::permanent
-                         ? RecipientOutcome::Result::failed
-                         : RecipientOutcome::Result::deferred;
-    outcome.status = end.status;
-    outcome.text = end.reason;
-    finished.outcomes.push_back(std::move(outcome));
-  }
-  return finished;
-}
-
-std::optional<net::WallTime> earliest_retry(const std::vector<Fate>& fates) {
-  std::optional<net::WallTime> earliest;
-  for (const Fate& fate : fates) {
-    if (fate.next_try && (!earliest || *fate.next_try < *earliest)) {
-      earliest = fate.next_try;
-    }
-  }
-  return earliest;
-}
-
 }  // namespace
 
 Worker::Worker(Parts parts)
@@ -87,7 +62,8 @@ Worker::Worker(Parts parts)
       runners_{loop_, clock_, dns_, policies_, pool_, conversations_, log_},
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
-      random_(std::random_device{}()) {}
+      random_(std::random_device{}()),
+      settler_(loop_, spool_, log_, parts.settle_retry) {}
 
 Worker::~Worker() {
   active_.clear();
@@ -136,6 +112,7 @@ void Worker::drain(std::function<void()> done) {
   state_ = State::draining;
   drained_ = std::move(done);
   wake_.stop();
+  settler_.drain();
   pump();
 }
 
@@ -154,6 +131,9 @@ void Worker::pump() {
     }
     return;
   }
+  if (!may_start()) {
+    return;
+  }
   const net::WallTime now = clock_.wall();
   while (auto ready = queue_.next(now)) {
     start(std::move(*ready));
@@ -164,6 +144,19 @@ void Worker::pump() {
     wake_.start(std::clamp<std::chrono::milliseconds>(*due - now, std::chrono::milliseconds(1),
                                                       std::chrono::seconds(30)));
   }
+}
+
+/// What is delivered while no outcome can be recorded would be delivered again after a restart.
+bool Worker::may_start() {
+  if (!spool_.failed()) {
+    return true;
+  }
+  if (std::exchange(spool_failure_, SpoolFailure::logged) == SpoolFailure::none) {
+    log_.error("delivery-stopped",
+               {{"detail", "the spool failed: nothing is delivered until a restart"}});
+  }
+  publish();
+  return false;
 }
 
 void Worker::start(PendingQueue::Ready ready) {
@@ -177,7 +170,7 @@ void Worker::start(PendingQueue::Ready ready) {
     return;
   }
   AttemptEnd end;
-  end.finished = all_recipients(*envelope, std::get<Undeliverable>(found));
+  end.finished = end_for_all(*envelope, std::get<Undeliverable>(found));
   end.started_at = clock_.wall();
   settle(ready, *envelope, end);
 }
@@ -202,7 +195,7 @@ std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::R
                                      {"domain", ready.group.domain},
                                      {"detail", loaded.error().reason}});
     queue_.finished(ready.destination, WindowFeedback::none);
-    queue_.add(ready.group, ready.destination, clock_.wall() + kStoreRetry, clock_.wall());
+    queue_.add(ready.group, ready.destination, clock_.wall() + kReadRetry, clock_.wall());
     return nullptr;
   }
   if (!*loaded) {
@@ -244,14 +237,10 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
   }
   add_notice(envelope, settled_attempt);
   ++settling_;
-  spool_.settle(
-      std::move(settled_attempt.settlement), loop_,
-      [this, alive = std::weak_ptr(alive_), ready, feedback = end.feedback,
-       next_try = earliest_retry(settled_attempt.fates)](const spool::Stored<void>& result) {
-        if (!alive.expired()) {
-          settled(ready, feedback, next_try, result);
-        }
-      });
+  settler_.settle(
+      std::move(settled_attempt.settlement),
+      [this, ready, feedback = end.feedback, next_try = earliest_retry(settled_attempt.fates)](
+          const spool::Stored<void>& result) { settled(ready, feedback, next_try, result); });
 }
 
 void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
@@ -261,11 +250,11 @@ void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
   const net::WallTime now = clock_.wall();
   Group group{ready.group.id, ready.group.domain, nullptr};
   if (!result) {
-    // What was delivered may be delivered again: better than lost (RFC 1047).
+    // What was delivered will be delivered again after a restart: better than lost (RFC 1047). Not
+    // before, because nothing says that its outcome could then be recorded.
     log_.error(
         "settle-failed",
         {{"id", group.id.text()}, {"domain", group.domain}, {"detail", result.error().reason}});
-    queue_.add(std::move(group), ready.destination, now + kStoreRetry, now);
   } else if (next_try) {
     queue_.add(std::move(group), ready.destination, *next_try, now);
   }
