@@ -55,10 +55,9 @@ Worker::Worker(Parts parts)
                 std::move(parts.policies),
                 std::max<std::size_t>(1, settings_->sts.cache_entries /
                                              static_cast<std::size_t>(settings_->workers))),
-      conversations_{loop_, clock_, std::move(parts.tls), tls_sessions_, *reader_},
-      pool_(clock_,
-            PoolLimits{settings_->delivery.connection_idle, settings_->delivery.connection_age,
-                       settings_->delivery.messages_per_connection}),
+      conversations_{loop_,         clock_,   std::move(parts.tls),
+                     tls_sessions_, *reader_, conversation_count_},
+      pool_(conversations_, pool_limits()),
       runners_{loop_, clock_, dns_, policies_, pool_, conversations_, log_},
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
@@ -100,10 +99,11 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
                          std::shared_ptr<net::TlsClientContext> tls) {
   settings_ = std::move(settings);
   conversations_.tls = std::move(tls);
-  tls_sessions_.clear();  // Verdicts made with the old trust anchors.
+  // Verdicts made with the old trust anchors; those still to be made have the old number.
+  ++conversations_.generation;
+  tls_sessions_.clear();
   pool_.close_all();
-  pool_.set_limits({settings_->delivery.connection_idle, settings_->delivery.connection_age,
-                    settings_->delivery.messages_per_connection});
+  pool_.set_limits(pool_limits());
   queue_.set_limits(queue_limits());
   pump();
 }
@@ -325,7 +325,7 @@ void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const A
        {"to", fate.recipient->address},
        {"host", outcome.host},
        {"ip", outcome.ip},
-       {"tls", end.tls},
+       {"tls", end.tls_of(outcome)},
        {"policy_type", policy == nullptr ? "no-policy-found" : "sts"},
        {"policy_mode", policy == nullptr ? "" : std::string(sts::name(policy->policy.mode))},
        {"policy_id", policy == nullptr ? "" : policy->id},
@@ -372,6 +372,13 @@ std::string Worker::destination_key(const std::string& domain) const {
   auto found = next_hop(settings_->routes, domain, settings_->smtp_port);
   const auto* hop = std::get_if<NextHop>(&found);
   return hop != nullptr ? hop->key() : domain;
+}
+
+PoolLimits Worker::pool_limits() const {
+  const conf::Delivery& delivery = settings_->delivery;
+  const QueueLimits limits = queue_limits();
+  return {delivery.connection_idle, delivery.connection_age, delivery.messages_per_connection,
+          static_cast<std::size_t>(limits.total), static_cast<std::size_t>(limits.per_destination)};
 }
 
 QueueLimits Worker::queue_limits() const {

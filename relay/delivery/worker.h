@@ -100,6 +100,7 @@ class Worker {
   [[nodiscard]] smtp::ClientSettings client_settings() const;
   [[nodiscard]] std::string destination_key(const std::string& domain) const;
   [[nodiscard]] QueueLimits queue_limits() const;
+  [[nodiscard]] PoolLimits pool_limits() const;
 
   struct Active {
     PendingQueue::Ready ready;
@@ -117,6 +118,7 @@ class Worker {
   net::DnsClient dns_;
   net::HttpsClient https_;
   PolicyResolver policies_;
+  ConversationCount conversation_count_;
   ConversationContext conversations_;
   ConnectionPool pool_;
   RunnerContext runners_;

@@ -38,7 +38,7 @@ int write_file(sqlite3_file* file, const void* from, int count, sqlite3_int64 of
   }
   sqlite3_int64 size = 0;
   self.real->pMethods->xFileSize(self.real, &size);
-  if (offset + count > size && !self.vfs->take_room(offset + count - size)) {
+  if (!self.vfs->take_room(std::max<sqlite3_int64>(offset + count - size, 0))) {
     return SQLITE_FULL;
   }
   const int result = self.real->pMethods->xWrite(self.real, from, count, offset);

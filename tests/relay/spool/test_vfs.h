@@ -40,7 +40,8 @@ class TestVfs {
 
   /// Whether every sync fails with EIO.
   void set_sync_fails(bool fails) { sync_fails_ = fails; }
-  /// Octets by which the files may still grow together; then SQLITE_FULL.
+  /// Octets by which the files may still grow together; then SQLITE_FULL. Negative: nothing can be
+  /// written at all, as on a full file system that copies on write.
   void set_room(std::int64_t octets) { room_ = octets; }
   /// Called instead of sleeping, with what SQLite wants to wait for a lock. Set it before the
   /// database is opened.
