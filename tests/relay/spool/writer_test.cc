@@ -4,6 +4,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <thread>
 
 #include <doctest/doctest.h>
 #include <sqlite3.h>
@@ -106,6 +107,9 @@ TEST_CASE("the observer may be set after requests that carry no message") {
   std::atomic<int> observed{0};
   // As at a start with an expired policy: it is forgotten before anyone observes.
   spool->forget_policy("expired.example");
+  while (spool->statistics().commits == 0) {
+    std::this_thread::yield();
+  }
   spool->set_stored_observer([&](const std::shared_ptr<const Envelope>&) { ++observed; });
   static_cast<void>(store_many(*spool, thread, 3));
   CHECK(observed == 3);
