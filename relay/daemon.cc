@@ -100,6 +100,7 @@ Daemon::~Daemon() {
 }
 
 Expected<void, std::string> Daemon::start() {
+  net::raise_descriptor_limit();
   for (const auto step : {&Daemon::bind_listeners, &Daemon::drop_privileges, &Daemon::open_spool,
                           &Daemon::make_workers, &Daemon::load_queue, &Daemon::start_control}) {
     if (auto done = (this->*step)(); !done) {

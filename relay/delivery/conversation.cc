@@ -14,9 +14,27 @@ constexpr std::size_t kOutputHighWater = 128UL * 1024;
 
 }  // namespace
 
+void ConversationCount::add(const std::string& destination) {
+  ++total_;
+  ++by_destination_[destination];
+}
+
+void ConversationCount::remove(const std::string& destination) {
+  --total_;
+  const auto found = by_destination_.find(destination);
+  if (--found->second == 0) {
+    by_destination_.erase(found);
+  }
+}
+
+std::size_t ConversationCount::of(const std::string& destination) const {
+  const auto found = by_destination_.find(destination);
+  return found == by_destination_.end() ? 0 : found->second;
+}
+
 std::string ConversationTarget::key() const {
-  return fmt::format("{}|{}|{}", host ? host->text() : std::string{}, address.literal(),
-                     requirement.key());
+  return fmt::format("{}|{}|{}|{}", host ? host->text() : std::string{}, address.literal(),
+                     requirement.key(), generation);
 }
 
 Conversation::Conversation(const ConversationContext& context, ConversationTarget target,
@@ -28,7 +46,9 @@ Conversation::Conversation(const ConversationContext& context, ConversationTarge
       connect_timeout_(settings.timeouts.connect),
       own_name_(settings.helo_name),
       deadline_(context.loop, [this] { on_deadline(); }),
-      late_report_(context.loop, [this] { report(); }) {}
+      late_report_(context.loop, [this] { report(); }) {
+  context_.count.add(target_.destination);
+}
 
 void Conversation::open(MessageJob job, Done done) {
   origin_ = SessionUsed::Origin::opened;
@@ -54,6 +74,20 @@ void Conversation::park(std::chrono::milliseconds idle, std::function<void()> en
   ended_ = std::move(ended);
   watched_.reset();
   deadline_.start(idle);
+}
+
+void Conversation::expire() {
+  if (!done_ || late_report_.running()) {
+    return;
+  }
+  if (!connection_) {
+    connecting_.cancel();
+    const Done done = std::move(done_);
+    done(ConnectFailed{"no connection within the time of the attempt"});
+    return;
+  }
+  session_.timed_out();
+  pump();
 }
 
 void Conversation::close() {
@@ -151,7 +185,8 @@ void Conversation::pump() {
 
 void Conversation::begin() {
   // RFC 5321 §5.1: a host that greets with our own name is this relay again.
-  if (smtp::equal_ignoring_case(session_.server_name(), own_name_)) {
+  if (job_->own_name == MessageJob::OwnName::loop &&
+      smtp::equal_ignoring_case(session_.server_name(), own_name_)) {
     peer_ = SessionUsed::Peer::self;
     job_.reset();
     session_.quit();
@@ -193,8 +228,9 @@ void Conversation::start_tls() {
 }
 
 void Conversation::watch_deadline() {
-  // Not per byte: a peer that sends one byte a second must not live for ever.
-  const std::pair now{session_.stage(), session_.demand()};
+  // Per command (RFC 5321 §4.5.3.2), not per byte: a peer that sends one byte a second must not
+  // live for ever.
+  const std::tuple now{session_.stage(), session_.demand(), session_.answers()};
   if (watched_ != now) {
     watched_ = now;
     deadline_.start(session_.timeout());

@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <unordered_map>
 
 #include "relay/delivery/outcome.h"
 #include "relay/net/clock.h"
@@ -22,6 +24,19 @@
 
 namespace relay::delivery {
 
+/// How many conversations there are, idle ones too.
+class ConversationCount {
+ public:
+  void add(const std::string& destination);
+  void remove(const std::string& destination);
+  [[nodiscard]] std::size_t total() const { return total_; }
+  [[nodiscard]] std::size_t of(const std::string& destination) const;
+
+ private:
+  std::size_t total_ = 0;
+  std::unordered_map<std::string, std::size_t> by_destination_;
+};
+
 /// What every conversation of a worker shares; outlives them.
 struct ConversationContext {
   net::EventLoop& loop;
@@ -29,6 +44,9 @@ struct ConversationContext {
   std::shared_ptr<net::TlsClientContext> tls;
   net::TlsSessionCache& tls_sessions;
   spool::SpoolReader& reader;
+  ConversationCount& count;
+  /// Raised when trust anchors or settings change: what was begun before serves nothing new.
+  std::uint64_t generation = 0;
 };
 
 /// Whom to talk to and what the session must achieve. Two equal keys are interchangeable sessions.
@@ -36,7 +54,10 @@ struct ConversationTarget {
   std::optional<net::DomainName> host;
   net::SocketAddress address;
   smtp::TlsRequirement requirement;
-  /// Host, address and requirement: never a weaker session for a stricter message.
+  std::string destination{};     ///< NextHop::key(): whose connection limit it counts in
+  std::uint64_t generation = 0;  ///< ConversationContext's when it was made
+  /// Host, address, requirement and generation: never a weaker session for a stricter message, nor
+  /// one judged by trust anchors that count no more. Also the key of its TLS tickets.
   [[nodiscard]] std::string key() const;
 };
 
@@ -44,6 +65,9 @@ struct ConversationTarget {
 struct MessageJob {
   spool::MessageId id{0};
   smtp::ClientTransaction transaction;
+  /// What a host means that greets with our own name: this relay again (RFC 5321 §5.1), or, on a
+  /// route, a server of the same name that its author knows of.
+  enum class OwnName { loop, namesake } own_name = OwnName::loop;
 };
 
 class Conversation final : private net::Connection::Observer {
@@ -52,7 +76,7 @@ class Conversation final : private net::Connection::Observer {
 
   Conversation(const ConversationContext& context, ConversationTarget target,
                const smtp::ClientSettings& settings);
-  ~Conversation() = default;
+  ~Conversation() { context_.count.remove(target_.destination); }
   Conversation(const Conversation&) = delete;
   Conversation& operator=(const Conversation&) = delete;
 
@@ -63,10 +87,15 @@ class Conversation final : private net::Connection::Observer {
   /// Waits idle for at most this long, then ends politely. ended: the conversation is over and must
   /// be destroyed.
   void park(std::chrono::milliseconds idle, std::function<void()> ended);
+  /// Ends the message under way as if its present stage had timed out; done is called meanwhile or
+  /// soon.
+  void expire();
   /// Ends politely; the object may be destroyed at once.
   void close();
 
   [[nodiscard]] bool usable() const;
+  [[nodiscard]] smtp::Stage stage() const { return session_.stage(); }
+  [[nodiscard]] const ConversationTarget& target() const { return target_; }
   [[nodiscard]] const std::string& key() const { return key_; }
   [[nodiscard]] int messages() const { return messages_; }
   [[nodiscard]] net::SteadyTime opened_at() const { return opened_at_; }
@@ -97,7 +126,8 @@ class Conversation final : private net::Connection::Observer {
   net::Timer deadline_;
   net::Timer late_report_;  ///< a result that was ready before send() returned
   enum class Call { none, send } call_ = Call::none;
-  std::optional<std::pair<smtp::Stage, smtp::ClientSession::Demand>> watched_;
+  /// What is being waited for: stage, demand, and how many replies came before.
+  std::optional<std::tuple<smtp::Stage, smtp::ClientSession::Demand, std::uint64_t>> watched_;
   SessionUsed::Origin origin_ = SessionUsed::Origin::opened;
   SessionUsed::Peer peer_ = SessionUsed::Peer::other;
   std::optional<MessageJob> job_;  ///< not yet begun

@@ -9,9 +9,11 @@ std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const std:
                               std::size_t count) {
   auto found = next_hop(routes, domain, 0);
   const auto* hop = std::get_if<NextHop>(&found);
-  const std::string key =
-      hop != nullptr && hop->policy_domain() ? hop->policy_domain()->text() : domain;
-  return std::hash<std::string>{}(key) % count;
+  if (hop == nullptr) {
+    return std::hash<std::string>{}(domain) % count;
+  }
+  const auto policy_domain = hop->policy_domain();
+  return std::hash<std::string>{}(policy_domain ? policy_domain->text() : hop->key()) % count;
 }
 
 const Dispatcher::Place& Dispatcher::place_of(const std::string& domain) const {
@@ -28,13 +30,6 @@ void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) 
       });
     }
   }
-}
-
-void Dispatcher::pending(spool::PendingGroup group) {
-  const Place& place = place_of(group.domain);
-  place.loop->post([worker = place.worker, group = std::move(group)]() mutable {
-    worker->add_pending(std::move(group));
-  });
 }
 
 void Dispatcher::retry_now(spool::MessageId id) {

@@ -23,8 +23,6 @@ class Dispatcher {
 
   /// A message is on disk: each domain's recipients go to their worker.
   void stored(const std::shared_ptr<const spool::Envelope>& envelope);
-  /// A group read back from the spool at start.
-  void pending(spool::PendingGroup group);
   void retry_now(spool::MessageId id);
   void forget(spool::MessageId id);
 

@@ -19,17 +19,13 @@ std::string describe_parameters(const net::TlsParameters& parameters, std::strin
                      parameters.resumed ? " resumed" : "");
 }
 
-/// Only what happened at connection level moves the destination's window.
-WindowFeedback feedback_of(const ConversationReport& report) {
-  const auto* session = std::get_if<SessionUsed>(&report);
-  if (session == nullptr) {
-    return WindowFeedback::failure;
-  }
-  if (!session->end) {
-    return WindowFeedback::success;
-  }
-  return session->origin == SessionUsed::Origin::reused ? WindowFeedback::none
-                                                        : WindowFeedback::failure;
+/// From here on the message may be on its way into the recipients' mailboxes.
+bool in_content(smtp::Stage stage) {
+  return stage >= smtp::Stage::data && stage <= smtp::Stage::final_dot;
+}
+
+std::string host_text(const Converse& converse) {
+  return converse.host ? converse.host->text() : std::string{};
 }
 
 std::string policy_text(const sts::CachedPolicy* policy) {
@@ -38,6 +34,30 @@ std::string policy_text(const sts::CachedPolicy* policy) {
 }
 
 }  // namespace
+
+WindowFeedback window_feedback(const ConversationReport& report) {
+  const auto* session = std::get_if<SessionUsed>(&report);
+  if (session == nullptr) {
+    return WindowFeedback::failure;
+  }
+  if (!session->end) {
+    return WindowFeedback::success;
+  }
+  if (session->end->kind == smtp::SessionEnd::Kind::quit) {
+    // By our own wish: after what the server takes on one connection (RFC 9422 MAILMAX), or before
+    // anything was sent.
+    return session->end->stage == smtp::Stage::quit && session->transaction
+               ? WindowFeedback::success
+               : WindowFeedback::none;
+  }
+  return session->origin == SessionUsed::Origin::reused ? WindowFeedback::none
+                                                        : WindowFeedback::failure;
+}
+
+std::string AttemptEnd::tls_of(const RecipientOutcome& outcome) const {
+  const auto found = tls.find({outcome.host, outcome.ip});
+  return found == tls.end() ? std::string{} : found->second;
+}
 
 std::string describe(const net::TlsOutcome& outcome) {
   return std::visit(
@@ -60,22 +80,29 @@ Runner::Runner(const RunnerContext& context, AttemptSettings settings, NextHop n
                std::chrono::milliseconds deadline, Done done)
     : context_(context),
       envelope_(envelope),
+      next_hop_(next_hop),
       attempt_(std::move(settings), std::move(next_hop), std::move(envelope)),
       client_(std::move(client)),
       deadline_after_(deadline),
       done_(std::move(done)),
-      deadline_(context.loop, [this] {
-        lookup_.cancel();
-        second_lookup_.cancel();
-        conversation_.reset();
-        feedback_ = WindowFeedback::failure;
-        visit(attempt_.on_deadline(context_.clock.wall()));
-      }) {}
+      deadline_(context.loop, [this] { pass_deadline(); }) {}
 
 void Runner::start() {
   started_at_ = context_.clock.wall();
   deadline_.start(deadline_after_);
   visit(attempt_.start(started_at_));
+}
+
+void Runner::pass_deadline() {
+  deadline_state_ = Deadline::passed;
+  if (conversation_ == nullptr) {
+    lookup_.cancel();
+    second_lookup_.cancel();
+    feedback_ = WindowFeedback::failure;
+    visit(attempt_.on_deadline(context_.clock.wall()));
+  } else if (!in_content(conversation_->stage())) {
+    conversation_->expire();
+  }
 }
 
 void Runner::visit(Step step) {
@@ -146,8 +173,15 @@ void Runner::addresses_found() {
 
 void Runner::perform(const Converse& step) {
   converse_ = step;
-  const ConversationTarget target{step.host, step.address, step.requirement};
-  MessageJob job{envelope_->id, transaction(step.recipients)};
+  if (step.requirement.uses_tls()) {
+    // A plaintext retry is still explained by the handshake that failed.
+    tls_.erase({host_text(step), step.address.ip()});
+  }
+  const ConversationTarget target{step.host, step.address, step.requirement, next_hop_.key(),
+                                  context_.conversations.generation};
+  MessageJob job{envelope_->id, transaction(step.recipients),
+                 next_hop_.origin == NextHop::Origin::route ? MessageJob::OwnName::namesake
+                                                            : MessageJob::OwnName::loop};
   const auto done = [this](const ConversationReport& report) { conversation_over(report); };
   if (step.use == ConnectionUse::pooled_or_new) {
     if (auto pooled = context_.pool.take(target.key())) {
@@ -158,15 +192,21 @@ void Runner::perform(const Converse& step) {
   }
   smtp::ClientSettings settings = client_;
   settings.tls = step.requirement;
+  context_.pool.make_room(target.destination);
   conversation_ = std::make_unique<Conversation>(context_.conversations, target, settings);
   conversation_->open(std::move(job), done);
 }
 
 void Runner::conversation_over(const ConversationReport& report) {
-  feedback_ = feedback_of(report);
+  feedback_ = window_feedback(report);
   log_session(report);
   context_.pool.put(std::move(conversation_));
-  visit(attempt_.on_conversation(report, context_.clock.wall()));
+  const net::WallTime now = context_.clock.wall();
+  if (deadline_state_ == Deadline::passed) {
+    visit(attempt_.on_deadline(report, now));
+  } else {
+    visit(attempt_.on_conversation(report, now));
+  }
 }
 
 void Runner::perform(Finished finished) {
@@ -213,7 +253,7 @@ void Runner::log_notes() {
 }
 
 void Runner::log_session(const ConversationReport& report) {
-  const std::string host = converse_->host ? converse_->host->text() : std::string{};
+  const std::string host = host_text(*converse_);
   if (const auto* failed = std::get_if<ConnectFailed>(&report)) {
     context_.log.info("session", {{"id", envelope_->id.text()},
                                   {"host", host},
@@ -224,8 +264,9 @@ void Runner::log_session(const ConversationReport& report) {
     return;
   }
   const auto& session = std::get<SessionUsed>(report);
+  std::string& tls = tls_[{host, converse_->address.ip()}];
   if (session.tls) {
-    tls_ = describe(*session.tls);
+    tls = describe(*session.tls);
   }
   if (session.origin == SessionUsed::Origin::reused && !session.end) {
     return;  // One line per session, not per message; its deliveries have their own lines.
@@ -235,7 +276,7 @@ void Runner::log_session(const ConversationReport& report) {
                                {"ip", converse_->address.ip()},
                                {"port", std::to_string(converse_->address.port())},
                                {"requirement", std::string(converse_->requirement.name())},
-                               {"tls", tls_},
+                               {"tls", tls},
                                {"policy", policy_text(policy_.get())}};
   if (session.end) {
     fields.push_back({"result", std::string("ended-at-").append(smtp::name(session.end->stage))});

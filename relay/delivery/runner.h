@@ -3,8 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "relay/delivery/attempt.h"
 #include "relay/delivery/connection_pool.h"
@@ -34,9 +37,13 @@ struct AttemptEnd {
   Finished finished;
   std::shared_ptr<const sts::CachedPolicy> policy;
   sts::PolicyVerdict::Source policy_source = sts::PolicyVerdict::Source::none;
-  std::string tls;  ///< "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" of the last session; may be empty
+  /// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" of the last session with each host and IP address.
+  std::map<std::pair<std::string, std::string>, std::string> tls;
   net::WallTime started_at{};
   WindowFeedback feedback = WindowFeedback::none;
+
+  /// That of the session which brought the outcome; empty: there was none, or it never came to TLS.
+  [[nodiscard]] std::string tls_of(const RecipientOutcome& outcome) const;
 };
 
 class Runner {
@@ -52,6 +59,10 @@ class Runner {
 
   /// done runs once, from the loop, and may destroy the runner.
   void start();
+  /// The deadline has passed (its timer calls this): no further host is tried, and what is under
+  /// way ends, except that content once begun keeps the deadlines of its own stages (RFC 5321
+  /// §4.5.3.2.4 to 6), or a large message over a slow link would never arrive.
+  void pass_deadline();
 
  private:
   void visit(Step step);
@@ -71,6 +82,7 @@ class Runner {
 
   const RunnerContext& context_;
   std::shared_ptr<const spool::Envelope> envelope_;
+  NextHop next_hop_;
   DeliveryAttempt attempt_;
   smtp::ClientSettings client_;
   std::chrono::milliseconds deadline_after_;
@@ -82,10 +94,14 @@ class Runner {
   std::optional<Converse> converse_;
   std::unique_ptr<Conversation> conversation_;
   net::WallTime started_at_{};
-  std::string tls_;
+  std::map<std::pair<std::string, std::string>, std::string> tls_;
+  enum class Deadline { ahead, passed } deadline_state_ = Deadline::ahead;
   WindowFeedback feedback_ = WindowFeedback::none;
   std::shared_ptr<const sts::CachedPolicy> policy_;
 };
+
+/// How a conversation moves its destination's window: only by what happened to the connection.
+[[nodiscard]] WindowFeedback window_feedback(const ConversationReport& report);
 
 /// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified", "none (not-advertised)" …, for the log.
 [[nodiscard]] std::string describe(const net::TlsOutcome& outcome);

@@ -71,6 +71,31 @@ std::string_view name(Fate::Kind kind) {
   return "failed";
 }
 
+Finished end_for_all(const spool::Envelope& envelope, const Undeliverable& end) {
+  Finished finished;
+  for (const spool::Recipient& recipient : envelope.recipients) {
+    RecipientOutcome outcome;
+    outcome.index = recipient.index;
+    outcome.result = end.kind != Undeliverable::Kind::temporary
+                         ? RecipientOutcome::Result::failed
+                         : RecipientOutcome::Result::deferred;
+    outcome.status = end.status;
+    outcome.text = end.reason;
+    finished.outcomes.push_back(std::move(outcome));
+  }
+  return finished;
+}
+
+std::optional<net::WallTime> earliest_retry(const std::vector<Fate>& fates) {
+  std::optional<net::WallTime> earliest;
+  for (const Fate& fate : fates) {
+    if (fate.next_try && (!earliest || *fate.next_try < *earliest)) {
+      earliest = fate.next_try;
+    }
+  }
+  return earliest;
+}
+
 SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
                       const RetryRules& retry, net::WallTime now) {
   std::unordered_map<std::uint32_t, const spool::Recipient*> by_index;

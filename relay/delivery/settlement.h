@@ -36,6 +36,12 @@ struct SettledAttempt {
 [[nodiscard]] SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
                                     const RetryRules& retry, net::WallTime now);
 
+/// An end before any host was tried, as every recipient's outcome.
+[[nodiscard]] Finished end_for_all(const spool::Envelope& envelope, const Undeliverable& end);
+
+/// When the first deferred recipient is tried again; nullopt: none is.
+[[nodiscard]] std::optional<net::WallTime> earliest_retry(const std::vector<Fate>& fates);
+
 /// Whether the sender is to be told of this fate (RFC 3461 §5.2, RFC 5321 §6.1): failed or expired,
 /// a sender there, not our own notice or report, and NOTIFY asks for it or is absent.
 [[nodiscard]] bool wants_notice(const spool::Envelope& envelope, const Fate& fate);

@@ -11,8 +11,8 @@ namespace relay::delivery {
 namespace {
 
 constexpr std::size_t kTlsSessions = 10'000;
-/// A group whose spool data could not be read or written is looked at again after this long.
-constexpr std::chrono::minutes kStoreRetry{5};
+/// A group whose spool data could not be read is looked at again after this long.
+constexpr std::chrono::minutes kReadRetry{5};
 
 PolicyResolver::Options resolver_options(const WorkerSettings& settings) {
   PolicyResolver::Options options;
@@ -39,31 +39,6 @@ std::string_view source_name(sts::PolicyVerdict::Source source) {
   return "none";
 }
 
-Finished all_recipients(const spool::Envelope& envelope, const Undeliverable& end) {
-  Finished finished;
-  for (const spool::Recipient& recipient : envelope.recipients) {
-    RecipientOutcome outcome;
-    outcome.index = recipient.index;
-    outcome.result = end.kind != Undeliverable::Kind::temporary
-                         ? RecipientOutcome::Result::failed
-                         : RecipientOutcome::Result::deferred;
-    outcome.status = end.status;
-    outcome.text = end.reason;
-    finished.outcomes.push_back(std::move(outcome));
-  }
-  return finished;
-}
-
-std::optional<net::WallTime> earliest_retry(const std::vector<Fate>& fates) {
-  std::optional<net::WallTime> earliest;
-  for (const Fate& fate : fates) {
-    if (fate.next_try && (!earliest || *fate.next_try < *earliest)) {
-      earliest = fate.next_try;
-    }
-  }
-  return earliest;
-}
-
 }  // namespace
 
 Worker::Worker(Parts parts)
@@ -80,14 +55,14 @@ Worker::Worker(Parts parts)
                 std::move(parts.policies),
                 std::max<std::size_t>(1, settings_->sts.cache_entries /
                                              static_cast<std::size_t>(settings_->workers))),
-      conversations_{loop_, clock_, std::move(parts.tls), tls_sessions_, *reader_},
-      pool_(clock_,
-            PoolLimits{settings_->delivery.connection_idle, settings_->delivery.connection_age,
-                       settings_->delivery.messages_per_connection}),
+      conversations_{loop_,         clock_,   std::move(parts.tls),
+                     tls_sessions_, *reader_, conversation_count_},
+      pool_(conversations_, pool_limits()),
       runners_{loop_, clock_, dns_, policies_, pool_, conversations_, log_},
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
-      random_(std::random_device{}()) {}
+      random_(std::random_device{}()),
+      settler_(loop_, spool_, log_, parts.settle_retry) {}
 
 Worker::~Worker() {
   active_.clear();
@@ -124,11 +99,12 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
                          std::shared_ptr<net::TlsClientContext> tls) {
   settings_ = std::move(settings);
   conversations_.tls = std::move(tls);
-  tls_sessions_.clear();  // Verdicts made with the old trust anchors.
+  // Verdicts made with the old trust anchors; those still to be made have the old number.
+  ++conversations_.generation;
+  tls_sessions_.clear();
   https_.forget_trust();
   pool_.close_all();
-  pool_.set_limits({settings_->delivery.connection_idle, settings_->delivery.connection_age,
-                    settings_->delivery.messages_per_connection});
+  pool_.set_limits(pool_limits());
   queue_.set_limits(queue_limits());
   pump();
 }
@@ -137,6 +113,7 @@ void Worker::drain(std::function<void()> done) {
   state_ = State::draining;
   drained_ = std::move(done);
   wake_.stop();
+  settler_.drain();
   pump();
 }
 
@@ -155,6 +132,9 @@ void Worker::pump() {
     }
     return;
   }
+  if (!may_start()) {
+    return;
+  }
   const net::WallTime now = clock_.wall();
   while (auto ready = queue_.next(now)) {
     start(std::move(*ready));
@@ -165,6 +145,19 @@ void Worker::pump() {
     wake_.start(std::clamp<std::chrono::milliseconds>(*due - now, std::chrono::milliseconds(1),
                                                       std::chrono::seconds(30)));
   }
+}
+
+/// What is delivered while no outcome can be recorded would be delivered again after a restart.
+bool Worker::may_start() {
+  if (!spool_.failed()) {
+    return true;
+  }
+  if (std::exchange(spool_failure_, SpoolFailure::logged) == SpoolFailure::none) {
+    log_.error("delivery-stopped",
+               {{"detail", "the spool failed: nothing is delivered until a restart"}});
+  }
+  publish();
+  return false;
 }
 
 void Worker::start(PendingQueue::Ready ready) {
@@ -178,7 +171,7 @@ void Worker::start(PendingQueue::Ready ready) {
     return;
   }
   AttemptEnd end;
-  end.finished = all_recipients(*envelope, std::get<Undeliverable>(found));
+  end.finished = end_for_all(*envelope, std::get<Undeliverable>(found));
   end.started_at = clock_.wall();
   settle(ready, *envelope, end);
 }
@@ -203,7 +196,7 @@ std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::R
                                      {"domain", ready.group.domain},
                                      {"detail", loaded.error().reason}});
     queue_.finished(ready.destination, WindowFeedback::none);
-    queue_.add(ready.group, ready.destination, clock_.wall() + kStoreRetry, clock_.wall());
+    queue_.add(ready.group, ready.destination, clock_.wall() + kReadRetry, clock_.wall());
     return nullptr;
   }
   if (!*loaded) {
@@ -245,14 +238,10 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
   }
   add_notice(envelope, settled_attempt);
   ++settling_;
-  spool_.settle(
-      std::move(settled_attempt.settlement), loop_,
-      [this, alive = std::weak_ptr(alive_), ready, feedback = end.feedback,
-       next_try = earliest_retry(settled_attempt.fates)](const spool::Stored<void>& result) {
-        if (!alive.expired()) {
-          settled(ready, feedback, next_try, result);
-        }
-      });
+  settler_.settle(
+      std::move(settled_attempt.settlement),
+      [this, ready, feedback = end.feedback, next_try = earliest_retry(settled_attempt.fates)](
+          const spool::Stored<void>& result) { settled(ready, feedback, next_try, result); });
 }
 
 void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
@@ -262,11 +251,11 @@ void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
   const net::WallTime now = clock_.wall();
   Group group{ready.group.id, ready.group.domain, nullptr};
   if (!result) {
-    // What was delivered may be delivered again: better than lost (RFC 1047).
+    // What was delivered will be delivered again after a restart: better than lost (RFC 1047). Not
+    // before, because nothing says that its outcome could then be recorded.
     log_.error(
         "settle-failed",
         {{"id", group.id.text()}, {"domain", group.domain}, {"detail", result.error().reason}});
-    queue_.add(std::move(group), ready.destination, now + kStoreRetry, now);
   } else if (next_try) {
     queue_.add(std::move(group), ready.destination, *next_try, now);
   }
@@ -337,7 +326,7 @@ void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const A
        {"to", fate.recipient->address},
        {"host", outcome.host},
        {"ip", outcome.ip},
-       {"tls", end.tls},
+       {"tls", end.tls_of(outcome)},
        {"policy_type", policy == nullptr ? "no-policy-found" : "sts"},
        {"policy_mode", policy == nullptr ? "" : std::string(sts::name(policy->policy.mode))},
        {"policy_id", policy == nullptr ? "" : policy->id},
@@ -384,6 +373,13 @@ std::string Worker::destination_key(const std::string& domain) const {
   auto found = next_hop(settings_->routes, domain, settings_->smtp_port);
   const auto* hop = std::get_if<NextHop>(&found);
   return hop != nullptr ? hop->key() : domain;
+}
+
+PoolLimits Worker::pool_limits() const {
+  const conf::Delivery& delivery = settings_->delivery;
+  const QueueLimits limits = queue_limits();
+  return {delivery.connection_idle, delivery.connection_age, delivery.messages_per_connection,
+          static_cast<std::size_t>(limits.total), static_cast<std::size_t>(limits.per_destination)};
 }
 
 QueueLimits Worker::queue_limits() const {

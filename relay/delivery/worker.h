@@ -15,6 +15,7 @@
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/runner.h"
 #include "relay/delivery/settlement.h"
+#include "relay/delivery/settler.h"
 #include "relay/log.h"
 #include "relay/net/dns_client.h"
 #include "relay/net/event_loop.h"
@@ -57,7 +58,8 @@ class Worker {
     net::DnsClientOptions dns;
     std::shared_ptr<net::TlsClientContext> tls;
     std::shared_ptr<const WorkerSettings> settings;
-    std::vector<sts::CachedPolicy> policies;  ///< stored policies of this worker's domains
+    std::vector<sts::CachedPolicy> policies;       ///< stored policies of this worker's domains
+    std::chrono::milliseconds settle_retry{5000};  ///< Settler's first wait
   };
   explicit Worker(Parts parts);
   ~Worker();
@@ -79,6 +81,7 @@ class Worker {
 
  private:
   void pump();
+  [[nodiscard]] bool may_start();
   void publish();
   void start(PendingQueue::Ready ready);
   void attempt(const std::shared_ptr<const spool::Envelope>& envelope, PendingQueue::Ready ready,
@@ -89,7 +92,6 @@ class Worker {
   void add_notice(const spool::Envelope& envelope, SettledAttempt& settled);
   void settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
                std::optional<net::WallTime> next_try, const spool::Stored<void>& result);
-  void give_back(const PendingQueue::Ready& ready, WindowFeedback feedback);
   void log_fate(const spool::Envelope& envelope, const Fate& fate, const AttemptEnd& end);
   void count(const Fate& fate);
   std::shared_ptr<const spool::Envelope> envelope_of(const PendingQueue::Ready& ready);
@@ -98,6 +100,7 @@ class Worker {
   [[nodiscard]] smtp::ClientSettings client_settings() const;
   [[nodiscard]] std::string destination_key(const std::string& domain) const;
   [[nodiscard]] QueueLimits queue_limits() const;
+  [[nodiscard]] PoolLimits pool_limits() const;
 
   struct Active {
     PendingQueue::Ready ready;
@@ -115,6 +118,7 @@ class Worker {
   net::DnsClient dns_;
   net::HttpsClient https_;
   PolicyResolver policies_;
+  ConversationCount conversation_count_;
   ConversationContext conversations_;
   ConnectionPool pool_;
   RunnerContext runners_;
@@ -123,12 +127,12 @@ class Worker {
   std::mt19937 random_;
   std::unordered_map<std::uint64_t, Active> active_;
   std::uint64_t next_key_ = 0;
+  Settler settler_;
   std::size_t settling_ = 0;
+  enum class SpoolFailure { none, logged } spool_failure_ = SpoolFailure::none;
   enum class State { running, draining } state_ = State::running;
   std::function<void()> drained_;
   WorkerGauges gauges_;
-  /// Settlement callbacks come from the spool thread's answers and may outlive the worker.
-  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace relay::delivery

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "relay/message/trace_header.h"
+#include "relay/spool/schedule.h"
 
 namespace relay::reception {
 namespace {
@@ -234,6 +235,9 @@ spool::Envelope Inbound::envelope() const {
   envelope.envid = transaction.envid;
   envelope.client_ip = client_ip_;
   envelope.client_helo = session_.helo();
+  const auto first_try =
+      spool::next_try(parts_.settings->queue.retry, {0, envelope.received_at, envelope.expires_at})
+          .value_or(envelope.received_at);
   for (const auto& recipient : transaction.recipients) {
     spool::Recipient stored;
     stored.index = static_cast<std::uint32_t>(envelope.recipients.size());
@@ -241,7 +245,7 @@ spool::Envelope Inbound::envelope() const {
     stored.domain = recipient.address.domain;
     stored.notify = recipient.notify;
     stored.orcpt = recipient.orcpt;
-    stored.next_try = envelope.received_at;
+    stored.next_try = first_try;
     envelope.recipients.push_back(std::move(stored));
   }
   return envelope;

@@ -105,6 +105,7 @@ void ClientSession::receive(std::string_view bytes) {
 }
 
 void ClientSession::on_reply(Reply reply) {
+  ++answers_;
   if (in_transaction_) {
     on_transaction_reply(reply);
     return;

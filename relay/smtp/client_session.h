@@ -151,6 +151,8 @@ class ClientSession {
   /// How long the present wait may last.
   [[nodiscard]] std::chrono::milliseconds timeout() const;
   [[nodiscard]] Stage stage() const { return stage_; }
+  /// Whole replies taken so far: each command has its own timeout (RFC 5321 §4.5.3.2).
+  [[nodiscard]] std::uint64_t answers() const { return answers_; }
   /// The finished transaction's result, once.
   [[nodiscard]] std::optional<TransactionResult> take_result();
   /// Set when demand() is close.
@@ -221,6 +223,7 @@ class ClientSession {
   bool said_helo_ = false;
   bool in_tls_ = false;
   std::uint64_t transactions_ = 0;
+  std::uint64_t answers_ = 0;
 
   // The transaction in progress.
   bool in_transaction_ = false;

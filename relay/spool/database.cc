@@ -66,6 +66,10 @@ bool SqlError::fatal() const {
   }
 }
 
+bool SqlError::locked() const {
+  return primary(code) == SQLITE_BUSY || primary(code) == SQLITE_LOCKED;
+}
+
 StoreFault SqlError::fault() const {
   std::string reason = message + " (SQLite code " + std::to_string(code) + ")";
   if (system_error != 0) {

@@ -26,6 +26,8 @@ struct SqlError {
   [[nodiscard]] bool disk_full() const;
   /// The file or the device can no longer be trusted.
   [[nodiscard]] bool fatal() const;
+  /// Another connection held a lock for longer than is waited for.
+  [[nodiscard]] bool locked() const;
   [[nodiscard]] StoreFault fault() const;
 };
 template <class T>

@@ -102,14 +102,21 @@ void Writer::process(std::span<Request> group) {
   auto committed = commit(group);
   if (!committed && committed.error().disk_full() && !made_room_) {
     make_room();
-    committed = commit(group);
+    if (!failed_) {
+      committed = commit(group);
+    }
   }
   if (committed) {
     answer_stored(group);
-  } else if (committed.error().fatal()) {
+    return;
+  }
+  if (committed.error().fatal()) {
     fail(committed.error());
+  }
+  if (failed_) {
     answer_refused(group, failure_);
-  } else if (group.size() == 1) {
+  } else if (group.size() == 1 || committed.error().locked()) {
+    // Another process's lock is no request's fault, and each part would wait for it anew.
     answer_refused(group, committed.error().fault());
   } else {
     // One request that cannot be stored must not take the others with it. On a full disk, what
@@ -159,8 +166,9 @@ void Writer::answer_stored(std::span<Request> group) {
   requests_ += group.size();
   messages_stored_ += answers.messages().size();
   settlements_ += answers.settlements();
-  if (observer_) {
-    for (const auto& message : answers.messages()) {
+  for (const auto& message : answers.messages()) {
+    // Looked at only here: what carries no message may arrive while it is being set.
+    if (observer_) {
       observer_(message);
     }
   }

@@ -53,6 +53,16 @@ TEST_CASE("REQUIRETLS on a connection without TLS is refused, whoever asks") {
   CHECK(world.log().find("stage=MAIL") != std::string::npos);
 }
 
+TEST_CASE("the first attempt waits for as long as the queue's first wait") {
+  conf::Config config;
+  config.queue.retry = {std::chrono::minutes(2), std::chrono::minutes(5)};
+  World world(config);
+  converse(world, kEnvelope + "DATA\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n");
+  const auto queue = world.queue();
+  REQUIRE(queue.size() == 1);
+  CHECK(queue.front().recipients.at(0).next_try == queue.front().received_at + 2min);
+}
+
 TEST_CASE("refused content leaves nothing in the spool and a line in the log") {
   World world;
   const auto heard = converse(

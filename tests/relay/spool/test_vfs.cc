@@ -33,9 +33,12 @@ int read_file(sqlite3_file* file, void* to, int count, sqlite3_int64 offset) noe
 
 int write_file(sqlite3_file* file, const void* from, int count, sqlite3_int64 offset) noexcept {
   auto& self = recorded(file);
+  if (self.name != nullptr && self.name->ends_with(".db") && !self.vfs->may_write_main()) {
+    return SQLITE_IOERR_WRITE;
+  }
   sqlite3_int64 size = 0;
   self.real->pMethods->xFileSize(self.real, &size);
-  if (offset + count > size && !self.vfs->take_room(offset + count - size)) {
+  if (!self.vfs->take_room(std::max<sqlite3_int64>(offset + count - size, 0))) {
     return SQLITE_FULL;
   }
   const int result = self.real->pMethods->xWrite(self.real, from, count, offset);
@@ -170,6 +173,13 @@ int delete_file(sqlite3_vfs* vfs, const char* name, int sync) noexcept {
   return self->real()->xDelete(self->real(), name, sync);
 }
 
+int sleep_for(sqlite3_vfs* vfs, int microseconds) noexcept {
+  auto* self = static_cast<TestVfs*>(vfs->pAppData);
+  return self->sleep(std::chrono::microseconds(microseconds))
+             ? microseconds
+             : self->real()->xSleep(self->real(), microseconds);
+}
+
 void apply_to(std::string& content, const FileOperation& operation, std::size_t octets) {
   if (operation.kind == FileOperation::Kind::truncate) {
     content.resize(std::min(content.size(), operation.offset));
@@ -192,6 +202,7 @@ TestVfs::TestVfs(std::string name) : name_(std::move(name)), real_(sqlite3_vfs_f
   vfs_.pAppData = this;
   vfs_.xOpen = open_file;
   vfs_.xDelete = delete_file;
+  vfs_.xSleep = sleep_for;
   sqlite3_vfs_register(&vfs_, 0);
 }
 
@@ -215,6 +226,24 @@ bool TestVfs::take_room(std::int64_t octets) {
     return false;
   }
   room_ -= octets;
+  return true;
+}
+
+void TestVfs::set_main_write(std::function<bool()> may_write) {
+  const std::lock_guard lock(mutex_);
+  may_write_ = std::move(may_write);
+}
+
+bool TestVfs::may_write_main() const {
+  const std::lock_guard lock(mutex_);
+  return !may_write_ || may_write_();
+}
+
+bool TestVfs::sleep(std::chrono::microseconds time) const {
+  if (!sleep_) {
+    return false;
+  }
+  sleep_(time);
   return true;
 }
 

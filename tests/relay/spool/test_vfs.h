@@ -3,12 +3,15 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sqlite3.h>
@@ -37,13 +40,25 @@ class TestVfs {
 
   /// Whether every sync fails with EIO.
   void set_sync_fails(bool fails) { sync_fails_ = fails; }
-  /// Octets by which the files may still grow together; then SQLITE_FULL.
+  /// Octets by which the files may still grow together; then SQLITE_FULL. Negative: nothing can be
+  /// written at all, as on a full file system that copies on write.
   void set_room(std::int64_t octets) { room_ = octets; }
+  /// Called instead of sleeping, with what SQLite wants to wait for a lock. Set it before the
+  /// database is opened.
+  void set_sleep(std::function<void(std::chrono::microseconds)> sleep) {
+    sleep_ = std::move(sleep);
+  }
+  /// Called before each write to the main file, which only checkpoints make; false: it fails with
+  /// EIO.
+  void set_main_write(std::function<bool()> may_write);
 
   // For the VFS's own functions.
   void record(FileOperation operation);
   [[nodiscard]] bool sync_fails() const { return sync_fails_; }
+  [[nodiscard]] bool may_write_main() const;
   [[nodiscard]] bool take_room(std::int64_t octets);
+  /// Answer: whether set_sleep() took it.
+  [[nodiscard]] bool sleep(std::chrono::microseconds time) const;
   [[nodiscard]] sqlite3_vfs* real() const { return real_; }
 
  private:
@@ -53,6 +68,8 @@ class TestVfs {
   mutable std::mutex mutex_;
   std::vector<FileOperation> operations_;
   std::atomic<bool> sync_fails_ = false;
+  std::function<bool()> may_write_;
+  std::function<void(std::chrono::microseconds)> sleep_;
   std::atomic<std::int64_t> room_ = std::int64_t{1} << 40;
 };
 
