@@ -16,6 +16,7 @@
 #include "relay/control/version.h"
 #include "relay/delivery/dispatcher.h"
 #include "relay/log.h"
+#include "relay/net/descriptor_limit.h"
 #include "relay/net/listener.h"
 #include "relay/privileges.h"
 #include "relay/reception/reception.h"
