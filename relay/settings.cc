@@ -84,6 +84,16 @@ std::vector<net::SocketAddress> interface_addresses(net::IpFamily family, std::u
   return result;
 }
 
+std::vector<std::string> lines_of(const std::string& path,
+                                  const std::vector<conf::ConfigError>& errors) {
+  std::vector<std::string> lines;
+  for (const conf::ConfigError& error : errors) {
+    lines.push_back(fmt::format("{}:{}: {}{}{}", path, error.line, error.key,
+                                error.key.empty() ? "" : ": ", error.reason));
+  }
+  return lines;
+}
+
 }  // namespace
 
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
@@ -97,12 +107,7 @@ Expected<conf::Config, std::vector<std::string>> load_config(const std::string& 
   text << file.rdbuf();
   auto config = conf::parse(text.str());
   if (!config) {
-    std::vector<std::string> lines;
-    for (const conf::ConfigError& error : config.error()) {
-      lines.push_back(fmt::format("{}:{}: {}{}{}", path, error.line, error.key,
-                                  error.key.empty() ? "" : ": ", error.reason));
-    }
-    return Unexpected<std::vector<std::string>>(std::move(lines));
+    return Unexpected<std::vector<std::string>>(lines_of(path, config.error()));
   }
   if (config->hostname.empty()) {
     config->hostname = system_hostname();
@@ -117,6 +122,35 @@ Expected<conf::Config, std::vector<std::string>> load_config(const std::string& 
   return std::move(*config);
 }
 
+std::vector<std::string> config_warnings(const std::string& path, net::WallTime now) {
+  std::vector<std::string> lines = lines_of(path, conf::warnings(file_text(path), now));
+  for (std::string& line : lines) {
+    line += " (warning)";
+  }
+  return lines;
+}
+
+Expected<conf::Preload, std::vector<std::string>> load_preload(const conf::Config& config) {
+  const std::string& path = config.tls_policy.preload;
+  if (path.empty()) {
+    return conf::Preload{};
+  }
+  std::ifstream file(path);
+  if (!file) {
+    return Unexpected<std::vector<std::string>>(std::vector{
+        fmt::format("{}: tls_policy.preload: cannot be read: {}; put the file there, or set "
+                    "preload: \"\"",
+                    path, std::generic_category().message(errno))});
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  auto preload = conf::parse_preload(text.str());
+  if (!preload) {
+    return Unexpected<std::vector<std::string>>(lines_of(path, preload.error()));
+  }
+  return std::move(*preload);
+}
+
 std::size_t worker_count(const conf::Config& config) {
   if (config.workers > 0) {
     return static_cast<std::size_t>(config.workers);
@@ -125,7 +159,8 @@ std::size_t worker_count(const conf::Config& config) {
 }
 
 std::shared_ptr<const delivery::WorkerSettings> worker_settings(
-    const conf::Config& config, std::vector<net::SocketAddress> own_addresses) {
+    const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
+    std::shared_ptr<const delivery::LocalRules> rules) {
   auto settings = std::make_shared<delivery::WorkerSettings>();
   settings->hostname = config.hostname;
   settings->own_addresses = std::move(own_addresses);
@@ -133,6 +168,7 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   settings->delivery = config.delivery;
   settings->queue = config.queue;
   settings->sts = config.sts;
+  settings->rules = std::move(rules);
   settings->workers = static_cast<int>(worker_count(config));
   if (config.test_world) {
     settings->smtp_port = config.test_world->smtp_port;

@@ -132,6 +132,12 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
   pump();
 }
 
+void Worker::set_rules(std::shared_ptr<const LocalRules> rules) {
+  auto settings = std::make_shared<WorkerSettings>(*settings_);
+  settings->rules = std::move(rules);
+  settings_ = std::move(settings);
+}
+
 void Worker::drain(std::function<void()> done) {
   state_ = State::draining;
   drained_ = std::move(done);

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "relay/delivery/local_rules.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/runner.h"
 #include "relay/delivery/settlement.h"
+#include "relay/delivery/would_refuse.h"
 #include "relay/log.h"
 #include "relay/net/dns_client.h"
 #include "relay/net/event_loop.h"
@@ -32,6 +34,7 @@ struct WorkerSettings {
   conf::Delivery delivery;
   conf::Queue queue;
   conf::Sts sts;
+  std::shared_ptr<const LocalRules> rules = std::make_shared<const LocalRules>();
   int workers = 1;  ///< totals of `delivery` are shared by so many
   std::uint16_t smtp_port = 25;
   std::uint16_t https_port = 443;
@@ -43,6 +46,9 @@ struct WorkerSettings {
 struct WorkerGauges {
   std::atomic<std::size_t> waiting{0}, ready{0}, active{0}, idle_connections{0};
   std::atomic<std::uint64_t> delivered{0}, deferred{0}, failed{0};
+  /// Sessions and hosts that report-only rules let pass, in total and by policy domain.
+  std::atomic<std::uint64_t> would_refuse{0};
+  WouldRefuse would_refuse_domains;
 };
 
 class Worker {
@@ -73,6 +79,8 @@ class Worker {
   void forget(spool::MessageId id);
   void reconfigure(std::shared_ptr<const WorkerSettings> settings,
                    std::shared_ptr<net::TlsClientContext> tls);
+  /// The operator's rules for attempts that begin from now on.
+  void set_rules(std::shared_ptr<const LocalRules> rules);
   /// Starts nothing new; done runs when the last attempt was settled.
   void drain(std::function<void()> done);
   [[nodiscard]] const WorkerGauges& gauges() const { return gauges_; }
