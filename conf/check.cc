@@ -132,6 +132,24 @@ void check_routes(const Config& config, Findings& findings) {
   }
 }
 
+void check_tls_policy(const TlsPolicy& policy, Findings& findings) {
+  for (const auto& [domain, rule] : policy.domains) {
+    if (auto fault = fault_of(rule)) {
+      findings.fail(fmt::format("tls_policy.domains.{}{}{}", domain, fault->key.empty() ? "" : ".",
+                                fault->key),
+                    std::move(fault->reason));
+    }
+  }
+}
+
+void check_dns(const Dns& dns, Findings& findings) {
+  if (dns.dnssec == Dns::Dnssec::validate && dns.trust_anchor.empty()) {
+    findings.fail("dns.trust_anchor",
+                  "is empty, but dnssec: validate needs the root's keys; name their file, for "
+                  "example /usr/share/dns/root.key");
+  }
+}
+
 void check_socket(const Config& config, Findings& findings) {
   // sockaddr_un holds 108 octets with the final NUL.
   constexpr std::size_t kLongestSocketPath = 107;
@@ -156,6 +174,8 @@ void check(const Config& config, Findings& findings) {
   check_listeners(config, findings);
   check_routes(config, findings);
   check_socket(config, findings);
+  check_tls_policy(config.tls_policy, findings);
+  check_dns(config.dns, findings);
   if (config.limits.hard_errors < config.limits.soft_errors) {
     findings.fail("limits.hard_errors",
                   fmt::format("{} is below limits.soft_errors ({}); it must not be smaller",

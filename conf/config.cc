@@ -4,6 +4,7 @@
 #include <exception>
 #include <optional>
 #include <sstream>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 
 #include "conf/check.h"
 #include "conf/findings.h"
+#include "conf/preload.h"
 #include "conf/reader.h"
 #include "conf/utf8.h"
 
@@ -111,13 +113,15 @@ Config read(const YAML::Node& root, Findings& findings) {
   return config;
 }
 
-tl::expected<Config, std::vector<ConfigError>> refuse(ConfigError error) {
+tl::unexpected<std::vector<ConfigError>> refuse(ConfigError error) {
   return tl::unexpected(std::vector<ConfigError>{std::move(error)});
 }
 
-}  // namespace
-
-tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml) {
+/// What read(root, findings) makes of the one document that the text holds.
+template <class Read>
+auto read_document(std::string_view yaml, const Read& read)
+    -> tl::expected<std::invoke_result_t<Read, const YAML::Node&, Findings&>,
+                    std::vector<ConfigError>> {
   if (auto fault = text_fault(yaml)) {
     return refuse(std::move(*fault));
   }
@@ -128,16 +132,57 @@ tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml) {
                      "bracket or quote too much?"});
     }
     Findings findings;
-    Config config = read(YAML::Load(std::string(yaml)), findings);
+    auto value = read(YAML::Load(std::string(yaml)), findings);
     if (findings.any()) {
       return tl::unexpected(findings.take_errors());
     }
-    return config;
+    return value;
   } catch (const YAML::Exception& fault) {
     return refuse(malformed(fault, yaml));
   } catch (const std::exception& fault) {
     return refuse({0, "", fmt::format("cannot be read: {}", fault.what())});
   }
+}
+
+Preload read_preload(const YAML::Node& root, Findings& findings) {
+  Preload preload;
+  if (!root.IsNull()) {
+    Reader(findings, "", root).read_map(preload, {ByDomain::Wildcards::refused, "mx"});
+  }
+  for (const auto& [domain, entry] : preload) {
+    if (entry.mx.empty() && !findings.any()) {
+      findings.fail(domain, "has no mx; name the hosts that receive its mail");
+    }
+  }
+  return preload;
+}
+
+}  // namespace
+
+tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml) {
+  return read_document(yaml, read);
+}
+
+tl::expected<Preload, std::vector<ConfigError>> parse_preload(std::string_view yaml) {
+  return read_document(yaml, read_preload);
+}
+
+std::vector<ConfigError> warnings(std::string_view yaml, Moment now) {
+  const auto over = [now](const YAML::Node& root, Findings& findings) {
+    Findings errors;  // parse() reports them
+    const TlsPolicy policy = read(root, errors).tls_policy;
+    for (const auto& [domain, rule] : policy.domains) {
+      if (rule.until && *rule.until <= now) {
+        const std::string key = fmt::format("tls_policy.domains.{}.until", domain);
+        findings.fail(errors.line_of(key), key,
+                      fmt::format("{} is over, the rule is as if it were not there; remove it",
+                                  to_text(*rule.until)));
+      }
+    }
+    return policy.domains.size();
+  };
+  const auto read_again = read_document(yaml, over);
+  return read_again ? std::vector<ConfigError>{} : read_again.error();
 }
 
 }  // namespace conf

@@ -12,6 +12,7 @@
 
 #include <tl/expected.hpp>
 
+#include "conf/tls_rules.h"
 #include "conf/units.h"
 
 namespace conf {
@@ -102,6 +103,9 @@ struct Dns {
   std::vector<AddressLiteral> trust_ad;   ///< empty: loopback resolvers but 127.0.0.11
   Duration timeout{std::chrono::seconds(2)};
   int rounds = 3;
+  /// Who says that answers are secure: trusted resolvers by their AD bit, or we by the signatures.
+  enum class Dnssec { trust_ad, validate } dnssec = Dnssec::trust_ad;
+  std::string trust_anchor = "/usr/share/dns/root.key";  ///< for validate: DNSKEY or DS of the root
   friend bool operator==(const Dns&, const Dns&) = default;
 };
 
@@ -137,6 +141,7 @@ struct Config {
   Queue queue;
   Delivery delivery;
   Sts sts;
+  TlsPolicy tls_policy;
   Dns dns;
   Control control;
   Logging log;
@@ -156,6 +161,9 @@ struct ConfigError {
 /// Parses a whole file. Unknown keys, duplicate keys, wrong types and open relays
 /// (allow_networks that hold all addresses) are errors. All errors found are returned, by line.
 [[nodiscard]] tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml);
+
+/// What a configuration without errors says in vain: rules that are over. By line.
+[[nodiscard]] std::vector<ConfigError> warnings(std::string_view yaml, Moment now);
 
 /// The configuration as YAML, every key with its value in force; parse() of it gives an equal one.
 [[nodiscard]] std::string to_yaml(const Config& config);

@@ -40,6 +40,25 @@ class Writer {
   void value(const char* key, const std::vector<Network>& networks, const NetworkList& /*rule*/) {
     list_of(key, networks, [](const Network& network) { return network.text(); });
   }
+  template <class Enum, std::size_t N>
+  void value(const char* key, std::optional<Enum>& value, const Choice<N>& rule) {
+    if (value) {
+      this->value(key, *value, rule);
+    }
+  }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const FingerprintList& /*rule*/) {
+    list_of(key, texts, [](const std::string& text) { return text; });
+  }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const MxPatternList& /*rule*/) {
+    list_of(key, texts, [](const std::string& text) { return text; });
+  }
+  void value(const char* key, const std::optional<Moment>& moment, const UntilMoment& /*rule*/) {
+    if (moment) {
+      begin(key) << to_text(*moment);
+    }
+  }
   template <class Section>
   void section(const char* key, Section& section) {
     begin(key);
@@ -58,6 +77,15 @@ class Writer {
       map(section);
     }
     out_ << YAML::EndSeq;
+  }
+  template <class Section>
+  void map(const char* key, std::map<std::string, Section>& sections, const ByDomain& /*rule*/) {
+    begin(key) << (sections.empty() ? YAML::Flow : YAML::Block) << YAML::BeginMap;
+    for (auto& [name, section] : sections) {
+      begin(name.c_str());
+      map(section);
+    }
+    out_ << YAML::EndMap;
   }
   template <class Section>
   void map(Section& section) {

@@ -130,6 +130,8 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
       return refuse_unless(
           empty || is_domain_name(text) || is_ip(text), text,
           "is no host; write a host name, or an IP address without brackets and port");
+    case TextKind::reason:
+      return refuse_unless(is_reason(text), text, kNoReason);
   }
   return std::nullopt;
 }

@@ -1,6 +1,7 @@
 // Reads one YAML mapping into one struct by the lists of conf/schema.h, noting every error.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
 #include <map>
@@ -42,12 +43,22 @@ class Reader {
   void value(const char* key, AddressLiteral& target, const Address& rule);
   void value(const char* key, std::vector<AddressLiteral>& target, const AddressList& rule);
   void value(const char* key, std::vector<Network>& target, const NetworkList& rule);
+  template <class Enum, std::size_t N>
+  void value(const char* key, std::optional<Enum>& target, const Choice<N>& rule);
+  void value(const char* key, std::vector<std::string>& target, const FingerprintList& rule);
+  void value(const char* key, std::vector<std::string>& target, const MxPatternList& rule);
+  void value(const char* key, std::optional<Moment>& target, const UntilMoment& rule);
   template <class Section>
   void section(const char* key, Section& target);
   template <class Section>
   void optional_section(const char* key, std::optional<Section>& target);
   template <class Section>
   void list(const char* key, std::vector<Section>& target);
+  template <class Section>
+  void map(const char* key, std::map<std::string, Section>& target, const ByDomain& rule);
+  /// As map(), where the whole mapping is one.
+  template <class Section>
+  void read_map(std::map<std::string, Section>& target, const ByDomain& rule);
 
  private:
   struct Entry {
@@ -74,6 +85,14 @@ class Reader {
   std::optional<std::vector<Scalar>> scalars(const char* key);
   /// The items of a list of mappings; the default stays where there is none.
   std::optional<std::vector<Entry>> mappings(const char* key);
+  /// The key of an entry in the form that is looked for, if it is a domain.
+  std::optional<std::string> domain_key(const std::string& key, const Entry& entry,
+                                        const ByDomain& rule);
+  /// The mapping that an entry holds or, being a list, stands for.
+  static YAML::Node section_of(const Entry& entry, const ByDomain& rule);
+  void read_texts(const char* key, std::vector<std::string>& target,
+                  std::optional<std::string> (*parse)(std::string_view),
+                  std::string_view expectation);
   /// The mapping of a section; absent and empty are the same.
   const Entry* mapping(const char* key);
   template <class T, class Parse>
@@ -98,6 +117,43 @@ template <class Enum, std::size_t N>
 void Reader::value(const char* key, Enum& target, const Choice<N>& rule) {
   if (const auto index = choice(key, rule.names.data(), N)) {
     target = static_cast<Enum>(*index);
+  }
+}
+
+template <class Enum, std::size_t N>
+void Reader::value(const char* key, std::optional<Enum>& target, const Choice<N>& rule) {
+  if (const auto index = choice(key, rule.names.data(), N)) {
+    target = static_cast<Enum>(*index);
+  }
+}
+
+template <class Section>
+void Reader::map(const char* key, std::map<std::string, Section>& target, const ByDomain& rule) {
+  if (const Entry* const entry = mapping(key)) {
+    Reader(findings_, path_of(key), entry->node).read_map(target, rule);
+  }
+}
+
+template <class Section>
+void Reader::read_map(std::map<std::string, Section>& target, const ByDomain& rule) {
+  std::map<std::string, std::size_t> lines;
+  for (const auto& [key, entry] : entries_) {
+    const auto domain = domain_key(key, entry, rule);
+    if (!domain) {
+      continue;
+    }
+    const std::string path = path_of(*domain);
+    const auto [given, added] = lines.emplace(*domain, entry.line);
+    if (!added) {
+      const auto [first, second] = std::minmax({entry.line, given->second});
+      findings_.fail(second, path,
+                     fmt::format("is given twice (first on line {}); remove one", first));
+    } else if (entry.node.IsNull()) {
+      findings_.fail(entry.line, path, "has no value; give one or remove the line");
+    } else {
+      findings_.note_line(path, entry.line);
+      Reader(findings_, path, section_of(entry, rule)).read(target[*domain]);
+    }
   }
 }
 

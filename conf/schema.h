@@ -1,7 +1,7 @@
 // Every setting once: its key, its place in Config and what it accepts. The reader, the emitter
 // and whoever else walks a configuration visit these lists; a new setting is added here, in
 // conf/config.h and in conf/relay.yaml. A visitor has value(key, member, rule), section(key,
-// member), optional_section(key, member) and list(key, member).
+// member), optional_section(key, member), list(key, member) and map(key, member, rule).
 #pragma once
 
 #include <array>
@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "conf/config.h"
+#include "conf/preload.h"
 
 namespace conf {
 
@@ -26,7 +27,7 @@ struct WaitList {
   Duration min_last, max;
 };
 struct Flag {};
-enum class TextKind { host_name, user, directory, file, route_match, domain, next_hop };
+enum class TextKind { host_name, user, directory, file, route_match, domain, next_hop, reason };
 struct Text {
   TextKind kind;
 };
@@ -37,6 +38,14 @@ struct AddressList {
   std::uint16_t default_port;
 };
 struct NetworkList {};
+struct FingerprintList {};
+struct MxPatternList {};
+struct UntilMoment {};
+/// Sections by domain. list_key: a list instead of a section stands for a section with this key.
+struct ByDomain {
+  enum class Wildcards { refused, allowed } wildcards;
+  const char* list_key = nullptr;
+};
 /// Names of the enumerators 0, 1, …
 template <std::size_t N>
 struct Choice {
@@ -47,6 +56,12 @@ inline constexpr Number kPort{1, 65535};
 inline constexpr Number kCount{1, 1'000'000};
 inline constexpr Wait kTimeout{Duration(1), std::chrono::hours(24)};
 inline constexpr Choice<4> kLogLevels{{"error", "warning", "info", "debug"}};
+inline constexpr Choice<7> kTlsLevels{kTlsLevelNames};
+// fingerprint, the last one, needs a domain's fingerprints.
+inline constexpr Choice<6> kDefaultTlsLevels{
+    {"none", "opportunistic", "encrypt", "verify", "dane", "dane-only"}};
+inline constexpr Choice<2> kDaneWithSts{{"dane", "both"}};
+inline constexpr Choice<2> kDnssec{{"trust_ad", "validate"}};
 inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
 
 template <class Visitor>
@@ -134,11 +149,38 @@ void visit(Visitor& visitor, Sts& sts) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, TlsRule& rule) {
+  visitor.value("level", rule.level, kTlsLevels);
+  visitor.value("mx", rule.mx, MxPatternList{});
+  visitor.value("fingerprints", rule.fingerprints, FingerprintList{});
+  visitor.value("until", rule.until, UntilMoment{});
+  visitor.value("reason", rule.reason, Text{TextKind::reason});
+  visitor.value("report_only", rule.report_only, Flag{});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, TlsPolicy& policy) {
+  visitor.value("default", policy.default_level, kDefaultTlsLevels);
+  visitor.value("report_only", policy.report_only, Flag{});
+  visitor.value("dane_with_sts", policy.dane_with_sts, kDaneWithSts);
+  visitor.value("preload", policy.preload, Text{TextKind::file});
+  visitor.map("domains", policy.domains, ByDomain{ByDomain::Wildcards::allowed});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, PreloadEntry& entry) {
+  visitor.value("mx", entry.mx, MxPatternList{});
+  visitor.value("until", entry.until, UntilMoment{});
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, Dns& dns) {
   visitor.value("resolvers", dns.resolvers, AddressList{53});
   visitor.value("trust_ad", dns.trust_ad, AddressList{53});
   visitor.value("timeout", dns.timeout, Wait{Duration(1), std::chrono::minutes(1)});
   visitor.value("rounds", dns.rounds, Number{1, 20});
+  visitor.value("dnssec", dns.dnssec, kDnssec);
+  visitor.value("trust_anchor", dns.trust_anchor, Text{TextKind::file});
 }
 
 template <class Visitor>
@@ -172,6 +214,7 @@ void visit(Visitor& visitor, Config& config) {
   visitor.section("queue", config.queue);
   visitor.section("delivery", config.delivery);
   visitor.section("sts", config.sts);
+  visitor.section("tls_policy", config.tls_policy);
   visitor.section("dns", config.dns);
   visitor.section("control", config.control);
   visitor.section("log", config.log);

@@ -15,6 +15,7 @@
 #include "relay/control/control_server.h"
 #include "relay/control/version.h"
 #include "relay/delivery/dispatcher.h"
+#include "relay/delivery/rule_book.h"
 #include "relay/log.h"
 #include "relay/net/descriptor_limit.h"
 #include "relay/net/listener.h"
@@ -27,6 +28,8 @@ namespace {
 
 /// How long a stop waits for messages under way; systemd's TimeoutStopSec must be longer.
 constexpr std::chrono::seconds kShutdownWait{30};
+/// Domains that `status` lists, those that report-only rules would have refused most often.
+constexpr std::size_t kWouldRefuseShown = 20;
 
 /// One worker thread and what lives on its loop.
 struct WorkerThread {
@@ -38,9 +41,10 @@ struct WorkerThread {
 
 class Daemon {
  public:
-  Daemon(std::string config_path, conf::Config config)
+  Daemon(std::string config_path, conf::Config config, conf::Preload preload)
       : config_path_(std::move(config_path)),
         config_(std::make_shared<const conf::Config>(std::move(config))),
+        preload_(std::move(preload)),
         log_(config_->log) {}
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -54,6 +58,7 @@ class Daemon {
   Expected<void, std::string> bind_listeners();
   Expected<void, std::string> drop_privileges();
   Expected<void, std::string> open_spool();
+  Expected<void, std::string> open_rules();
   Expected<void, std::string> make_workers();
   Expected<void, std::string> start_control();
   Expected<void, std::string> load_queue();
@@ -70,6 +75,7 @@ class Daemon {
 
   std::string config_path_;
   std::shared_ptr<const conf::Config> config_;
+  conf::Preload preload_;  ///< until the rule book has it
   Log log_;
   net::SystemClock clock_;
   net::WallTime started_at_ = clock_.wall();
@@ -80,6 +86,7 @@ class Daemon {
   std::vector<std::unique_ptr<WorkerThread>> threads_;
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<spool::SpoolReader> reader_;
+  std::unique_ptr<delivery::RuleBook> rules_;
   std::shared_ptr<reception::ConnectionCounts> connections_ =
       std::make_shared<reception::ConnectionCounts>();
   std::unique_ptr<delivery::Dispatcher> dispatcher_;
@@ -102,8 +109,9 @@ Daemon::~Daemon() {
 
 Expected<void, std::string> Daemon::start() {
   net::raise_descriptor_limit();
-  for (const auto step : {&Daemon::bind_listeners, &Daemon::drop_privileges, &Daemon::open_spool,
-                          &Daemon::make_workers, &Daemon::load_queue, &Daemon::start_control}) {
+  for (const auto step :
+       {&Daemon::bind_listeners, &Daemon::drop_privileges, &Daemon::open_spool, &Daemon::open_rules,
+        &Daemon::make_workers, &Daemon::load_queue, &Daemon::start_control}) {
     if (auto done = (this->*step)(); !done) {
       return done;
     }
@@ -163,12 +171,34 @@ Expected<void, std::string> Daemon::open_spool() {
   return {};
 }
 
+Expected<void, std::string> Daemon::open_rules() {
+  auto overrides = reader_->overrides();
+  if (!overrides) {
+    return Unexpected<std::string>(
+        fmt::format("stored overrides cannot be read: {}", overrides.error().reason));
+  }
+  rules_ = std::make_unique<delivery::RuleBook>(
+      delivery::RuleBook::Parts{main_loop_, clock_, *spool_, log_}, config_->tls_policy,
+      std::move(preload_), std::move(*overrides));
+  rules_->on_change([this](const std::shared_ptr<const delivery::LocalRules>& rules) {
+    for (auto& thread : threads_) {
+      thread->loop.post([worker = thread->worker.get(), rules] { worker->set_rules(rules); });
+    }
+  });
+  return {};
+}
+
 Expected<void, std::string> Daemon::make_workers() {
   const std::size_t count = worker_count(*config_);
-  const auto settings = worker_settings(*config_, reachable_at(listen_addresses()));
+  const auto settings =
+      worker_settings(*config_, reachable_at(listen_addresses()), rules_->rules());
   auto tls = net::TlsClientContext::create(settings->ca_file);
   if (!tls) {
     return Unexpected<std::string>(tls.error());
+  }
+  const auto dns = dns_options(*config_);
+  if (!dns) {
+    return Unexpected<std::string>(dns.error());
   }
   auto policies = reader_->policies();
   if (!policies) {
@@ -191,8 +221,8 @@ Expected<void, std::string> Daemon::make_workers() {
     }
     auto thread = std::make_unique<WorkerThread>();
     thread->worker = std::make_unique<delivery::Worker>(
-        delivery::Worker::Parts{thread->loop, clock_, *spool_, log_, std::move(*reader),
-                                dns_options(*config_), *tls, settings, std::move(shares[i])});
+        delivery::Worker::Parts{thread->loop, clock_, *spool_, log_, std::move(*reader), *dns, *tls,
+                                settings, std::move(shares[i])});
     thread->reception = std::make_unique<reception::Reception>(
         reception::ReceptionContext{thread->loop, clock_, *spool_, log_,
                                     reception::ReceptionSettings::from(*config_), connections_},
@@ -255,6 +285,7 @@ void Daemon::announce() {
                                  "resolvers, ports or trust anchors are overridden: this "
                                  "daemon must not carry real mail"}});
   }
+  rules_->announce();
   log_.info("ready", {{"version", std::string(control::kVersion)},
                       {"hostname", config_->hostname},
                       {"config", config_path_},
@@ -319,12 +350,18 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   // Named against what runs, however many reloads ago it was changed.
   control::Reloaded reloaded{conf::settings_needing_restart(*config_, config)};
   auto now = std::make_shared<const conf::Config>(conf::reloaded(*config_, std::move(config)));
-  const auto settings = worker_settings(*now, reachable_at(listen_addresses()));
+  auto preload = load_preload(*now);
+  if (!preload) {
+    return Unexpected<std::vector<std::string>>(preload.error());
+  }
   // Trust anchors first: they can fail, and then nothing changes.
-  auto tls = net::TlsClientContext::create(settings->ca_file);
+  auto tls = net::TlsClientContext::create(now->test_world ? now->test_world->ca_file : "");
   if (!tls) {
     return Unexpected<std::vector<std::string>>(std::vector{tls.error()});
   }
+  rules_->configure(now->tls_policy, std::move(*preload));
+  rules_->announce();
+  const auto settings = worker_settings(*now, reachable_at(listen_addresses()), rules_->rules());
   log_.configure(now->log);
   const auto reception = reception::ReceptionSettings::from(*now);
   for (auto& thread : threads_) {
@@ -353,6 +390,14 @@ control::DaemonActions Daemon::control_actions() {
                      done(std::move(count));
                    });
   };
+  actions.set_override = [this](const spool::PolicyOverride& rule,
+                                std::function<void(spool::Stored<void>)> done) {
+    rules_->set(rule, std::move(done));
+  };
+  actions.remove_override = [this](const std::string& domain, const std::string& by,
+                                   control::DaemonActions::Counted done) {
+    rules_->remove(domain, by, std::move(done));
+  };
   actions.status = [this] { return status(); };
   actions.reload = [this] { return reload(); };
   return actions;
@@ -377,10 +422,17 @@ control::StatusFacts Daemon::status() const {
     facts.deferred += gauges.deferred;
     facts.failed += gauges.failed;
     facts.outbound_connections += gauges.active + gauges.idle_connections;
+    facts.would_refuse += gauges.would_refuse;
+    const auto domains = gauges.would_refuse_domains.top(kWouldRefuseShown);
+    facts.would_refuse_domains.insert(facts.would_refuse_domains.end(), domains.begin(),
+                                      domains.end());
   }
   facts.spool_failed = spool_->failed();
   facts.test_world = config_->test_world.has_value();
   facts.statistics = spool_->statistics();
+  facts.rules = rules_->rules();
+  facts.would_refuse_domains =
+      delivery::highest(std::move(facts.would_refuse_domains), kWouldRefuseShown);
   return facts;
 }
 
@@ -404,7 +456,14 @@ int run_daemon(const std::string& config_path) {
     }
     return 1;
   }
-  Daemon daemon(config_path, std::move(*config));
+  auto preload = load_preload(*config);
+  if (!preload) {
+    for (const std::string& error : preload.error()) {
+      fmt::print(stderr, "{}\n", error);
+    }
+    return 1;
+  }
+  Daemon daemon(config_path, std::move(*config), std::move(*preload));
   if (auto started = daemon.start(); !started) {
     fmt::print(stderr, "stsrelay: {}\n", started.error());
     return 1;

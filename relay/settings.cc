@@ -103,6 +103,33 @@ std::vector<net::SocketAddress> interface_addresses(net::IpFamily family, std::u
   return result;
 }
 
+std::vector<std::string> lines_of(const std::string& path,
+                                  const std::vector<conf::ConfigError>& errors) {
+  std::vector<std::string> lines;
+  for (const conf::ConfigError& error : errors) {
+    lines.push_back(fmt::format("{}:{}: {}{}{}", path, error.line, error.key,
+                                error.key.empty() ? "" : ": ", error.reason));
+  }
+  return lines;
+}
+
+Expected<std::shared_ptr<const net::DnssecAnchors>, std::string> trust_anchors(
+    const std::string& path) {
+  constexpr std::string_view kRemedy =
+      "install the package dns-root-data, name another file there, or set dns.dnssec: trust_ad";
+  const auto text = file_text(path);
+  if (!text) {
+    return Unexpected<std::string>(
+        fmt::format("dns.trust_anchor: {} cannot be read: {}; {}", path, text.error(), kRemedy));
+  }
+  auto anchors = net::DnssecAnchors::parse(*text);
+  if (!anchors) {
+    return Unexpected<std::string>(
+        fmt::format("dns.trust_anchor: {}: {}; {}", path, anchors.error(), kRemedy));
+  }
+  return std::make_shared<const net::DnssecAnchors>(std::move(*anchors));
+}
+
 }  // namespace
 
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
@@ -113,12 +140,7 @@ Expected<conf::Config, std::vector<std::string>> load_config(const std::string& 
   }
   auto config = conf::parse(*text);
   if (!config) {
-    std::vector<std::string> lines;
-    for (const conf::ConfigError& error : config.error()) {
-      lines.push_back(fmt::format("{}:{}: {}{}{}", path, error.line, error.key,
-                                  error.key.empty() ? "" : ": ", error.reason));
-    }
-    return Unexpected<std::vector<std::string>>(std::move(lines));
+    return Unexpected<std::vector<std::string>>(lines_of(path, config.error()));
   }
   if (config->hostname.empty()) {
     config->hostname = system_hostname();
@@ -133,6 +155,34 @@ Expected<conf::Config, std::vector<std::string>> load_config(const std::string& 
   return std::move(*config);
 }
 
+std::vector<std::string> config_warnings(const std::string& path, net::WallTime now) {
+  std::vector<std::string> lines =
+      lines_of(path, conf::warnings(file_text(path).value_or(""), now));
+  for (std::string& line : lines) {
+    line += " (warning)";
+  }
+  return lines;
+}
+
+Expected<conf::Preload, std::vector<std::string>> load_preload(const conf::Config& config) {
+  const std::string& path = config.tls_policy.preload;
+  if (path.empty()) {
+    return conf::Preload{};
+  }
+  const auto text = file_text(path);
+  if (!text) {
+    return Unexpected<std::vector<std::string>>(std::vector{
+        fmt::format("{}: tls_policy.preload: cannot be read: {}; put the file there, or set "
+                    "preload: \"\"",
+                    path, text.error())});
+  }
+  auto preload = conf::parse_preload(*text);
+  if (!preload) {
+    return Unexpected<std::vector<std::string>>(lines_of(path, preload.error()));
+  }
+  return std::move(*preload);
+}
+
 std::size_t worker_count(const conf::Config& config) {
   if (config.workers > 0) {
     return static_cast<std::size_t>(config.workers);
@@ -141,7 +191,8 @@ std::size_t worker_count(const conf::Config& config) {
 }
 
 std::shared_ptr<const delivery::WorkerSettings> worker_settings(
-    const conf::Config& config, std::vector<net::SocketAddress> own_addresses) {
+    const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
+    std::shared_ptr<const delivery::LocalRules> rules) {
   auto settings = std::make_shared<delivery::WorkerSettings>();
   settings->hostname = config.hostname;
   settings->own_addresses = std::move(own_addresses);
@@ -149,6 +200,10 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   settings->delivery = config.delivery;
   settings->queue = config.queue;
   settings->sts = config.sts;
+  settings->rules = std::move(rules);
+  settings->composition = config.tls_policy.dane_with_sts == conf::TlsPolicy::DaneWithSts::both
+                              ? delivery::Composition::both
+                              : delivery::Composition::dane_decides;
   settings->workers = static_cast<int>(worker_count(config));
   if (config.test_world) {
     settings->smtp_port = config.test_world->smtp_port;
@@ -161,7 +216,7 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   return settings;
 }
 
-net::DnsClientOptions dns_options(const conf::Config& config) {
+Expected<net::DnsClientOptions, std::string> dns_options(const conf::Config& config) {
   net::DnsClientOptions options;
   if (config.test_world && !config.test_world->resolvers.empty()) {
     options.resolvers = addresses(config.test_world->resolvers);
@@ -178,6 +233,14 @@ net::DnsClientOptions dns_options(const conf::Config& config) {
   }
   options.try_timeout = config.dns.timeout;
   options.rounds = config.dns.rounds;
+  if (config.dns.dnssec == conf::Dns::Dnssec::validate) {
+    auto anchors = trust_anchors(config.dns.trust_anchor);
+    if (!anchors) {
+      return Unexpected<std::string>(std::move(anchors.error()));
+    }
+    options.dnssec = net::DnssecMode::validate;
+    options.anchors = std::move(*anchors);
+  }
   return options;
 }
 

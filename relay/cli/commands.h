@@ -45,6 +45,8 @@ void add_run(CLI::App& app, Invocation& invocation);
 void add_config(CLI::App& app, Invocation& invocation);
 void add_queue(CLI::App& app, Invocation& invocation);
 void add_policy(CLI::App& app, Invocation& invocation);
+/// `policy override`, below `policy`.
+void add_policy_override(CLI::App& policy, Invocation& invocation);
 void add_status(CLI::App& app, Invocation& invocation);
 void add_results(CLI::App& app, Invocation& invocation);
 

@@ -27,11 +27,18 @@ int check(const CommonOptions& options) {
   if (!config) {
     return report_errors(options, config.error());
   }
-  if (options.json) {
-    print_json(Json{{"ok", true}, {"errors", Json::array()}});
-  } else {
-    print(fmt::format("{}: no errors\n", options.config_file));
+  if (const auto preload = load_preload(*config); !preload) {
+    return report_errors(options, preload.error());
   }
+  const std::vector<std::string> warnings = config_warnings(options.config_file, now());
+  if (options.json) {
+    print_json(Json{{"ok", true}, {"errors", Json::array()}, {"warnings", warnings}});
+    return kDone;
+  }
+  for (const std::string& warning : warnings) {
+    fmt::print(stderr, "{}\n", printable(warning));
+  }
+  print(fmt::format("{}: no errors\n", options.config_file));
   return kDone;
 }
 

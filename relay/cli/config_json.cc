@@ -47,6 +47,22 @@ class JsonWriter {
              const conf::NetworkList& /*rule*/) {
     list_of(key, networks, [](const conf::Network& network) { return network.text(); });
   }
+  template <class Enum, std::size_t N>
+  void value(const char* key, const std::optional<Enum>& value, const conf::Choice<N>& rule) {
+    object_[key] = value ? Json(rule.names.at(static_cast<std::size_t>(*value))) : Json();
+  }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const conf::FingerprintList& /*rule*/) {
+    object_[key] = texts;
+  }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const conf::MxPatternList& /*rule*/) {
+    object_[key] = texts;
+  }
+  void value(const char* key, const std::optional<conf::Moment>& moment,
+             const conf::UntilMoment& /*rule*/) {
+    object_[key] = moment ? Json(conf::to_text(*moment)) : Json();
+  }
   template <class Section>
   void section(const char* key, Section& section) {
     object_[key] = object_of(section);
@@ -58,6 +74,15 @@ class JsonWriter {
   template <class Section>
   void list(const char* key, std::vector<Section>& sections) {
     list_of(key, sections, [](Section& section) { return object_of(section); });
+  }
+  template <class Section>
+  void map(const char* key, std::map<std::string, Section>& sections,
+           const conf::ByDomain& /*rule*/) {
+    Json object = Json::object();
+    for (auto& [name, section] : sections) {
+      object[name] = object_of(section);
+    }
+    object_[key] = std::move(object);
   }
   template <class Section>
   static Json object_of(Section& section) {

@@ -93,7 +93,8 @@ int show(const CommonOptions& options, const std::string& domain) {
 }  // namespace
 
 void add_policy(CLI::App& app, Invocation& invocation) {
-  CLI::App* const group = add_group(app, "policy", "Look at the cached MTA-STS policies");
+  CLI::App* const group =
+      add_group(app, "policy", "Look at the cached MTA-STS policies, and override them");
   const auto limit = std::make_shared<std::size_t>(control::kDefaultLimit);
   add_asking_command(*group, invocation, "list", "All cached policies, by domain",
                      [&invocation, limit] { return list(invocation.common, *limit); })
@@ -104,6 +105,7 @@ void add_policy(CLI::App& app, Invocation& invocation) {
                      [&invocation, domain] { return show(invocation.common, *domain); })
       ->add_option("domain", *domain, "Policy domain")
       ->required();
+  add_policy_override(*group, invocation);
 }
 
 }  // namespace relay::cli

@@ -7,6 +7,30 @@
 namespace relay::cli {
 namespace {
 
+/// What report-only rules let pass: "3, of these 2 a.example, 1 b.example".
+std::string would_refuse(const Json& counts) {
+  std::vector<std::string> domains;
+  for (const Json& entry : counts["domains"]) {
+    const std::string domain = text_of(entry, "domain");
+    domains.push_back(
+        fmt::format("{} {}", number_of(entry, "count"), domain.empty() ? "others" : domain));
+  }
+  const std::string total = number_of(counts, "total");
+  return domains.empty() ? total : fmt::format("{}, of these {}", total, fmt::join(domains, ", "));
+}
+
+void print_rules(std::string_view title, const Json& rules, net::WallTime time) {
+  if (rules.empty()) {
+    return;
+  }
+  Table table({"DOMAIN", "LEVEL", "UNTIL", "REASON", "SET BY"});
+  for (const Json& rule : rules) {
+    table.add({text_of(rule, "domain"), text_of(rule, "level"), moment(rule["until"], time),
+               text_of(rule, "reason"), text_of(rule, "rule")});
+  }
+  print(fmt::format("\n{}:\n{}", title, table.text()));
+}
+
 void print_status(const Json& status, net::WallTime time) {
   const Json& queue = status["queue"];
   const Json& spool = status["spool"];
@@ -19,6 +43,10 @@ void print_status(const Json& status, net::WallTime time) {
   }
   if (spool["failed"].get<bool>()) {
     print("SPOOL FAILED: nothing is accepted until a restart; the log says why.\n");
+  }
+  const Json& tls = status["tls_policy"];
+  if (tls["report_only"].get<bool>()) {
+    print("REPORT-ONLY: no TLS policy is enforced, see tls_policy.report_only.\n");
   }
   Table table({"stsrelay", text_of(status, "version")});
   table.add({"host name", text_of(status, "hostname")});
@@ -47,7 +75,13 @@ void print_status(const Json& status, net::WallTime time) {
        fmt::format("{} stored, {} settled, {} in {}", counted(spool["messages_stored"], "message"),
                    counted(spool["settlements"], "attempt"), counted(spool["requests"], "request"),
                    counted(spool["commits"], "commit"))});
+  table.add({"TLS by default", text_of(tls, "default")});
+  table.add({"TLS rules", fmt::format("{}, {} preloaded", number_of(tls, "rules"),
+                                      number_of(tls, "preloaded"))});
+  table.add({"would refuse", would_refuse(tls["would_refuse"])});
   print(table.text());
+  print_rules("Exempt from TLS policies", tls["exemptions"], time);
+  print_rules("TLS rules that ended in the last 7 days", tls["ended"], time);
 }
 
 int status(const CommonOptions& options) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "relay/control/overrides.h"
 #include "relay/control/views.h"
 #include "relay/net/domain_name.h"
 
@@ -160,6 +161,11 @@ void ControlActions::execute(const Request& request, Respond respond) {
     void operator()(const QueueRemove& remove) { actions.remove(remove.id, std::move(respond)); }
     void operator()(const PolicyList& list) { respond(actions.list_policies(list)); }
     void operator()(const PolicyShow& show) { respond(actions.show_policy(show.domain)); }
+    void operator()(const OverrideList& /*list*/) { respond(actions.list_overrides()); }
+    void operator()(const OverrideSet& set) { actions.set_override(set, std::move(respond)); }
+    void operator()(const OverrideRemove& remove) {
+      actions.remove_override(remove, std::move(respond));
+    }
     void operator()(const Status& /*status*/) { respond(actions.status()); }
     void operator()(const Results& results) { respond(actions.results(results)); }
     void operator()(const Reload& /*reload*/) const { respond(actions.reload()); }
@@ -274,6 +280,44 @@ Response ControlActions::show_policy(const std::string& domain) {
                     name));
   }
   return answer(policy_details(*found, clock_.wall()));
+}
+
+Response ControlActions::list_overrides() {
+  const auto rules = reader_.overrides();
+  if (!rules) {
+    return refuse(rules.error());
+  }
+  Json list = Json::array();
+  for (const spool::PolicyOverride& rule : *rules) {
+    list.push_back(override_view(rule, clock_.wall()));
+  }
+  return answer(Json{{"overrides", std::move(list)}});
+}
+
+void ControlActions::set_override(const OverrideSet& request, Respond respond) const {
+  auto rule = to_override(request, clock_.wall());
+  if (!rule) {
+    respond(refuse(rule.error()));
+    return;
+  }
+  const Json view = override_view(*rule, clock_.wall());
+  daemon_.set_override(std::move(*rule),
+                       [view, respond = std::move(respond)](const spool::Stored<void>& done) {
+                         respond(done ? answer(view) : refuse(done.error()));
+                       });
+}
+
+void ControlActions::remove_override(const OverrideRemove& request, Respond respond) const {
+  const std::string domain = rule_domain(request.domain).value_or(request.domain);
+  daemon_.remove_override(
+      domain, request.by,
+      [domain, respond = std::move(respond)](const spool::Stored<std::size_t>& removed) {
+        respond(!removed       ? refuse(removed.error())
+                : *removed > 0 ? answer(Json{{"removed", domain}})
+                               : refuse(fmt::format("there is no override of {}; `stsrelay policy "
+                                                    "override` lists them",
+                                                    domain)));
+      });
 }
 
 Response ControlActions::status() {

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "relay/control/control_protocol.h"
+#include "relay/delivery/local_rules.h"
+#include "relay/delivery/would_refuse.h"
 #include "relay/net/clock.h"
 #include "relay/net/expected.h"
 #include "relay/spool/spool.h"
@@ -33,6 +36,10 @@ struct StatusFacts {
   bool spool_failed = false;
   bool test_world = false;
   spool::Spool::Statistics statistics;
+  std::shared_ptr<const delivery::LocalRules> rules =
+      std::make_shared<const delivery::LocalRules>();
+  std::uint64_t would_refuse = 0;
+  std::vector<delivery::WouldRefuse::Count> would_refuse_domains;  ///< the highest counts
 };
 
 struct Reloaded {
@@ -47,6 +54,10 @@ struct DaemonActions {
   std::function<void(spool::MessageId, Counted)> retry;
   /// Removes a message without notice to anyone. Answer: recipients removed.
   std::function<void(spool::MessageId, Counted)> remove;
+  /// Stores an override and puts it in force.
+  std::function<void(spool::PolicyOverride, std::function<void(spool::Stored<void>)>)> set_override;
+  /// Answer: how many there were. by: who wants it.
+  std::function<void(const std::string& domain, const std::string& by, Counted)> remove_override;
   std::function<StatusFacts()> status;
   /// The errors, one line each; the old configuration then stays in force.
   std::function<Expected<Reloaded, std::vector<std::string>>()> reload;
@@ -69,6 +80,9 @@ class ControlActions {
   void remove(spool::MessageId id, Respond respond) const;
   [[nodiscard]] Response list_policies(const PolicyList& request);
   [[nodiscard]] Response show_policy(const std::string& domain);
+  [[nodiscard]] Response list_overrides();
+  void set_override(const OverrideSet& request, Respond respond) const;
+  void remove_override(const OverrideRemove& request, Respond respond) const;
   [[nodiscard]] Response status();
   [[nodiscard]] Response results(const Results& request);
   [[nodiscard]] Response reload() const;

@@ -35,6 +35,29 @@ class Members {
     }
     return member->get<std::string>();
   }
+  std::vector<std::string> texts(const char* name) {
+    const Json* const member = find(name);
+    std::vector<std::string> list;
+    if (member == nullptr) {
+      return list;
+    }
+    const auto is_text = [](const Json& item) { return item.is_string(); };
+    if (!member->is_array() || !std::ranges::all_of(*member, is_text)) {
+      fault(fmt::format("\"{}\" must be a list of texts", name));
+      return list;
+    }
+    for (const Json& item : *member) {
+      list.push_back(item.get<std::string>());
+    }
+    return list;
+  }
+  bool flag(const char* name) {
+    const Json* const member = find(name);
+    if (member != nullptr && !member->is_boolean()) {
+      fault(fmt::format("\"{}\" must be true or false", name));
+    }
+    return member != nullptr && member->is_boolean() && member->get<bool>();
+  }
   std::size_t number(const char* name, std::size_t otherwise, std::size_t max) {
     const Json* const member = find(name);
     if (member == nullptr) {
@@ -137,6 +160,22 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
      }},
     {"policy show",
      [](Members& members) -> Request { return PolicyShow{members.required_text("domain")}; }},
+    {"override list", [](Members& /*members*/) -> Request { return OverrideList{}; }},
+    {"override set",
+     [](Members& members) -> Request {
+       return OverrideSet{members.required_text("domain"),
+                          members.text("level"),
+                          members.texts("mx"),
+                          members.texts("fingerprints"),
+                          members.text("until"),
+                          members.text("reason"),
+                          members.flag("report_only"),
+                          {}};
+     }},
+    {"override remove",
+     [](Members& members) -> Request {
+       return OverrideRemove{members.required_text("domain"), {}};
+     }},
     {"status", [](Members& /*members*/) -> Request { return Status{}; }},
     {"results",
      [](Members& members) -> Request {
@@ -149,6 +188,12 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
 void put(Json& json, const char* name, const std::string& text) {
   if (!text.empty()) {
     json[name] = text;
+  }
+}
+
+void put(Json& json, const char* name, const std::vector<std::string>& texts) {
+  if (!texts.empty()) {
+    json[name] = texts;
   }
 }
 
@@ -174,6 +219,19 @@ struct Writer {
     put(json, "after", request.after);
   }
   void operator()(const PolicyShow& request) const { json["domain"] = request.domain; }
+  void operator()(const OverrideList& /*request*/) const {}
+  void operator()(const OverrideSet& request) const {
+    json["domain"] = request.domain;
+    put(json, "level", request.level);
+    put(json, "mx", request.mx);
+    put(json, "fingerprints", request.fingerprints);
+    put(json, "until", request.until);
+    put(json, "reason", request.reason);
+    if (request.report_only) {
+      json["report_only"] = true;
+    }
+  }
+  void operator()(const OverrideRemove& request) const { json["domain"] = request.domain; }
   void operator()(const Status& /*request*/) const {}
   void operator()(const Results& request) const {
     json["day"] = day_text(request.day);
@@ -213,6 +271,15 @@ std::string to_line(const Request& request) {
   Json json{{"command", kCommands.at(request.index()).name}};
   std::visit(Writer{json}, request);
   return dump(json);
+}
+
+void sign(Request& request, std::optional<std::uint32_t> uid) {
+  const std::string by = uid ? fmt::format("uid:{}", *uid) : "";
+  if (auto* const set = std::get_if<OverrideSet>(&request)) {
+    set->by = by;
+  } else if (auto* const remove = std::get_if<OverrideRemove>(&request)) {
+    remove->by = by;
+  }
 }
 
 Expected<Response, std::string> parse_response(std::string_view line) {

@@ -7,10 +7,12 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
@@ -50,6 +52,21 @@ struct PolicyList {
 struct PolicyShow {
   std::string domain;
 };
+/// The overrides in force and those that ended in the last days.
+struct OverrideList {};
+/// Sets (replaces) the TLS rule of a policy domain, as people write it.
+struct OverrideSet {
+  std::string domain;  ///< "example.com" or "*.example.com"
+  std::string level;
+  std::vector<std::string> mx, fingerprints;
+  std::string until, reason;
+  bool report_only = false;
+  std::string by;  ///< filled in by sign(), never by the peer
+};
+struct OverrideRemove {
+  std::string domain;
+  std::string by;
+};
 struct Status {};
 /// The TLS result counts of one UTC day.
 struct Results {
@@ -60,12 +77,15 @@ struct Results {
 struct Reload {};
 
 using Request = std::variant<QueueList, QueueShow, QueueRetry, QueueRemove, PolicyList, PolicyShow,
-                             Status, Results, Reload>;
+                             OverrideList, OverrideSet, OverrideRemove, Status, Results, Reload>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);
 /// With its line end.
 [[nodiscard]] std::string to_line(const Request& request);
+
+/// Notes in requests that are recorded by whom they were made: "uid:1000".
+void sign(Request& request, std::optional<std::uint32_t> uid);
 
 struct Response {
   std::string data = "{}";  ///< a JSON value, if there is no error

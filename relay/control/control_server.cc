@@ -123,11 +123,12 @@ void ControlServer::Client::execute(const std::string& line) {
   phase_ = Phase::executing;
   // The time that the daemon itself takes is not the client's.
   patience_.stop();
-  const auto request = parse_request(line);
+  auto request = parse_request(line);
   if (!request) {
     answer({{}, request.error()});
     return;
   }
+  sign(*request, connection_->peer_uid());
   server_.handler(*request, [weak = weak_from_this()](const Response& response) {
     if (const auto client = weak.lock()) {
       client->answer(response);

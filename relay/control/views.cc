@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "relay/control/overrides.h"
 #include "relay/control/timestamp.h"
 #include "relay/control/version.h"
 
@@ -143,6 +144,7 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
                      {"settlements", facts.statistics.settlements},
                      {"requests", facts.statistics.requests},
                      {"commits", facts.statistics.commits}}},
+      {"tls_policy", tls_policy_view(facts, now)},
   };
 }
 

@@ -96,6 +96,9 @@ Step DeliveryAttempt::on_policy(const sts::PolicyVerdict& verdict, net::WallTime
   policy_ = verdict.policy;
   policy_source_ = verdict.source;
   policy_fault_ = verdict.fault;
+  if (policy_ != nullptr && settings_.rule != nullptr && settings_.rule->after_first_contact) {
+    settings_.rule = settings_.rule->after_first_contact;
+  }
   if (no_host_) {
     return undeliverable(*no_host_);
   }
@@ -435,7 +438,7 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
 
 void DeliveryAttempt::count_would_refuse(const net::TlsOutcome* outcome) {
   if (would_refuse(decision_, outcome)) {
-    ++result_.would_refuse;
+    result_.would_refuse.push_back(next_hop_.policy_domain()->text());
     note("would-refuse", explain(decision_, inputs(), host_name()) +
                              (outcome != nullptr ? "; but " + tls_complaint(*outcome) : ""));
   }

@@ -56,7 +56,8 @@ struct Converse {
 struct Finished {
   std::vector<RecipientOutcome> outcomes;
   std::vector<rpt::SessionResult> sessions;
-  int would_refuse = 0;  ///< hosts and sessions that a report-only rule would have refused
+  /// The policy domain, once for each host or session that a report-only rule would have refused.
+  std::vector<std::string> would_refuse;
 };
 
 using Step =

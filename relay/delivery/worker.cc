@@ -109,6 +109,12 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
   pump();
 }
 
+void Worker::set_rules(std::shared_ptr<const LocalRules> rules) {
+  auto settings = std::make_shared<WorkerSettings>(*settings_);
+  settings->rules = std::move(rules);
+  settings_ = std::move(settings);
+}
+
 void Worker::drain(std::function<void()> done) {
   state_ = State::draining;
   drained_ = std::move(done);
@@ -209,8 +215,9 @@ std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::R
 void Worker::attempt(const std::shared_ptr<const spool::Envelope>& envelope,
                      PendingQueue::Ready ready, NextHop next_hop) {
   const std::uint64_t key = next_key_++;
+  AttemptSettings settings = attempt_settings(next_hop);
   auto runner =
-      std::make_unique<Runner>(runners_, attempt_settings(), std::move(next_hop), envelope,
+      std::make_unique<Runner>(runners_, std::move(settings), std::move(next_hop), envelope,
                                client_settings(), settings_->delivery.timeouts.attempt,
                                [this, key](const AttemptEnd& end) { attempt_over(key, end); });
   Runner& started = *runner;
@@ -222,6 +229,10 @@ void Worker::attempt_over(std::uint64_t key, const AttemptEnd& end) {
   const auto found = active_.find(key);
   Active over = std::move(found->second);
   active_.erase(found);
+  gauges_.would_refuse += end.finished.would_refuse.size();
+  for (const std::string& domain : end.finished.would_refuse) {
+    gauges_.would_refuse_domains.count(domain);
+  }
   settle(over.ready, *over.envelope, end);
   pump();
 }
@@ -343,7 +354,7 @@ void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const A
                               : std::string{}}});
 }
 
-AttemptSettings Worker::attempt_settings() {
+AttemptSettings Worker::attempt_settings(const NextHop& next_hop) {
   const conf::Delivery& delivery = settings_->delivery;
   AttemptSettings settings;
   settings.own_name = settings_->hostname;
@@ -353,6 +364,10 @@ AttemptSettings Worker::attempt_settings() {
   settings.sessions = static_cast<std::size_t>(delivery.sessions_per_attempt);
   settings.private_addresses = settings_->private_addresses;
   settings.ipv6 = delivery.ipv6 ? UseIpv6::yes : UseIpv6::no;
+  settings.rule = settings_->rules->find(next_hop.policy_domain(), clock_.wall());
+  settings.composition = settings_->composition;
+  // RFC 7672 §2.2.3: the owner name holds the port; a test world's stands for 25.
+  settings.tlsa_port = next_hop.port == settings_->smtp_port ? 25 : next_hop.port;
   settings.shuffle = [this](std::span<MxHost> hosts) {
     std::shuffle(hosts.begin(), hosts.end(), random_);
   };

@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "relay/delivery/local_rules.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/runner.h"
 #include "relay/delivery/settlement.h"
 #include "relay/delivery/settler.h"
+#include "relay/delivery/would_refuse.h"
 #include "relay/log.h"
 #include "relay/net/dns_client.h"
 #include "relay/net/event_loop.h"
@@ -33,6 +35,8 @@ struct WorkerSettings {
   conf::Delivery delivery;
   conf::Queue queue;
   conf::Sts sts;
+  std::shared_ptr<const LocalRules> rules = std::make_shared<const LocalRules>();
+  Composition composition = Composition::dane_decides;
   int workers = 1;  ///< totals of `delivery` are shared by so many
   std::uint16_t smtp_port = 25;
   std::uint16_t https_port = 443;
@@ -44,6 +48,9 @@ struct WorkerSettings {
 struct WorkerGauges {
   std::atomic<std::size_t> waiting{0}, ready{0}, active{0}, idle_connections{0};
   std::atomic<std::uint64_t> delivered{0}, deferred{0}, failed{0};
+  /// Sessions and hosts that report-only rules let pass, in total and by policy domain.
+  std::atomic<std::uint64_t> would_refuse{0};
+  WouldRefuse would_refuse_domains;
 };
 
 class Worker {
@@ -75,6 +82,8 @@ class Worker {
   void forget(spool::MessageId id);
   void reconfigure(std::shared_ptr<const WorkerSettings> settings,
                    std::shared_ptr<net::TlsClientContext> tls);
+  /// The operator's rules for attempts that begin from now on.
+  void set_rules(std::shared_ptr<const LocalRules> rules);
   /// Starts nothing new; done runs when the last attempt was settled.
   void drain(std::function<void()> done);
   [[nodiscard]] const WorkerGauges& gauges() const { return gauges_; }
@@ -96,7 +105,7 @@ class Worker {
   void count(const Fate& fate);
   std::shared_ptr<const spool::Envelope> envelope_of(const PendingQueue::Ready& ready);
   std::string original_content(const spool::Envelope& envelope);
-  [[nodiscard]] AttemptSettings attempt_settings();
+  [[nodiscard]] AttemptSettings attempt_settings(const NextHop& next_hop);
   [[nodiscard]] smtp::ClientSettings client_settings() const;
   [[nodiscard]] std::string destination_key(const std::string& domain) const;
   [[nodiscard]] QueueLimits queue_limits() const;

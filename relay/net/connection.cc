@@ -51,6 +51,16 @@ std::optional<SocketAddress> address_by(AddressCall call, int fd) {
   return SocketAddress::from_sockaddr(address, length);
 }
 
+std::optional<std::uint32_t> uid_of(int fd) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  // For other sockets than UNIX ones the system answers with no process and no user.
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid == 0) {
+    return std::nullopt;
+  }
+  return peer.uid;
+}
+
 class StreamConnection final : public Connection {
  public:
   StreamConnection(EventLoop& loop, int fd) : loop_(loop), fd_(fd) {
@@ -89,6 +99,7 @@ class StreamConnection final : public Connection {
   [[nodiscard]] std::optional<SocketAddress> peer_address() const override {
     return address_by(&::getpeername, fd_);
   }
+  [[nodiscard]] std::optional<std::uint32_t> peer_uid() const override { return uid_of(fd_); }
 
  private:
   enum class State {

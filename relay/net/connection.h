@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -69,6 +70,8 @@ class Connection {
 
   [[nodiscard]] virtual std::optional<SocketAddress> local_address() const = 0;
   [[nodiscard]] virtual std::optional<SocketAddress> peer_address() const = 0;
+  /// The user id of the process at the other end of a UNIX socket, when it connected.
+  [[nodiscard]] virtual std::optional<std::uint32_t> peer_uid() const { return std::nullopt; }
 
  protected:
   Connection() = default;

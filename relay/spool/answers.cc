@@ -84,6 +84,19 @@ void Answers::on_stored(Reschedule& request) {
 
 void Answers::on_stored(SavePolicy& /*request*/) {}
 void Answers::on_stored(ForgetPolicy& /*request*/) {}
+void Answers::on_stored(SaveOverride& request) {
+  if (request.done) {
+    add(request.loop, [done = std::move(request.done)] { done({}); });
+  }
+}
+
+void Answers::on_stored(RemoveOverride& request) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), removed = request.removed] { done(removed); });
+  }
+}
+
 void Answers::on_stored(Sweep& request) {
   add_loose(request.slices);
 }
@@ -124,6 +137,20 @@ void Answers::on_refused(Reschedule& request, const StoreFault& fault) {
 
 void Answers::on_refused(SavePolicy& /*request*/, const StoreFault& /*fault*/) {}
 void Answers::on_refused(ForgetPolicy& /*request*/, const StoreFault& /*fault*/) {}
+void Answers::on_refused(SaveOverride& request, const StoreFault& fault) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
+  }
+}
+
+void Answers::on_refused(RemoveOverride& request, const StoreFault& fault) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
+  }
+}
+
 void Answers::on_refused(Sweep& request, const StoreFault& /*fault*/) {
   postponed_.push_back(request.slices);
 }

@@ -39,6 +39,8 @@ class Answers {
   void on_stored(Reschedule& request);
   void on_stored(SavePolicy& request);
   void on_stored(ForgetPolicy& request);
+  void on_stored(SaveOverride& request);
+  void on_stored(RemoveOverride& request);
   void on_stored(Sweep& request);
   void on_refused(WriteSlice& request, const StoreFault& fault);
   void on_refused(CommitMessage& request, const StoreFault& fault);
@@ -48,6 +50,8 @@ class Answers {
   void on_refused(Reschedule& request, const StoreFault& fault);
   void on_refused(SavePolicy& request, const StoreFault& fault);
   void on_refused(ForgetPolicy& request, const StoreFault& fault);
+  void on_refused(SaveOverride& request, const StoreFault& fault);
+  void on_refused(RemoveOverride& request, const StoreFault& fault);
   void on_refused(Sweep& request, const StoreFault& fault);
 
   std::vector<std::pair<net::EventLoop*, std::vector<std::function<void()>>>> loops_;

@@ -18,14 +18,17 @@ Sql<std::unique_ptr<GroupCommit>> GroupCommit::open(Database& database, const Id
   std::unique_ptr<GroupCommit> group(new GroupCommit(database, ids));
   auto messages = MessageStore::open(database);
   auto policies = PolicyStore::open(database);
+  auto overrides = OverrideStore::open(database);
   auto results = ResultStore::open(database);
-  if (!messages || !policies || !results) {
-    return Unexpected<SqlError>(!messages   ? messages.error()
-                                : !policies ? policies.error()
-                                            : results.error());
+  if (!messages || !policies || !overrides || !results) {
+    return Unexpected<SqlError>(!messages    ? messages.error()
+                                : !policies  ? policies.error()
+                                : !overrides ? overrides.error()
+                                             : results.error());
   }
   group->messages_ = std::move(*messages);
   group->policies_ = std::move(*policies);
+  group->overrides_ = std::move(*overrides);
   group->results_ = std::move(*results);
   return group;
 }
@@ -181,6 +184,19 @@ Sql<void> GroupCommit::apply(SavePolicy& request) {
 
 Sql<void> GroupCommit::apply(ForgetPolicy& request) {
   return policies_->forget(request.domain);
+}
+
+Sql<void> GroupCommit::apply(SaveOverride& request) {
+  return overrides_->save(request.rule);
+}
+
+Sql<void> GroupCommit::apply(RemoveOverride& request) {
+  auto removed = overrides_->remove(request.domain);
+  if (!removed) {
+    return Unexpected<SqlError>(std::move(removed.error()));
+  }
+  request.removed = static_cast<std::size_t>(*removed);
+  return {};
 }
 
 Sql<void> GroupCommit::apply(Sweep& request) {

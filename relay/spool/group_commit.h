@@ -11,6 +11,7 @@
 #include "relay/spool/database.h"
 #include "relay/spool/id_source.h"
 #include "relay/spool/message_store.h"
+#include "relay/spool/override_store.h"
 #include "relay/spool/policy_store.h"
 #include "relay/spool/requests.h"
 #include "relay/spool/result_store.h"
@@ -37,6 +38,8 @@ class GroupCommit {
   Sql<void> apply(Reschedule& request);
   Sql<void> apply(SavePolicy& request);
   Sql<void> apply(ForgetPolicy& request);
+  Sql<void> apply(SaveOverride& request);
+  Sql<void> apply(RemoveOverride& request);
   Sql<void> apply(Sweep& request);
   Sql<void> store_notice(const Notice& notice);
   void count(const std::vector<rpt::SessionResult>& sessions);
@@ -46,6 +49,7 @@ class GroupCommit {
   const IdSource& ids_;
   std::unique_ptr<MessageStore> messages_;
   std::unique_ptr<PolicyStore> policies_;
+  std::unique_ptr<OverrideStore> overrides_;
   std::unique_ptr<ResultStore> results_;
   std::map<std::chrono::sys_days, rpt::Tally> tallies_;  // of the transaction under way
   std::int64_t id_ceiling_ = 0;                          // on disk: ids below it may be in use

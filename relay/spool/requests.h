@@ -71,12 +71,25 @@ struct ForgetPolicy {
   std::string domain;
 };
 
+struct SaveOverride {
+  PolicyOverride rule;
+  std::reference_wrapper<net::EventLoop> loop;
+  std::function<void(Stored<void>)> done;
+};
+
+struct RemoveOverride {
+  std::string domain;
+  std::reference_wrapper<net::EventLoop> loop;
+  std::function<void(Stored<std::size_t>)> done;
+  std::size_t removed = 0;  ///< found while applying
+};
+
 /// Removes slices of a message that is gone or will never be; repeats itself until none is left.
 struct Sweep {
   LooseSlices slices;
 };
 
 using Request = std::variant<WriteSlice, CommitMessage, Settle, Count, Remove, Reschedule,
-                             SavePolicy, ForgetPolicy, Sweep>;
+                             SavePolicy, ForgetPolicy, SaveOverride, RemoveOverride, Sweep>;
 
 }  // namespace relay::spool

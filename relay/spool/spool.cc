@@ -156,6 +156,16 @@ void Spool::forget_policy(std::string domain) {
   state_->queue->submit(ForgetPolicy{std::move(domain)});
 }
 
+void Spool::save_override(PolicyOverride rule, net::EventLoop& loop,
+                          std::function<void(Stored<void>)> done) {
+  state_->queue->submit(SaveOverride{std::move(rule), loop, std::move(done)});
+}
+
+void Spool::remove_override(std::string domain, net::EventLoop& loop,
+                            std::function<void(Stored<std::size_t>)> done) {
+  state_->queue->submit(RemoveOverride{std::move(domain), loop, std::move(done), 0});
+}
+
 Spool::Statistics Spool::statistics() const {
   return state_->writer->statistics();
 }

@@ -14,6 +14,7 @@
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
+#include "relay/spool/policy_override.h"
 #include "relay/spool/store_fault.h"
 #include "rpt/result.h"
 #include "sts/policy_cache.h"
@@ -117,6 +118,13 @@ class Spool {
   /// Stores (replaces) or, with no value, forgets a domain's cached policy.
   void save_policy(sts::CachedPolicy policy);
   void forget_policy(std::string domain);
+
+  /// Stores (replaces) a domain's override. done may be empty.
+  void save_override(PolicyOverride rule, net::EventLoop& loop,
+                     std::function<void(Stored<void>)> done);
+  /// Answer: how many there were, 0 or 1. done may be empty.
+  void remove_override(std::string domain, net::EventLoop& loop,
+                       std::function<void(Stored<std::size_t>)> done);
 
   struct Statistics {
     std::uint64_t commits = 0, requests = 0, messages_stored = 0, settlements = 0;

@@ -9,6 +9,7 @@
 #include "relay/spool/directory.h"
 #include "relay/spool/message_row.h"
 #include "relay/spool/message_store.h"
+#include "relay/spool/override_store.h"
 #include "relay/spool/policy_store.h"
 #include "relay/spool/result_store.h"
 #include "relay/spool/schema.h"
@@ -209,6 +210,14 @@ Stored<std::vector<sts::CachedPolicy>> SpoolReader::policies() {
     return failure(policies.error());
   }
   return std::move(*policies);
+}
+
+Stored<std::vector<PolicyOverride>> SpoolReader::overrides() {
+  auto rules = read_overrides(state_->database);
+  if (!rules) {
+    return failure(rules.error());
+  }
+  return std::move(*rules);
 }
 
 Stored<rpt::Tally> SpoolReader::tally(std::chrono::sys_days day) {

@@ -39,6 +39,7 @@ class SpoolReader {
   };
   Stored<Totals> totals();
   Stored<std::vector<sts::CachedPolicy>> policies();
+  Stored<std::vector<PolicyOverride>> overrides();
   /// The counts of a UTC day.
   Stored<rpt::Tally> tally(std::chrono::sys_days day);
 

@@ -61,6 +61,12 @@ struct KeyCollector {
     Section section;
     this->section(key, section);
   }
+  template <class Section>
+  void map(const char* key, std::map<std::string, Section>& /*sections*/,
+           const conf::ByDomain& /*rule*/) {
+    Section section;
+    this->section(key, section);
+  }
 };
 
 TEST_CASE("an empty file means the defaults") {
@@ -102,12 +108,13 @@ TEST_CASE("the shipped example shows every setting") {
 }
 
 TEST_CASE("the shipped example's optional settings are right, too") {
-  const std::string with_options =
-      std::regex_replace(shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_]+:)"), "$1$2$3");
+  const std::string with_options = std::regex_replace(
+      shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_.*\"]+:)"), "$1$2$3");
   const std::string without_doubles =
-      std::regex_replace(with_options, std::regex("\nroutes: \\[\\]"), "");
+      std::regex_replace(with_options, std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}"), "");
   const conf::Config config = parsed(without_doubles);
   CHECK(config.routes.size() == 2);
+  CHECK(config.tls_policy.domains.size() == 4);
   REQUIRE(config.test_world);
   CHECK(config.test_world->smtp_port == 2525);
 }
@@ -191,7 +198,8 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
       {"workers:", "line 1: workers: has no value; give one or remove the line"},
       {"queue:\n  lifetme: 4d", "line 2: queue.lifetme: is no setting; did you mean \"lifetime\"?"},
       {"dns:\n  zzzzzzzzz: 1",
-       "line 2: dns.zzzzzzzzz: is no setting; known here: resolvers, trust_ad, timeout, rounds"},
+       "line 2: dns.zzzzzzzzz: is no setting; known here: resolvers, trust_ad, timeout, rounds, "
+       "dnssec, trust_anchor"},
       {"workers: 1\nworkers: 2", "line 2: workers: is given twice (first on line 1); remove one"},
       {"limits: 5", "line 1: limits: must hold \"key: value\" lines"},
       {"- 5", "line 1: must hold \"key: value\" lines"},

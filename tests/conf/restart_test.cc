@@ -23,6 +23,7 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
       {"queue: {min_free: 1GiB, lifetime: 1d, retry: [1m]}", {"queue.min_free"}},
       {"sts: {cache_entries: 7}", {"sts"}},
       {"dns: {resolvers: [127.0.0.1]}", {"dns"}},
+      {"tls_policy: {default: verify, domains: {a.example: {level: encrypt}}}", {}},
       {"control: {socket: /run/stsrelay.sock}", {"control.socket"}},
       {"test_world: {}", {"test_world"}},
       {"routes: [{match: '*', host: b.example}]", {"routes"}},

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -124,6 +125,18 @@ TEST_CASE("requests that arrive byte by byte, or all at once, are answered in or
     }
     CHECK(answers == expected);
   }
+}
+
+TEST_CASE("who asks for what is recorded is known by the socket") {
+  Request seen = Status{};
+  Subject subject([&seen](const Request& request, const Respond& respond) {
+    seen = request;
+    respond({});
+  });
+  const auto client = subject.connect();
+  client->send("{\"command\":\"override remove\",\"domain\":\"a.example\"}\n");
+  CHECK(read_line(*client) == kDone);
+  CHECK(std::get<OverrideRemove>(seen).by == "uid:" + std::to_string(::getuid()));
 }
 
 TEST_CASE("what is no request is refused, and the client may go on") {

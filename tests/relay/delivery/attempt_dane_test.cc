@@ -191,10 +191,27 @@ TEST_CASE("report-only: delivered, counted as would be refused, and noted") {
   REQUIRE(host_of(step) == "mx1.example.net");
   step = walk.report(delivered(expired()));
   CHECK(only(step).result == Result::delivered);
-  CHECK(std::get<Finished>(step).would_refuse == 1);
+  CHECK(std::get<Finished>(step).would_refuse == std::vector<std::string>{"example.net"});
   const auto notes = walk.attempt.take_notes();
   REQUIRE_FALSE(notes.empty());
   CHECK(notes.back().reason_code == "would-refuse");
+}
+
+TEST_CASE("a preloaded pin protects first contact and yields to the domain's own policy") {
+  auto pin = std::make_shared<LocalRule>();
+  pin->purpose = LocalRule::Purpose::pin;
+  pin->level = LocalLevel::verify;
+  pin->mx = {sts::MxPattern::parse("*.example.net").value()};
+  pin->after_first_contact = std::make_shared<const LocalRule>();
+  AttemptSettings settings = Walk::settings();
+  settings.rule = pin;
+  const net::DnsResult foreign = mx({{10, "mx.other.example"}});
+
+  Walk first(settings, envelope());
+  CHECK(only(first.to_hosts(verdict(nullptr), foreign)).result == Result::deferred);
+  Walk known(settings, envelope());
+  CHECK(host_of(known.to_hosts(verdict(policy("testing", "*.example.net")), foreign)) ==
+        "mx.other.example");
 }
 
 TEST_CASE("dane-only: a host without TLSA records is passed over and reported as dane-required") {

@@ -1,0 +1,71 @@
+// How the parts of a TLS rule are read; the rest of the reader is in conf/reader.cc.
+#include "conf/names.h"
+#include "conf/reader.h"
+
+namespace conf {
+
+std::optional<std::string> Reader::domain_key(const std::string& key, const Entry& entry,
+                                              const ByDomain& rule) {
+  auto domain = parse_rule_domain(key);
+  if (domain && rule.wildcards == ByDomain::Wildcards::refused && domain->starts_with("*.")) {
+    domain.reset();
+  }
+  if (!domain) {
+    findings_.fail(entry.line, path_of(key),
+                   rule.wildcards == ByDomain::Wildcards::allowed
+                       ? std::string(kNoRuleDomain)
+                       : "is no policy domain; write for example example.com (internationalised "
+                         "names in their xn-- form, without a trailing dot)");
+    return std::nullopt;
+  }
+  return domain;
+}
+
+YAML::Node Reader::section_of(const Entry& entry, const ByDomain& rule) {
+  if (rule.list_key == nullptr || !entry.node.IsSequence()) {
+    return entry.node;
+  }
+  YAML::Node section(YAML::NodeType::Map);
+  section[rule.list_key] = entry.node;
+  return section;
+}
+
+void Reader::read_texts(const char* key, std::vector<std::string>& target,
+                        std::optional<std::string> (*parse)(std::string_view),
+                        std::string_view expectation) {
+  const auto items = scalars(key);
+  if (!items) {
+    return;
+  }
+  target.clear();
+  for (const Scalar& item : *items) {
+    if (auto parsed = parse(item.text)) {
+      target.push_back(std::move(*parsed));
+    } else {
+      findings_.fail(item.line, item.path, fmt::format("\"{}\" {}", item.text, expectation));
+    }
+  }
+}
+
+void Reader::value(const char* key, std::vector<std::string>& target,
+                   const FingerprintList& /*rule*/) {
+  read_texts(key, target, parse_fingerprint, kNoFingerprint);
+}
+
+void Reader::value(const char* key, std::vector<std::string>& target,
+                   const MxPatternList& /*rule*/) {
+  read_texts(key, target, parse_mx_pattern, kNoMxPattern);
+}
+
+void Reader::value(const char* key, std::optional<Moment>& target, const UntilMoment& /*rule*/) {
+  const auto read = scalar(key);
+  if (!read) {
+    return;
+  }
+  target = parse_moment(read->text);
+  if (!target) {
+    findings_.fail(read->line, read->path, fmt::format("\"{}\" {}", read->text, kNoMoment));
+  }
+}
+
+}  // namespace conf
