@@ -231,7 +231,7 @@ DnssecMode DnsClient::dnssec_mode() const {
 
 Operation DnsClient::probe_dnssec(std::function<void(std::string)> done) {
   return query(std::string(kRootName), DnsType::dnskey, DnsCacheUse::bypass,
-               [mode = state_->options.dnssec, done = std::move(done)](DnsResult result) {
+               [mode = state_->options.dnssec, done = std::move(done)](const DnsResult& result) {
                  done(probe_text(result, mode));
                });
 }
