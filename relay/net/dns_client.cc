@@ -19,9 +19,8 @@ namespace relay::net {
 namespace {
 
 constexpr std::size_t kCacheEntries = 20'000;
-constexpr std::uint16_t kDnsPort = 53;
-
 constexpr std::size_t kZoneEntries = 10'000;
+constexpr std::uint16_t kDnsPort = 53;
 
 DnsLookupRules lookup_rules(const DnsClientOptions& options) {
   DnsLookupRules rules{{}, options.try_timeout, options.rounds};
