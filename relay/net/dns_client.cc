@@ -19,9 +19,8 @@ namespace relay::net {
 namespace {
 
 constexpr std::size_t kCacheEntries = 20'000;
-constexpr std::uint16_t kDnsPort = 53;
-
 constexpr std::size_t kZoneEntries = 10'000;
+constexpr std::uint16_t kDnsPort = 53;
 
 DnsLookupRules lookup_rules(const DnsClientOptions& options) {
   DnsLookupRules rules{{}, options.try_timeout, options.rounds};
@@ -231,7 +230,7 @@ DnssecMode DnsClient::dnssec_mode() const {
 
 Operation DnsClient::probe_dnssec(std::function<void(std::string)> done) {
   return query(std::string(kRootName), DnsType::dnskey, DnsCacheUse::bypass,
-               [mode = state_->options.dnssec, done = std::move(done)](DnsResult result) {
+               [mode = state_->options.dnssec, done = std::move(done)](const DnsResult& result) {
                  done(probe_text(result, mode));
                });
 }

@@ -65,7 +65,7 @@ class DenialProofs {
   [[nodiscard]] const Nsec3Range* nsec3_at(std::string_view name) const;
   [[nodiscard]] const Nsec3Range* nsec3_over(std::string_view name) const;
   [[nodiscard]] Denial by_nsec3(std::string_view name, ldns_rr_type type) const;
-  [[nodiscard]] Denial below(std::string_view encloser, std::string_view name,
+  [[nodiscard]] Denial below(std::string_view encloser, std::string_view next_closer,
                              ldns_rr_type type) const;
 
   std::string zone_;

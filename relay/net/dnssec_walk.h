@@ -79,7 +79,7 @@ class DnssecWalk {
   Step on_keys(const DnssecMessage& message, DnssecTime now);
   Step learn(const ZoneTrust& trust, std::chrono::seconds ttl, DnssecTime now);
   std::optional<Step> enter(const std::string& name, const ZoneTrust& trust);
-  Step ask(DnsType type) const;
+  [[nodiscard]] Step ask(DnsType type) const;
 
   const DnssecAnchors& anchors_;
   DnssecZones& zones_;
