@@ -78,7 +78,7 @@ TEST_CASE("the AD bit counts from loopback but not from a container engine's stu
     const auto config = conf::parse(row.yaml);
     REQUIRE(config);
     std::vector<std::string> trusted;
-    for (const SocketAddress& address : relay::dns_options(*config).trust_ad) {
+    for (const SocketAddress& address : relay::dns_options(*config).value().trust_ad) {
       trusted.push_back(address.ip());
     }
     CHECK(trusted == row.trusted);
