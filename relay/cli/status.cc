@@ -39,6 +39,17 @@ void print_status(const Json& status, net::WallTime time) {
        fmt::format("{} stored, {} settled, {} in {}", counted(spool["messages_stored"], "message"),
                    counted(spool["settlements"], "attempt"), counted(spool["requests"], "request"),
                    counted(spool["commits"], "commit"))});
+  const Json& policies = status["policies"];
+  table.add({"policies", number_of(policies, "cached") + " cached"});
+  if (policies["failing"] != 0) {
+    table.add({"refresh failing", fmt::format("{}, the first of them expires {}",
+                                              counted(policies["failing"], "policy domain"),
+                                              moment(policies["earliest_expiry"], time))});
+  }
+  if (policies["unsaved"] != 0) {
+    table.add({"not stored", counted(policies["unsaved"], "policy domain") +
+                                 " in memory only; the log says why"});
+  }
   print(table.text());
 }
 

@@ -8,10 +8,13 @@
 #include <vector>
 
 #include "relay/control/control_protocol.h"
+#include "relay/delivery/policy_state.h"
 #include "relay/net/clock.h"
+#include "relay/net/domain_name.h"
 #include "relay/net/expected.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
+#include "sts/discovery.h"
 
 namespace relay::control {
 
@@ -28,6 +31,7 @@ struct StatusFacts {
   bool spool_failed = false;
   bool test_world = false;
   spool::Spool::Statistics statistics;
+  delivery::PolicyTotals policies;
 };
 
 struct Reloaded {
@@ -42,6 +46,12 @@ struct DaemonActions {
   std::function<void(spool::MessageId, Counted)> retry;
   /// Removes a message without notice to anyone. Answer: recipients removed.
   std::function<void(spool::MessageId, Counted)> remove;
+  /// Fetches a domain's policy now, back-off or not.
+  using Verdict = std::function<void(const sts::PolicyVerdict&)>;
+  std::function<void(const net::DomainName&, Verdict)> refresh_policy;
+  /// What is known of a domain's policy beside what is on disk.
+  using State = std::function<void(const delivery::PolicyState&)>;
+  std::function<void(const net::DomainName&, State)> policy_state;
   std::function<StatusFacts()> status;
   /// The errors, one line each; the old configuration then stays in force.
   std::function<Expected<Reloaded, std::vector<std::string>>()> reload;
@@ -63,7 +73,10 @@ class ControlActions {
   void retry(const QueueRetry& request, Respond respond);
   void remove(spool::MessageId id, Respond respond) const;
   [[nodiscard]] Response list_policies(const PolicyList& request);
-  [[nodiscard]] Response show_policy(const std::string& domain);
+  [[nodiscard]] Response export_policies(const PolicyExport& request);
+  [[nodiscard]] Response policy_history(const std::string& domain);
+  void show_policy(const std::string& domain, Respond respond);
+  void refresh_policy(const std::string& domain, Respond respond) const;
   [[nodiscard]] Response status();
   [[nodiscard]] Response results(const Results& request);
   [[nodiscard]] Response reload() const;

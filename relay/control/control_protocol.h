@@ -50,6 +50,19 @@ struct PolicyList {
 struct PolicyShow {
   std::string domain;
 };
+/// The same policies as PolicyList has, with everything about each.
+struct PolicyExport {
+  std::size_t limit = kDefaultLimit;
+  std::string after;  ///< the next of the page before
+};
+/// Fetches the domain's policy now.
+struct PolicyRefresh {
+  std::string domain;
+};
+/// What the domain's policy replaced.
+struct PolicyHistory {
+  std::string domain;
+};
 struct Status {};
 /// The TLS result counts of one UTC day.
 struct Results {
@@ -60,7 +73,7 @@ struct Results {
 struct Reload {};
 
 using Request = std::variant<QueueList, QueueShow, QueueRetry, QueueRemove, PolicyList, PolicyShow,
-                             Status, Results, Reload>;
+                             PolicyExport, PolicyRefresh, PolicyHistory, Status, Results, Reload>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);

@@ -38,6 +38,12 @@ void Answers::add_loose(const LooseSlices& slices) {
   }
 }
 
+void Answers::add_written(PolicyWrite& write, Stored<void> result) {
+  if (write.done && write.loop != nullptr) {
+    add(*write.loop, [done = std::move(write.done), result = std::move(result)] { done(result); });
+  }
+}
+
 void Answers::on_stored(WriteSlice& request) {
   const auto octets = request.slice.octets.size();
   add(request.transfer->loop,
@@ -82,8 +88,14 @@ void Answers::on_stored(Reschedule& request) {
   }
 }
 
-void Answers::on_stored(SavePolicy& /*request*/) {}
-void Answers::on_stored(ForgetPolicy& /*request*/) {}
+void Answers::on_stored(SavePolicy& request) {
+  add_written(request.write, {});
+}
+
+void Answers::on_stored(ForgetPolicy& request) {
+  add_written(request.write, {});
+}
+
 void Answers::on_stored(Sweep& request) {
   add_loose(request.slices);
 }
@@ -122,8 +134,14 @@ void Answers::on_refused(Reschedule& request, const StoreFault& fault) {
   }
 }
 
-void Answers::on_refused(SavePolicy& /*request*/, const StoreFault& /*fault*/) {}
-void Answers::on_refused(ForgetPolicy& /*request*/, const StoreFault& /*fault*/) {}
+void Answers::on_refused(SavePolicy& request, const StoreFault& fault) {
+  add_written(request.write, Unexpected<StoreFault>(fault));
+}
+
+void Answers::on_refused(ForgetPolicy& request, const StoreFault& fault) {
+  add_written(request.write, Unexpected<StoreFault>(fault));
+}
+
 void Answers::on_refused(Sweep& request, const StoreFault& /*fault*/) {
   postponed_.push_back(request.slices);
 }

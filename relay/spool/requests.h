@@ -65,10 +65,12 @@ struct Reschedule {
 
 struct SavePolicy {
   sts::CachedPolicy policy;
+  PolicyWrite write;
 };
 
 struct ForgetPolicy {
   std::string domain;
+  PolicyWrite write;
 };
 
 /// Removes slices of a message that is gone or will never be; repeats itself until none is left.

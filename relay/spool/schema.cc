@@ -1,5 +1,9 @@
 #include "relay/spool/schema.h"
 
+#include <algorithm>
+#include <array>
+#include <string>
+
 #include <fmt/format.h>
 
 namespace relay::spool {
@@ -7,8 +11,6 @@ namespace relay::spool {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x53545352;  // "STSR"
-constexpr std::int64_t kVersion = 1;
-
 // page_size and auto_vacuum take effect only before the first table. secure_delete, on by default
 // in Debian's library, would write every page of a delivered message once more.
 constexpr const char* kConnection = R"(
@@ -104,6 +106,28 @@ CREATE TABLE failure_counts (
 ) STRICT, WITHOUT ROWID;
 )";
 
+// What each version added to the tables of version 1; a spool of any older version is brought up
+// step by step.
+constexpr std::array kSteps = {
+    // 2: policies with a checksum (none: stored by version 1), and those that were replaced.
+    R"(
+ALTER TABLE sts_policies ADD COLUMN crc INTEGER;
+CREATE TABLE sts_policy_history (
+  domain TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  max_age INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  fetched_at INTEGER NOT NULL,
+  replaced_at INTEGER NOT NULL,
+  why TEXT NOT NULL,
+  PRIMARY KEY (domain, n)
+) STRICT, WITHOUT ROWID;
+)",
+};
+constexpr std::int64_t kVersion = 1 + std::int64_t{kSteps.size()};
+
 Unexpected<std::string> failure(const SqlError& error) {
   return Unexpected<std::string>("cannot be used: " + error.fault().reason);
 }
@@ -133,20 +157,24 @@ Expected<std::int64_t, std::string> checked_version(Database& database) {
   return *version;
 }
 
-Expected<void, std::string> create_tables(Database& database) {
+/// version: of the spool as it is; 0: it is new.
+Expected<void, std::string> bring_up(Database& database, std::int64_t version) {
   auto transaction = Transaction::begin(database, Transaction::Access::write);
   if (!transaction) {
     return failure(transaction.error());
   }
-  auto created =
-      database.execute(fmt::format("{}PRAGMA application_id = {}; PRAGMA user_version = {};",
-                                   kTables, kApplicationId, kVersion));
-  if (!created) {
-    return failure(created.error());
+  std::string statements = version == 0 ? kTables : "";
+  for (auto step = std::max<std::int64_t>(version, 1); step < kVersion; ++step) {
+    statements += kSteps.at(static_cast<std::size_t>(step - 1));
   }
-  created = (*transaction)->commit();
-  if (!created) {
-    return failure(created.error());
+  statements += fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", kApplicationId,
+                            kVersion);
+  auto done = database.execute(statements);
+  if (done) {
+    done = (*transaction)->commit();
+  }
+  if (!done) {
+    return failure(done.error());
   }
   return {};
 }
@@ -162,8 +190,8 @@ Expected<void, std::string> prepare_for_writing(Database& database) {
   if (!set) {
     return failure(set.error());
   }
-  if (*version == 0) {
-    return create_tables(database);
+  if (*version < kVersion) {
+    return bring_up(database, *version);
   }
   return {};
 }
@@ -175,6 +203,9 @@ Expected<void, std::string> prepare_for_reading(Database& database) {
   }
   if (*version == 0) {
     return Unexpected<std::string>("holds no queue yet");
+  }
+  if (*version < kVersion) {
+    return Unexpected<std::string>("was written by an older stsrelay and not yet opened by this");
   }
   auto set = database.execute(
       "PRAGMA query_only = ON; PRAGMA cache_size = -512; "

@@ -306,6 +306,8 @@ TEST_CASE("the decisions of the cache flow are those of the conformance rows") {
          CHECK(mode(verdict) == "testing");
          CHECK(verdict.store->id == "1");
          domain.cache.note_recheck(kDomain, domain.now);
+         CHECK(domain.deliver(txt("1")).source == Source::cache);
+         CHECK(domain.deliver(txt("1")).source == Source::cache);
          domain.now += hours{1} - seconds{1};
          CHECK_FALSE(domain.cache.may_recheck(kDomain, domain.now));
          domain.now += seconds{1};
