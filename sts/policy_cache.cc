@@ -49,17 +49,19 @@ std::shared_ptr<const CachedPolicy> PolicyCache::peek(std::string_view domain, T
   return alive ? within_life(entry->second.policy, now) : nullptr;
 }
 
-void PolicyCache::store(std::shared_ptr<const CachedPolicy> policy, Time now,
-                        FetchedFor fetched_for) {
+std::shared_ptr<const CachedPolicy> PolicyCache::store(std::shared_ptr<const CachedPolicy> policy,
+                                                       Time now, FetchedFor fetched_for) {
   policy = within_life(std::move(policy), now);
   if (policy->expires_at <= now) {
-    return forget(policy->domain);
+    forget(policy->domain);
+    return nullptr;
   }
   const auto entry = entry_of(policy->domain);
-  set_policy(entry, std::move(policy));
+  set_policy(entry, policy);
   drop_plan(entry);
   entry->second.uses = fetched_for == FetchedFor::delivery ? 1 : 0;
   evict(now);
+  return policy;
 }
 
 void PolicyCache::forget(std::string_view domain) {
@@ -166,12 +168,11 @@ std::vector<std::shared_ptr<const CachedPolicy>> PolicyCache::policies(Time now)
 }
 
 PolicyCache::Entries::iterator PolicyCache::entry_of(std::string_view domain) {
-  if (const auto entry = entries_.find(domain); entry != entries_.end()) {
-    return entry;
+  const auto [entry, is_new] = entries_.try_emplace(std::string{domain});
+  if (is_new) {
+    Uses& list = uses(Rank::no_policy);
+    entry->second.use = list.insert(list.end(), &entry->first);
   }
-  const auto entry = entries_.emplace(std::string{domain}, Entry{}).first;
-  Uses& list = uses(Rank::no_policy);
-  entry->second.use = list.insert(list.end(), &entry->first);
   return entry;
 }
 

@@ -71,8 +71,11 @@ class PolicyCache {
   /// The same for whoever only looks: it is no use of the policy.
   [[nodiscard]] std::shared_ptr<const CachedPolicy> peek(std::string_view domain, Time now) const;
   /// Replaces the domain's policy, weaker or not (§5.1); an expired one (max_age 0) is not kept.
-  void store(std::shared_ptr<const CachedPolicy> policy, Time now,
-             FetchedFor fetched_for = FetchedFor::delivery);
+  /// Answer: what was kept, its life shortened if the clock was set back; or null.
+  std::shared_ptr<const CachedPolicy> store(std::shared_ptr<const CachedPolicy> policy, Time now,
+                                            FetchedFor fetched_for = FetchedFor::delivery);
+  /// Makes room for so many domains at once.
+  void reserve(std::size_t domains) { entries_.reserve(domains); }
   /// Forgets the domain's policy.
   void forget(std::string_view domain);
   /// The policy of a domain that expired without being replaced, once: the operator wants to know

@@ -36,19 +36,22 @@ PolicyKeeper::PolicyKeeper(net::EventLoop& loop, const net::Clock& clock, spool:
 
 void PolicyKeeper::load(const std::vector<std::shared_ptr<const sts::CachedPolicy>>& stored) {
   const net::WallTime now = clock_.wall();
+  cache_.reserve(stored.size());
   for (const auto& policy : stored) {
     if (policy->expires_at <= now) {
       events_.lost(*policy, "it expired while nothing refreshed it");
       forget(policy->domain, "expired");
       continue;
     }
-    cache_.store(policy, now, sts::FetchedFor::stock);
-    const auto kept = cache_.peek(policy->domain, now);
-    if (kept != nullptr && kept->expires_at != policy->expires_at) {
+    const auto kept = cache_.store(policy, now, sts::FetchedFor::stock);
+    if (kept == nullptr) {
+      continue;  // of max_age 0, which nobody stores
+    }
+    if (kept->expires_at != policy->expires_at) {
       // The clock was set back: a life shortened once must not begin anew with each start.
       save(*kept, "");
     }
-    plan(policy->domain);
+    cache_.plan(policy->domain, sts::refresh_due(*kept, now, options_.random()));
   }
   publish();
 }
