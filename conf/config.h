@@ -93,8 +93,14 @@ struct Delivery {
 
 struct Sts {
   Duration first_contact_wait{std::chrono::seconds(60)};
+  /// What mail does when that wait is over and no policy came: RFC 8461 §10.2 leaves it open.
+  enum class FirstContact { deliver, hold } first_contact = FirstContact::deliver;
+  /// With nothing cached and a TXT record that cannot be looked up.
+  enum class OnDnsFailure { proceed, defer } on_dns_failure = OnDnsFailure::proceed;
   int concurrent_fetches = 64;
+  int concurrent_fetches_per_host = 4;  ///< from one address
   std::uint64_t cache_entries = 1'000'000;
+  int history = 5;  ///< replaced policies kept per domain
   friend bool operator==(const Sts&, const Sts&) = default;
 };
 
@@ -128,6 +134,7 @@ struct TestWorld {
   std::uint16_t https_port = 443;
   std::string ca_file;
   bool allow_private_addresses = false;
+  Duration shortest_record_ttl{0};  ///< of TXT records; outside a test world a minute
   friend bool operator==(const TestWorld&, const TestWorld&) = default;
 };
 

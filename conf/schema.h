@@ -62,6 +62,8 @@ inline constexpr Choice<6> kDefaultTlsLevels{
     {"none", "opportunistic", "encrypt", "verify", "dane", "dane-only"}};
 inline constexpr Choice<2> kDaneWithSts{{"dane", "both"}};
 inline constexpr Choice<2> kDnssec{{"trust_ad", "validate"}};
+inline constexpr Choice<2> kFirstContacts{{"deliver", "hold"}};
+inline constexpr Choice<2> kOnDnsFailures{{"proceed", "defer"}};
 inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
 
 template <class Visitor>
@@ -144,8 +146,12 @@ void visit(Visitor& visitor, Delivery& delivery) {
 template <class Visitor>
 void visit(Visitor& visitor, Sts& sts) {
   visitor.value("first_contact_wait", sts.first_contact_wait, kTimeout);
+  visitor.value("first_contact", sts.first_contact, kFirstContacts);
+  visitor.value("on_dns_failure", sts.on_dns_failure, kOnDnsFailures);
   visitor.value("concurrent_fetches", sts.concurrent_fetches, Number{1, 10'000});
+  visitor.value("concurrent_fetches_per_host", sts.concurrent_fetches_per_host, Number{1, 10'000});
   visitor.value("cache_entries", sts.cache_entries, Number{1, 100'000'000});
+  visitor.value("history", sts.history, Number{0, 1000});
 }
 
 template <class Visitor>
@@ -201,6 +207,8 @@ void visit(Visitor& visitor, TestWorld& world) {
   visitor.value("https_port", world.https_port, kPort);
   visitor.value("ca_file", world.ca_file, Text{TextKind::file});
   visitor.value("allow_private_addresses", world.allow_private_addresses, Flag{});
+  visitor.value("shortest_record_ttl", world.shortest_record_ttl,
+                Wait{Duration(0), std::chrono::hours(1)});
 }
 
 template <class Visitor>

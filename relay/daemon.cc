@@ -61,6 +61,12 @@ class Daemon {
   Expected<void, std::string> open_rules();
   Expected<void, std::string> make_workers();
   Expected<void, std::string> start_control();
+  /// Stored policies of one worker's domains, and domains whose stored policy was damaged.
+  struct PolicyShare {
+    delivery::PolicyResolver::Policies policies;
+    std::vector<std::string> refetch;
+  };
+  Expected<std::vector<PolicyShare>, std::string> load_policies(std::size_t count);
   Expected<void, std::string> load_queue();
   void start_threads();
   void announce();
@@ -70,6 +76,7 @@ class Daemon {
   Expected<control::Reloaded, std::vector<std::string>> reload();
   Expected<control::Reloaded, std::vector<std::string>> apply(conf::Config config);
   control::DaemonActions control_actions();
+  [[nodiscard]] WorkerThread& owner_of(const net::DomainName& policy_domain);
   [[nodiscard]] control::StatusFacts status() const;
   [[nodiscard]] std::vector<net::SocketAddress> listen_addresses() const;
 
@@ -200,14 +207,9 @@ Expected<void, std::string> Daemon::make_workers() {
   if (!dns) {
     return Unexpected<std::string>(dns.error());
   }
-  auto policies = reader_->policies();
-  if (!policies) {
-    return Unexpected<std::string>(
-        fmt::format("stored policies cannot be read: {}", policies.error().reason));
-  }
-  std::vector<std::vector<sts::CachedPolicy>> shares(count);
-  for (sts::CachedPolicy& policy : *policies) {
-    shares[delivery::Dispatcher::owner({}, policy.domain, count)].push_back(std::move(policy));
+  auto shares = load_policies(count);
+  if (!shares) {
+    return Unexpected<std::string>(shares.error());
   }
   std::vector<reception::ListenerBinding> bindings;
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
@@ -220,9 +222,9 @@ Expected<void, std::string> Daemon::make_workers() {
       return Unexpected<std::string>(reader.error());
     }
     auto thread = std::make_unique<WorkerThread>();
-    thread->worker = std::make_unique<delivery::Worker>(
-        delivery::Worker::Parts{thread->loop, clock_, *spool_, log_, std::move(*reader), *dns, *tls,
-                                settings, std::move(shares[i])});
+    thread->worker = std::make_unique<delivery::Worker>(delivery::Worker::Parts{
+        thread->loop, clock_, *spool_, log_, std::move(*reader), *dns, *tls, settings,
+        std::move((*shares)[i].policies), std::move((*shares)[i].refetch)});
     thread->reception = std::make_unique<reception::Reception>(
         reception::ReceptionContext{thread->loop, clock_, *spool_, log_,
                                     reception::ReceptionSettings::from(*config_), connections_},
@@ -235,6 +237,26 @@ Expected<void, std::string> Daemon::make_workers() {
     dispatcher_->stored(envelope);
   });
   return {};
+}
+
+Expected<std::vector<Daemon::PolicyShare>, std::string> Daemon::load_policies(std::size_t count) {
+  std::vector<PolicyShare> shares(count);
+  const auto read = reader_->each_policy([&](spool::SpoolReader::StoredPolicy policy) {
+    const std::string& domain = policy ? (*policy)->domain : policy.error();
+    PolicyShare& share = shares[delivery::Dispatcher::owner({}, domain, count)];
+    if (policy) {
+      share.policies.push_back(std::move(*policy));
+    } else {
+      log_.warning("policy-damaged", {{"domain", domain}, {"detail", "it is fetched again"}});
+      spool_->forget_policy(domain, {clock_.wall(), "damaged on disk", config_->sts.history});
+      share.refetch.push_back(domain);
+    }
+  });
+  if (!read) {
+    return Unexpected<std::string>(
+        fmt::format("stored policies cannot be read: {}", read.error().reason));
+  }
+  return shares;
 }
 
 Expected<void, std::string> Daemon::load_queue() {
@@ -398,9 +420,28 @@ control::DaemonActions Daemon::control_actions() {
                                    control::DaemonActions::Counted done) {
     rules_->remove(domain, by, std::move(done));
   };
+  actions.refresh_policy = [this](const net::DomainName& domain,
+                                  control::DaemonActions::Verdict done) {
+    WorkerThread& place = owner_of(domain);
+    place.loop.post([this, &place, domain, done = std::move(done)] {
+      place.worker->refresh_policy(domain, [this, done](const sts::PolicyVerdict& verdict) {
+        main_loop_.post([done, verdict] { done(verdict); });
+      });
+    });
+  };
+  actions.policy_state = [this](const net::DomainName& domain, control::DaemonActions::State done) {
+    WorkerThread& place = owner_of(domain);
+    place.loop.post([this, &place, domain, done = std::move(done)] {
+      main_loop_.post([done, state = place.worker->policy_state(domain.text())] { done(state); });
+    });
+  };
   actions.status = [this] { return status(); };
   actions.reload = [this] { return reload(); };
   return actions;
+}
+
+WorkerThread& Daemon::owner_of(const net::DomainName& policy_domain) {
+  return *threads_[delivery::Dispatcher::owner({}, policy_domain.text(), threads_.size())];
 }
 
 control::StatusFacts Daemon::status() const {
@@ -426,6 +467,7 @@ control::StatusFacts Daemon::status() const {
     const auto domains = gauges.would_refuse_domains.top(kWouldRefuseShown);
     facts.would_refuse_domains.insert(facts.would_refuse_domains.end(), domains.begin(),
                                       domains.end());
+    facts.policies.add(thread->worker->policy_gauges());
   }
   facts.spool_failed = spool_->failed();
   facts.test_world = config_->test_world.has_value();

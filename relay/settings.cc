@@ -16,6 +16,9 @@
 namespace relay {
 namespace {
 
+/// A publisher's shorter TTL does not make every message ask for its _mta-sts record.
+constexpr std::chrono::seconds kShortestRecordTtl{60};
+
 /// The system's fully qualified name, or what there is of it.
 std::string system_hostname() {
   std::array<char, 256> name{};
@@ -232,6 +235,10 @@ Expected<net::DnsClientOptions, std::string> dns_options(const conf::Config& con
                  std::back_inserter(options.trust_ad), is_trusted_stub);
   }
   options.try_timeout = config.dns.timeout;
+  options.min_txt_ttl =
+      config.test_world
+          ? std::chrono::ceil<std::chrono::seconds>(config.test_world->shortest_record_ttl)
+          : kShortestRecordTtl;
   options.rounds = config.dns.rounds;
   if (config.dns.dnssec == conf::Dns::Dnssec::validate) {
     auto anchors = trust_anchors(config.dns.trust_anchor);

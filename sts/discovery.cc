@@ -32,9 +32,12 @@ minutes delay_after(const FetchBackoff& backoff) {
 }
 
 FetchBackoff backoff_from(std::string id, int failures, std::optional<DiscoveryFault> fault,
-                          Time now) {
-  FetchBackoff backoff{std::move(id), now, failures, std::move(fault)};
-  backoff.retry_at += delay_after(backoff);
+                          Time now, double jitter) {
+  FetchBackoff backoff{std::move(id), now, failures, std::move(fault), now};
+  const std::chrono::milliseconds delay = delay_after(backoff);
+  // Never less: RFC 8461 §3.3 asks for five minutes at least.
+  const auto longer = static_cast<double>(delay.count()) / 4 * jitter;
+  backoff.retry_at += delay + std::chrono::milliseconds{static_cast<std::int64_t>(longer)};
   return backoff;
 }
 
@@ -75,8 +78,11 @@ std::optional<DiscoveryFault> fault_of(const FetchResult& result) {
 }  // namespace
 
 Discovery::Discovery(std::string domain, std::shared_ptr<const CachedPolicy> cached,
-                     const FetchBackoff* backoff, ToAscii to_ascii)
-    : domain_(std::move(domain)), cached_(std::move(cached)), to_ascii_(std::move(to_ascii)) {
+                     const FetchBackoff* backoff, ToAscii to_ascii, Approach approach)
+    : domain_(std::move(domain)),
+      cached_(std::move(cached)),
+      to_ascii_(std::move(to_ascii)),
+      approach_(approach) {
   if (backoff != nullptr) {
     backoff_ = *backoff;
   }
@@ -87,17 +93,27 @@ DiscoveryStep Discovery::start() {
 }
 
 DiscoveryStep Discovery::on_record(const RecordResult& result, Time now) {
-  // RFC 8461 §3.1, §5.1: without a valid record a cached policy stays in force.
   if (const auto* failure = std::get_if<RecordFailure>(&result)) {
-    return fall_back({}, "the TXT record could not be looked up: " + failure->reason);
+    auto step = without_record("the TXT record could not be looked up: " + failure->reason, now);
+    auto* verdict = std::get_if<PolicyVerdict>(&step);
+    if (verdict != nullptr && cached_ == nullptr &&
+        approach_.on_dns_failure == OnDnsFailure::defer) {
+      verdict->hold =
+          "whether " + domain_ + " has an MTA-STS policy is not known, because " + verdict->note;
+    }
+    return step;
   }
   const auto* answer = std::get_if<RecordAnswer>(&result);
   auto record = parse_records(answer != nullptr ? std::span{answer->records}
                                                 : std::span<const std::string>{});
   if (!record) {
-    return fall_back({}, "no valid TXT record: " + std::string{name(record.error())});
+    return without_record("no valid TXT record: " + std::string{name(record.error())}, now);
   }
   id_ = std::move(record->id);
+  return with_id(now);
+}
+
+DiscoveryStep Discovery::with_id(Time now) {
   switch (due(now)) {
     case Due::fetch:
       return FetchPolicy{"mta-sts." + domain_};
@@ -107,6 +123,17 @@ DiscoveryStep Discovery::on_record(const RecordResult& result, Time now) {
       break;
   }
   return fall_back({}, "the id is unchanged");
+}
+
+// RFC 8461 §3.1, §5.1: without a valid record a cached policy stays in force. §10.2: it is
+// refreshed all the same, or who blocks the record could keep it from being replaced.
+DiscoveryStep Discovery::without_record(std::string why, Time now) {
+  if (cached_ == nullptr ||
+      (approach_.purpose != Purpose::refresh && approach_.purpose != Purpose::order)) {
+    return fall_back({}, std::move(why));
+  }
+  id_ = cached_->id;
+  return with_id(now);
 }
 
 DiscoveryStep Discovery::on_policy(const FetchResult& result, Time now) {
@@ -122,15 +149,21 @@ DiscoveryStep Discovery::on_policy(const FetchResult& result, Time now) {
 }
 
 PolicyVerdict Discovery::without_waiting() const {
-  if (id_.empty()) {
-    return fall_back({}, "the TXT record takes too long to look up");
+  PolicyVerdict verdict =
+      id_.empty() ? fall_back({}, "the TXT record takes too long to look up")
+                  : fall_back(fetch_error("timeout"), "the policy takes too long to fetch");
+  if (cached_ == nullptr && approach_.first_contact == FirstContact::hold) {
+    verdict.hold = "the first MTA-STS policy of " + domain_ + " is awaited: " + verdict.note;
   }
-  return fall_back(fetch_error("timeout"), "the policy takes too long to fetch");
+  return verdict;
 }
 
 Discovery::Due Discovery::due(Time now) const {
+  if (approach_.purpose == Purpose::order) {
+    return Due::fetch;
+  }
   const bool known = backoff_ && backoff_->id == id_;
-  if (cached_ != nullptr && cached_->id == id_) {
+  if (cached_ != nullptr && cached_->id == id_ && approach_.purpose == Purpose::delivery) {
     const bool second_look = known && !backoff_->fault && now >= backoff_->retry_at;
     return second_look ? Due::fetch : Due::nothing;
   }
@@ -139,7 +172,7 @@ Discovery::Due Discovery::due(Time now) const {
   }
   // A new id is tried at once (§10.3), but for the shortest interval. Before tried_at: the clock
   // was set back, and waiting might take for ever.
-  const Time tried_at = backoff_->retry_at - delay_after(*backoff_);
+  const Time tried_at = backoff_->tried_at;
   const Time retry_at = known ? backoff_->retry_at : tried_at + kShortestInterval;
   return now >= retry_at || now < tried_at ? Due::fetch : Due::back_off;
 }
@@ -162,7 +195,8 @@ PolicyVerdict Discovery::fall_back(std::optional<DiscoveryFault> fault, std::str
 PolicyVerdict Discovery::failed(DiscoveryFault fault, Time now) const {
   const bool again = backoff_ && backoff_->id == id_ && backoff_->fault;
   PolicyVerdict verdict = fall_back(fault, "the policy could not be had: " + fault.reason);
-  verdict.backoff = backoff_from(id_, again ? backoff_->failures + 1 : 1, std::move(fault), now);
+  verdict.backoff = backoff_from(id_, again ? backoff_->failures + 1 : 1, std::move(fault), now,
+                                 approach_.jitter);
   return verdict;
 }
 
@@ -171,10 +205,12 @@ PolicyVerdict Discovery::replaced_by(Policy policy, Time now) const {
   if (serves_old_policy(policy)) {
     const int looks = backoff_ && backoff_->id == id_ && !backoff_->fault ? backoff_->failures : 0;
     if (looks < kSecondLooks) {
-      verdict.backoff = backoff_from(id_, looks + 1, std::nullopt, now);
+      verdict.backoff = backoff_from(id_, looks + 1, std::nullopt, now, approach_.jitter);
     }
   }
   verdict.clear_backoff = !verdict.backoff;
+  const bool unchanged =
+      cached_ != nullptr && cached_->id == id_ && cached_->policy.body == policy.body;
   const Time expires_at = now + policy.max_age;
   auto fresh = std::make_shared<const CachedPolicy>(
       CachedPolicy{domain_, id_, std::move(policy), now, expires_at});
@@ -183,7 +219,7 @@ PolicyVerdict Discovery::replaced_by(Policy policy, Time now) const {
   verdict.store = expires_at > now ? fresh : nullptr;
   verdict.policy = std::move(fresh);
   verdict.source = PolicyVerdict::Source::fetched;
-  verdict.note = "the policy was fetched";
+  verdict.note = unchanged ? "the policy was fetched and is unchanged" : "the policy was fetched";
   return verdict;
 }
 
@@ -195,9 +231,10 @@ bool Discovery::serves_old_policy(const Policy& policy) const {
          (cached_->id != id_ || second_look);
 }
 
-void remember(PolicyCache& cache, std::string_view domain, const PolicyVerdict& verdict, Time now) {
+void remember(PolicyCache& cache, std::string_view domain, const PolicyVerdict& verdict, Time now,
+              FetchedFor fetched_for) {
   if (verdict.store != nullptr) {
-    cache.store(verdict.store, now);
+    cache.store(verdict.store, now, fetched_for);
   }
   if (verdict.forget) {
     cache.forget(domain);

@@ -43,6 +43,9 @@ struct PolicyVerdict {
   bool clear_backoff = false;
   std::vector<Diagnostic> diagnostics;  ///< of the body fetched now
   std::string note;                     ///< one sentence for the log, e.g. why no policy
+  /// Not empty: the delivery is to be deferred, because what applies to it is not known and the
+  /// settings ask to wait then. A sentence that says why.
+  std::string hold;
 };
 
 using DiscoveryStep = std::variant<QueryRecord, FetchPolicy, PolicyVerdict>;
@@ -69,11 +72,31 @@ struct HttpFailure {
 };
 using FetchResult = std::variant<HttpAnswer, HttpFailure>;
 
+/// What a discovery is for, and so when it fetches.
+enum class Purpose {
+  delivery,  ///< if the id is new
+  recheck,   ///< all hosts failed under the policy: also under its old id, which may be forgotten
+  refresh,   ///< in the background: TXT record or not (§10.2), once a back-off is over
+  order,     ///< a person asks: as refresh, also during a back-off
+};
+
+/// With nothing cached: whether mail waits for a policy that is promised but not there yet (TOFU,
+/// §10.2), and whether it waits for a TXT record that cannot be looked up.
+enum class FirstContact { deliver, hold };
+enum class OnDnsFailure { proceed, defer };
+
+struct Approach {
+  Purpose purpose = Purpose::delivery;
+  FirstContact first_contact = FirstContact::deliver;
+  OnDnsFailure on_dns_failure = OnDnsFailure::proceed;
+  double jitter = 0;  ///< chance, in [0, 1): makes a back-off up to a quarter longer
+};
+
 class Discovery {
  public:
   /// cached: the domain's unexpired policy or null; backoff: what is remembered or null.
   Discovery(std::string domain, std::shared_ptr<const CachedPolicy> cached,
-            const FetchBackoff* backoff, ToAscii to_ascii = {});
+            const FetchBackoff* backoff, ToAscii to_ascii = {}, Approach approach = {});
 
   [[nodiscard]] DiscoveryStep start();
   [[nodiscard]] DiscoveryStep on_record(const RecordResult& result, Time now);
@@ -86,6 +109,8 @@ class Discovery {
  private:
   enum class Due { fetch, back_off, nothing };
   [[nodiscard]] Due due(Time now) const;
+  [[nodiscard]] DiscoveryStep without_record(std::string why, Time now);
+  [[nodiscard]] DiscoveryStep with_id(Time now);
   [[nodiscard]] PolicyVerdict fall_back(std::optional<DiscoveryFault> fault,
                                         std::string note) const;
   [[nodiscard]] PolicyVerdict failed(DiscoveryFault fault, Time now) const;
@@ -96,10 +121,12 @@ class Discovery {
   std::shared_ptr<const CachedPolicy> cached_;
   std::optional<FetchBackoff> backoff_;
   ToAscii to_ascii_;
+  Approach approach_;
   std::string id_;  ///< of the TXT record; empty until there is a valid one
 };
 
 /// Keeps in the cache what a verdict asks to keep.
-void remember(PolicyCache& cache, std::string_view domain, const PolicyVerdict& verdict, Time now);
+void remember(PolicyCache& cache, std::string_view domain, const PolicyVerdict& verdict, Time now,
+              FetchedFor fetched_for = FetchedFor::delivery);
 
 }  // namespace sts

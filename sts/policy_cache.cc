@@ -5,6 +5,9 @@
 namespace sts {
 namespace {
 
+constexpr std::chrono::hours kRecheckInterval{1};
+constexpr std::uint8_t kManyUses = 2;
+
 // A clock that was set back makes fetched_at lie in the future; what is left of the policy's life
 // must not exceed max_age all the same.
 std::shared_ptr<const CachedPolicy> within_life(std::shared_ptr<const CachedPolicy> policy,
@@ -27,6 +30,9 @@ std::shared_ptr<const CachedPolicy> PolicyCache::find(std::string_view domain, T
   }
   Uses& list = uses(entry->second.rank);
   list.splice(list.end(), list, entry->second.use);
+  if (entry->second.uses < kManyUses) {
+    ++entry->second.uses;
+  }
   if (entry->second.policy == nullptr || entry->second.policy->expires_at <= now) {
     return nullptr;
   }
@@ -36,14 +42,26 @@ std::shared_ptr<const CachedPolicy> PolicyCache::find(std::string_view domain, T
   return entry->second.policy;
 }
 
-void PolicyCache::store(std::shared_ptr<const CachedPolicy> policy, Time now) {
+std::shared_ptr<const CachedPolicy> PolicyCache::peek(std::string_view domain, Time now) const {
+  const auto entry = entries_.find(domain);
+  const bool alive = entry != entries_.end() && entry->second.policy != nullptr &&
+                     entry->second.policy->expires_at > now;
+  return alive ? within_life(entry->second.policy, now) : nullptr;
+}
+
+std::shared_ptr<const CachedPolicy> PolicyCache::store(std::shared_ptr<const CachedPolicy> policy,
+                                                       Time now, FetchedFor fetched_for) {
   policy = within_life(std::move(policy), now);
   if (policy->expires_at <= now) {
-    return forget(policy->domain);
+    forget(policy->domain);
+    return nullptr;
   }
   const auto entry = entry_of(policy->domain);
-  set_policy(entry, std::move(policy));
+  set_policy(entry, policy);
+  drop_plan(entry);
+  entry->second.uses = fetched_for == FetchedFor::delivery ? 1 : 0;
   evict(now);
+  return policy;
 }
 
 void PolicyCache::forget(std::string_view domain) {
@@ -67,19 +85,74 @@ std::shared_ptr<const CachedPolicy> PolicyCache::take_expired(std::string_view d
 
 const FetchBackoff* PolicyCache::backoff(std::string_view domain) const {
   const auto entry = entries_.find(domain);
-  return entry != entries_.end() && entry->second.backoff ? &*entry->second.backoff : nullptr;
+  return entry != entries_.end() && entry->second.has_backoff() ? &*entry->second.trouble->backoff
+                                                                : nullptr;
 }
 
 void PolicyCache::set_backoff(std::string_view domain, FetchBackoff backoff) {
-  entry_of(domain)->second.backoff = std::move(backoff);
+  trouble_of(domain).backoff = std::move(backoff);
   evict(Time::min());
 }
 
 void PolicyCache::clear_backoff(std::string_view domain) {
-  if (const auto entry = entries_.find(domain); entry != entries_.end()) {
-    entry->second.backoff.reset();
+  const auto entry = entries_.find(domain);
+  if (entry != entries_.end() && entry->second.has_backoff()) {
+    entry->second.trouble->backoff.reset();
     drop_if_empty(entry);
   }
+}
+
+bool PolicyCache::wanted(std::string_view domain) const {
+  const auto entry = entries_.find(domain);
+  return entry != entries_.end() && entry->second.uses > 0;
+}
+
+bool PolicyCache::may_recheck(std::string_view domain, Time now) const {
+  const auto found = entries_.find(domain);
+  if (found == entries_.end() || found->second.policy == nullptr) {
+    return false;
+  }
+  const Entry& entry = found->second;
+  if (entry.uses < kManyUses) {
+    return false;
+  }
+  const auto last = entry.trouble != nullptr ? entry.trouble->rechecked_at : std::nullopt;
+  // Before the last one: the clock was set back.
+  return !last || now >= *last + kRecheckInterval || now < *last;
+}
+
+void PolicyCache::note_recheck(std::string_view domain, Time now) {
+  trouble_of(domain).rechecked_at = now;
+  evict(Time::min());
+}
+
+void PolicyCache::plan(std::string_view domain, Time at) {
+  const auto entry = entries_.find(domain);
+  if (entry != entries_.end() && entry->second.policy != nullptr) {
+    drop_plan(entry);
+    entry->second.planned_at = at;
+    by_plan_.emplace(at, &entry->first);
+  }
+}
+
+std::optional<Time> PolicyCache::planned(std::string_view domain) const {
+  const auto entry = entries_.find(domain);
+  return entry != entries_.end() && entry->second.planned_at != kNotPlanned
+             ? std::optional{entry->second.planned_at}
+             : std::nullopt;
+}
+
+std::optional<Time> PolicyCache::next_plan() const {
+  return by_plan_.empty() ? std::nullopt : std::optional{by_plan_.begin()->first};
+}
+
+std::optional<std::string> PolicyCache::take_due(Time now) {
+  if (by_plan_.empty() || by_plan_.begin()->first > now) {
+    return std::nullopt;
+  }
+  const auto entry = entries_.find(*by_plan_.begin()->second);
+  drop_plan(entry);
+  return entry->first;
 }
 
 std::vector<std::shared_ptr<const CachedPolicy>> PolicyCache::policies(Time now) const {
@@ -95,13 +168,27 @@ std::vector<std::shared_ptr<const CachedPolicy>> PolicyCache::policies(Time now)
 }
 
 PolicyCache::Entries::iterator PolicyCache::entry_of(std::string_view domain) {
-  if (const auto entry = entries_.find(domain); entry != entries_.end()) {
-    return entry;
+  const auto [entry, is_new] = entries_.try_emplace(std::string{domain});
+  if (is_new) {
+    Uses& list = uses(Rank::no_policy);
+    entry->second.use = list.insert(list.end(), &entry->first);
   }
-  const auto entry = entries_.emplace(std::string{domain}, Entry{}).first;
-  Uses& list = uses(Rank::no_policy);
-  entry->second.use = list.insert(list.end(), &entry->first);
   return entry;
+}
+
+PolicyCache::Trouble& PolicyCache::trouble_of(std::string_view domain) {
+  auto& trouble = entry_of(domain)->second.trouble;
+  if (trouble == nullptr) {
+    trouble = std::make_unique<Trouble>();
+  }
+  return *trouble;
+}
+
+void PolicyCache::drop_plan(Entries::iterator entry) {
+  if (entry->second.planned_at != kNotPlanned) {
+    by_plan_.erase({entry->second.planned_at, &entry->first});
+    entry->second.planned_at = kNotPlanned;
+  }
 }
 
 void PolicyCache::set_policy(Entries::iterator entry, std::shared_ptr<const CachedPolicy> policy) {
@@ -110,6 +197,9 @@ void PolicyCache::set_policy(Entries::iterator entry, std::shared_ptr<const Cach
     by_expiry_.erase({value.policy->expires_at, &entry->first});
   }
   value.policy = std::move(policy);
+  if (value.policy == nullptr) {
+    drop_plan(entry);
+  }
   Rank rank = Rank::no_policy;
   if (value.policy != nullptr) {
     by_expiry_.emplace(value.policy->expires_at, &entry->first);
@@ -131,7 +221,7 @@ void PolicyCache::set_policy(Entries::iterator entry, std::shared_ptr<const Cach
 }
 
 void PolicyCache::drop_if_empty(Entries::iterator entry) {
-  if (entry->second.policy == nullptr && !entry->second.backoff) {
+  if (entry->second.policy == nullptr && !entry->second.has_backoff()) {
     erase(entry);
   }
 }
@@ -140,6 +230,7 @@ void PolicyCache::erase(Entries::iterator entry) {
   if (entry->second.policy != nullptr) {
     by_expiry_.erase({entry->second.policy->expires_at, &entry->first});
   }
+  drop_plan(entry);
   uses(entry->second.rank).erase(entry->second.use);
   entries_.erase(entry);
 }

@@ -1,5 +1,5 @@
-// Cached policies by policy domain (RFC 8461 §3.3, §5.1, §10.2): life, failed-fetch back-off, and
-// what may be evicted. Time is an argument. Threading: none of its own.
+// Cached policies by policy domain (RFC 8461 §3.3, §5.1, §10.2): life, failed-fetch back-off, when
+// each is fetched again, and what may be evicted. Time is an argument. Threading: none of its own.
 #pragma once
 
 #include <array>
@@ -49,7 +49,11 @@ struct FetchBackoff {
   /// What became of the last try. None: it served the old policy under a new id, as happens when
   /// the TXT record is changed before the policy (§8.1), and is looked at again.
   std::optional<DiscoveryFault> fault;
+  Time tried_at{};
 };
+
+/// What a policy was fetched for: a delivery that waits for it, or to have it ready.
+enum class FetchedFor { delivery, stock };
 
 class PolicyCache {
  public:
@@ -64,8 +68,14 @@ class PolicyCache {
   /// The unexpired policy of a domain. A wall clock set back never lengthens a policy's life
   /// beyond max_age from the moment of the call.
   [[nodiscard]] std::shared_ptr<const CachedPolicy> find(std::string_view domain, Time now);
+  /// The same for whoever only looks: it is no use of the policy.
+  [[nodiscard]] std::shared_ptr<const CachedPolicy> peek(std::string_view domain, Time now) const;
   /// Replaces the domain's policy, weaker or not (§5.1); an expired one (max_age 0) is not kept.
-  void store(std::shared_ptr<const CachedPolicy> policy, Time now);
+  /// Answer: what was kept, its life shortened if the clock was set back; or null.
+  std::shared_ptr<const CachedPolicy> store(std::shared_ptr<const CachedPolicy> policy, Time now,
+                                            FetchedFor fetched_for = FetchedFor::delivery);
+  /// Makes room for so many domains at once.
+  void reserve(std::size_t domains) { entries_.reserve(domains); }
   /// Forgets the domain's policy.
   void forget(std::string_view domain);
   /// The policy of a domain that expired without being replaced, once: the operator wants to know
@@ -74,19 +84,46 @@ class PolicyCache {
   [[nodiscard]] const FetchBackoff* backoff(std::string_view domain) const;
   void set_backoff(std::string_view domain, FetchBackoff backoff);
   void clear_backoff(std::string_view domain);
+
+  /// Whether a delivery used the policy since its fetch or was what it was fetched for.
+  [[nodiscard]] bool wanted(std::string_view domain) const;
+  /// Whether the policy may be fetched once more under its id because all hosts failed under it:
+  /// once an hour, and not before a second delivery uses it, so never just after its fetch.
+  [[nodiscard]] bool may_recheck(std::string_view domain, Time now) const;
+  void note_recheck(std::string_view domain, Time now);
+
+  /// Plans the next refresh of a domain's policy in place of an earlier plan. Storing or forgetting
+  /// a policy drops its plan.
+  void plan(std::string_view domain, Time at);
+  [[nodiscard]] std::optional<Time> planned(std::string_view domain) const;
+  /// When the earliest plan is due.
+  [[nodiscard]] std::optional<Time> next_plan() const;
+  /// Takes the earliest plan that is due by now; the domain may have expired meanwhile.
+  [[nodiscard]] std::optional<std::string> take_due(Time now);
+
   /// Every unexpired policy, ordered by domain.
   [[nodiscard]] std::vector<std::shared_ptr<const CachedPolicy>> policies(Time now) const;
-  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }  ///< back-offs too
+  [[nodiscard]] std::size_t policy_count() const { return by_expiry_.size(); }
 
  private:
   // What is evicted first; within a rank the least recently used.
   enum class Rank : std::uint8_t { no_policy, mode_none, mode_testing, mode_enforce };
   using Uses = std::list<const std::string*>;  // least recently used first; the keys of entries_
+  // What few domains have: a million others go without its room.
+  struct Trouble {
+    std::optional<FetchBackoff> backoff;
+    std::optional<Time> rechecked_at;
+  };
   struct Entry {
     std::shared_ptr<const CachedPolicy> policy;
-    std::optional<FetchBackoff> backoff;
-    Rank rank = Rank::no_policy;
+    std::unique_ptr<Trouble> trouble;
     Uses::iterator use;
+    Time planned_at = kNotPlanned;
+    Rank rank = Rank::no_policy;
+    std::uint8_t uses = 0;  // deliveries since its fetch; two are as good as many
+
+    [[nodiscard]] bool has_backoff() const { return trouble != nullptr && trouble->backoff; }
   };
   struct Hash {
     using is_transparent = void;
@@ -95,8 +132,12 @@ class PolicyCache {
     }
   };
   using Entries = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
+  using Agenda = std::set<std::pair<Time, const std::string*>>;
+  static constexpr Time kNotPlanned = Time::max();
 
   Entries::iterator entry_of(std::string_view domain);
+  Trouble& trouble_of(std::string_view domain);
+  void drop_plan(Entries::iterator entry);
   void set_policy(Entries::iterator entry, std::shared_ptr<const CachedPolicy> policy);
   void drop_if_empty(Entries::iterator entry);
   void erase(Entries::iterator entry);
@@ -106,7 +147,8 @@ class PolicyCache {
   std::size_t capacity_;
   Entries entries_;
   std::array<Uses, 4> uses_;
-  std::set<std::pair<Time, const std::string*>> by_expiry_;  // of those with a policy
+  Agenda by_expiry_;  // of those with a policy
+  Agenda by_plan_;
 };
 
 }  // namespace sts

@@ -79,6 +79,17 @@ void print_status(const Json& status, net::WallTime time) {
   table.add({"TLS rules", fmt::format("{}, {} preloaded", number_of(tls, "rules"),
                                       number_of(tls, "preloaded"))});
   table.add({"would refuse", would_refuse(tls["would_refuse"])});
+  const Json& policies = status["policies"];
+  table.add({"policies", number_of(policies, "cached") + " cached"});
+  if (policies["failing"] != 0) {
+    table.add({"refresh failing", fmt::format("{}, the first of them expires {}",
+                                              counted(policies["failing"], "policy domain"),
+                                              moment(policies["earliest_expiry"], time))});
+  }
+  if (policies["unsaved"] != 0) {
+    table.add({"not stored", counted(policies["unsaved"], "policy domain") +
+                                 " in memory only; the log says why"});
+  }
   print(table.text());
   print_rules("Exempt from TLS policies", tls["exemptions"], time);
   print_rules("TLS rules that ended in the last 7 days", tls["ended"], time);

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "relay/control/answers.h"
 #include "relay/control/overrides.h"
 #include "relay/control/views.h"
 #include "relay/net/domain_name.h"
@@ -16,54 +17,9 @@ namespace {
 
 // The main loop answers; what one request may cost it is bounded. A page ends early at any of
 // these and says where to go on.
-constexpr std::size_t kMaxScan = 10'000;          // messages looked at
-constexpr std::size_t kScanStep = 250;            // messages read at once
-constexpr std::size_t kMaxPageOctets = 1U << 20;  // of JSON
+constexpr std::size_t kMaxScan = 10'000;  // messages looked at
+constexpr std::size_t kScanStep = 250;    // messages read at once
 constexpr std::size_t kRetriesAtOnce = 64;
-
-Response refuse(std::string sentence) {
-  return {{}, std::move(sentence)};
-}
-Response refuse(const spool::StoreFault& fault) {
-  return refuse(fmt::format("the spool cannot be used: {}", fault.reason));
-}
-Response answer(const Json& json) {
-  return {to_text(json), {}};
-}
-
-std::string lower(std::string_view text) {
-  std::string copy(text);
-  std::ranges::transform(copy, copy.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return copy;
-}
-
-/// A domain as people write it, in the form that the spool holds.
-std::string canonical_domain(const std::string& text) {
-  const auto name = net::DomainName::parse(text);
-  return name ? name->text() : lower(text);
-}
-
-/// A list that grows up to a number of entries and octets.
-class Page {
- public:
-  explicit Page(std::size_t limit) : limit_(limit) {}
-  void add(const Json& entry) {
-    octets_ += to_text(entry).size();
-    entries_.push_back(entry);
-  }
-  [[nodiscard]] bool full() const { return entries_.size() >= limit_ || octets_ >= kMaxPageOctets; }
-  /// next: where the following page begins; null at the end.
-  [[nodiscard]] Response respond(const char* name, const Json& next) const {
-    return answer(Json{{name, entries_}, {"next", next}});
-  }
-
- private:
-  std::size_t limit_;
-  std::size_t octets_ = 0;
-  Json entries_ = Json::array();
-};
 
 class QueueFilter {
  public:
@@ -160,12 +116,19 @@ void ControlActions::execute(const Request& request, Respond respond) {
     void operator()(const QueueRetry& retry) { actions.retry(retry, std::move(respond)); }
     void operator()(const QueueRemove& remove) { actions.remove(remove.id, std::move(respond)); }
     void operator()(const PolicyList& list) { respond(actions.list_policies(list)); }
-    void operator()(const PolicyShow& show) { respond(actions.show_policy(show.domain)); }
     void operator()(const OverrideList& /*list*/) { respond(actions.list_overrides()); }
     void operator()(const OverrideSet& set) { actions.set_override(set, std::move(respond)); }
     void operator()(const OverrideRemove& remove) {
       actions.remove_override(remove, std::move(respond));
     }
+    void operator()(const PolicyShow& show) {
+      actions.show_policy(show.domain, std::move(respond));
+    }
+    void operator()(const PolicyExport& wanted) { respond(actions.export_policies(wanted)); }
+    void operator()(const PolicyRefresh& refresh) {
+      actions.refresh_policy(refresh.domain, std::move(respond));
+    }
+    void operator()(const PolicyHistory& wanted) { respond(actions.policy_history(wanted.domain)); }
     void operator()(const Status& /*status*/) { respond(actions.status()); }
     void operator()(const Results& results) { respond(actions.results(results)); }
     void operator()(const Reload& /*reload*/) const { respond(actions.reload()); }
@@ -243,43 +206,6 @@ void ControlActions::remove(spool::MessageId id, Respond respond) const {
             : *done > 0 ? answer(Json{{"messages", 1}, {"recipients", *done}})
                         : no_such_message(id));
   });
-}
-
-Response ControlActions::list_policies(const PolicyList& request) {
-  auto policies = reader_.policies();
-  if (!policies) {
-    return refuse(policies.error());
-  }
-  std::ranges::sort(*policies, {}, &sts::CachedPolicy::domain);
-  Page page(request.limit);
-  std::string last;
-  for (const sts::CachedPolicy& policy : *policies) {
-    if (policy.domain <= request.after && !request.after.empty()) {
-      continue;
-    }
-    if (page.full()) {
-      return page.respond("policies", last);
-    }
-    page.add(policy_summary(policy, clock_.wall()));
-    last = policy.domain;
-  }
-  return page.respond("policies", nullptr);
-}
-
-Response ControlActions::show_policy(const std::string& domain) {
-  const auto policies = reader_.policies();
-  if (!policies) {
-    return refuse(policies.error());
-  }
-  const std::string name = canonical_domain(domain);
-  const auto found = std::ranges::find(*policies, name, &sts::CachedPolicy::domain);
-  if (found == policies->end()) {
-    return refuse(
-        fmt::format("no policy of {} in the cache; it has none, or no mail went there "
-                    "since it expired",
-                    name));
-  }
-  return answer(policy_details(*found, clock_.wall()));
 }
 
 Response ControlActions::list_overrides() {

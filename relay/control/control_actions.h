@@ -10,11 +10,14 @@
 
 #include "relay/control/control_protocol.h"
 #include "relay/delivery/local_rules.h"
+#include "relay/delivery/policy_state.h"
 #include "relay/delivery/would_refuse.h"
 #include "relay/net/clock.h"
+#include "relay/net/domain_name.h"
 #include "relay/net/expected.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
+#include "sts/discovery.h"
 
 namespace relay::control {
 
@@ -40,6 +43,7 @@ struct StatusFacts {
       std::make_shared<const delivery::LocalRules>();
   std::uint64_t would_refuse = 0;
   std::vector<delivery::WouldRefuse::Count> would_refuse_domains;  ///< the highest counts
+  delivery::PolicyTotals policies;
 };
 
 struct Reloaded {
@@ -58,6 +62,12 @@ struct DaemonActions {
   std::function<void(spool::PolicyOverride, std::function<void(spool::Stored<void>)>)> set_override;
   /// Answer: how many there were. by: who wants it.
   std::function<void(const std::string& domain, const std::string& by, Counted)> remove_override;
+  /// Fetches a domain's policy now, back-off or not.
+  using Verdict = std::function<void(const sts::PolicyVerdict&)>;
+  std::function<void(const net::DomainName&, Verdict)> refresh_policy;
+  /// What is known of a domain's policy beside what is on disk.
+  using State = std::function<void(const delivery::PolicyState&)>;
+  std::function<void(const net::DomainName&, State)> policy_state;
   std::function<StatusFacts()> status;
   /// The errors, one line each; the old configuration then stays in force.
   std::function<Expected<Reloaded, std::vector<std::string>>()> reload;
@@ -79,10 +89,13 @@ class ControlActions {
   void retry(const QueueRetry& request, Respond respond);
   void remove(spool::MessageId id, Respond respond) const;
   [[nodiscard]] Response list_policies(const PolicyList& request);
-  [[nodiscard]] Response show_policy(const std::string& domain);
   [[nodiscard]] Response list_overrides();
   void set_override(const OverrideSet& request, Respond respond) const;
   void remove_override(const OverrideRemove& request, Respond respond) const;
+  [[nodiscard]] Response export_policies(const PolicyExport& request);
+  [[nodiscard]] Response policy_history(const std::string& domain);
+  void show_policy(const std::string& domain, Respond respond);
+  void refresh_policy(const std::string& domain, Respond respond) const;
   [[nodiscard]] Response status();
   [[nodiscard]] Response results(const Results& request);
   [[nodiscard]] Response reload() const;

@@ -160,6 +160,14 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
      }},
     {"policy show",
      [](Members& members) -> Request { return PolicyShow{members.required_text("domain")}; }},
+    {"policy export",
+     [](Members& members) -> Request {
+       return PolicyExport{members.limit(), members.text("after")};
+     }},
+    {"policy refresh",
+     [](Members& members) -> Request { return PolicyRefresh{members.required_text("domain")}; }},
+    {"policy history",
+     [](Members& members) -> Request { return PolicyHistory{members.required_text("domain")}; }},
     {"override list", [](Members& /*members*/) -> Request { return OverrideList{}; }},
     {"override set",
      [](Members& members) -> Request {
@@ -219,6 +227,12 @@ struct Writer {
     put(json, "after", request.after);
   }
   void operator()(const PolicyShow& request) const { json["domain"] = request.domain; }
+  void operator()(const PolicyExport& request) const {
+    json["limit"] = request.limit;
+    put(json, "after", request.after);
+  }
+  void operator()(const PolicyRefresh& request) const { json["domain"] = request.domain; }
+  void operator()(const PolicyHistory& request) const { json["domain"] = request.domain; }
   void operator()(const OverrideList& /*request*/) const {}
   void operator()(const OverrideSet& request) const {
     json["domain"] = request.domain;

@@ -67,6 +67,19 @@ struct OverrideRemove {
   std::string domain;
   std::string by;
 };
+/// The same policies as PolicyList has, with everything about each.
+struct PolicyExport {
+  std::size_t limit = kDefaultLimit;
+  std::string after;  ///< the next of the page before
+};
+/// Fetches the domain's policy now.
+struct PolicyRefresh {
+  std::string domain;
+};
+/// What the domain's policy replaced.
+struct PolicyHistory {
+  std::string domain;
+};
 struct Status {};
 /// The TLS result counts of one UTC day.
 struct Results {
@@ -77,7 +90,8 @@ struct Results {
 struct Reload {};
 
 using Request = std::variant<QueueList, QueueShow, QueueRetry, QueueRemove, PolicyList, PolicyShow,
-                             OverrideList, OverrideSet, OverrideRemove, Status, Results, Reload>;
+                             PolicyExport, PolicyRefresh, PolicyHistory, OverrideList, OverrideSet,
+                             OverrideRemove, Status, Results, Reload>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);

@@ -5,6 +5,7 @@
 #include "relay/control/overrides.h"
 #include "relay/control/timestamp.h"
 #include "relay/control/version.h"
+#include "relay/delivery/policy_lookup.h"
 
 namespace relay::control {
 namespace {
@@ -100,6 +101,58 @@ Json policy_details(const sts::CachedPolicy& policy, net::WallTime now) {
   return json;
 }
 
+Json policy_state_view(const delivery::PolicyState& state) {
+  const auto moment = [](const std::optional<net::WallTime>& time) {
+    return time ? Json(to_rfc3339(*time)) : Json();
+  };
+  Json json{{"refresh_at", moment(state.refresh_at)}, {"failing", nullptr}, {"back_off", nullptr}};
+  if (state.failing) {
+    json["failing"] = Json{{"since", to_rfc3339(state.failing->since)},
+                           {"alert", sts::name(state.failing->said)},
+                           {"fault", delivery::name(state.failing->fault.kind)},
+                           {"reason", state.failing->fault.reason}};
+  }
+  if (state.backoff) {
+    const sts::FetchBackoff& backoff = *state.backoff;
+    json["back_off"] =
+        Json{{"id", backoff.id},
+             {"failures", backoff.failures},
+             {"until", to_rfc3339(backoff.retry_at)},
+             {"reason", backoff.fault ? backoff.fault->reason : "the old policy was served"}};
+  }
+  return json;
+}
+
+Json refresh_view(const std::string& domain, const sts::PolicyVerdict& verdict, net::WallTime now) {
+  const bool fetched = verdict.source == sts::PolicyVerdict::Source::fetched;
+  const bool failed = verdict.fault || verdict.backoff || !verdict.hold.empty();
+  Json json{{"domain", domain},
+            {"outcome", fetched  ? "fetched"
+                        : failed ? "failed"
+                                 : "nothing"},
+            {"note", verdict.note},
+            {"policy", nullptr},
+            {"diagnostics", Json::array()}};
+  if (verdict.policy != nullptr) {
+    json["policy"] = policy_summary(*verdict.policy, now);
+  }
+  for (const sts::Diagnostic& each : verdict.diagnostics) {
+    json["diagnostics"].push_back(
+        Json{{"code", each.code}, {"line", each.line}, {"message", each.message}});
+  }
+  return json;
+}
+
+Json replaced_policy_view(const spool::ReplacedPolicy& replaced) {
+  return {{"id", replaced.id},
+          {"mode", sts::name(replaced.mode)},
+          {"max_age", replaced.max_age.count()},
+          {"fetched_at", to_rfc3339(replaced.fetched_at)},
+          {"replaced_at", to_rfc3339(replaced.replaced_at)},
+          {"why", replaced.why},
+          {"body", replaced.body}};
+}
+
 Json result_view(const rpt::Tally::Key& key, const rpt::PolicyCounts& counts) {
   const auto& [domain, policy] = key;
   Json json{{"report_domain", domain},
@@ -139,6 +192,12 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
                      {"recipients", totals.recipients},
                      {"octets", totals.octets},
                      {"oldest", totals.oldest ? Json(to_rfc3339(*totals.oldest)) : Json()}}},
+      {"policies", Json{{"cached", facts.policies.cached},
+                        {"failing", facts.policies.failing},
+                        {"earliest_expiry", facts.policies.earliest_expiry
+                                                ? Json(to_rfc3339(*facts.policies.earliest_expiry))
+                                                : Json()},
+                        {"unsaved", facts.policies.unsaved}}},
       {"spool", Json{{"failed", facts.spool_failed},
                      {"messages_stored", facts.statistics.messages_stored},
                      {"settlements", facts.statistics.settlements},

@@ -18,6 +18,12 @@ inline constexpr std::size_t kListedRecipients = 20;
 [[nodiscard]] Json message_details(const spool::Envelope& envelope);
 [[nodiscard]] Json policy_summary(const sts::CachedPolicy& policy, net::WallTime now);
 [[nodiscard]] Json policy_details(const sts::CachedPolicy& policy, net::WallTime now);
+/// When it is fetched again, and what is wrong with that.
+[[nodiscard]] Json policy_state_view(const delivery::PolicyState& state);
+/// What came of fetching a policy on demand: "fetched", "failed", "nothing" (none is announced).
+[[nodiscard]] Json refresh_view(const std::string& domain, const sts::PolicyVerdict& verdict,
+                                net::WallTime now);
+[[nodiscard]] Json replaced_policy_view(const spool::ReplacedPolicy& replaced);
 [[nodiscard]] Json result_view(const rpt::Tally::Key& key, const rpt::PolicyCounts& counts);
 [[nodiscard]] Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& totals,
                                net::WallTime now);

@@ -102,6 +102,11 @@ Step DeliveryAttempt::on_policy(const sts::PolicyVerdict& verdict, net::WallTime
   if (no_host_) {
     return undeliverable(*no_host_);
   }
+  if (!verdict.hold.empty() && !exempted(settings_.rule.get()) &&
+      inputs().message != spool::MessageTls::optional) {
+    trouble(Trouble::Kind::temporary, "4.7.0", verdict.hold);
+    return walk_ended(now);
+  }
   if (again) {
     note("policy-changed", "the policy changed since this attempt began; hosts are tried again");
     troubles_.clear();

@@ -107,6 +107,14 @@ bool weakens(sts::Mode before, sts::Mode after) {
   return strength(after) < strength(before);
 }
 
+std::string_view weakening(const sts::Policy& before, const sts::Policy& after) {
+  if (weakens(before.mode, after.mode)) {
+    return "mode";
+  }
+  const bool protects = before.mode != sts::Mode::none;
+  return protects && before.mode == after.mode && after.max_age < before.max_age ? "max_age" : "";
+}
+
 std::string_view name(sts::DiscoveryFault::Kind kind) {
   switch (kind) {
     case sts::DiscoveryFault::Kind::fetch_error:

@@ -1,7 +1,8 @@
 #include "relay/delivery/policy_resolver.h"
 
+#include <algorithm>
 #include <optional>
-#include <string>
+#include <random>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -12,15 +13,32 @@
 namespace relay::delivery {
 namespace {
 
-constexpr auto kPolicyPath = "/.well-known/mta-sts.txt";  // RFC 8461 §3.3
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+
+// Each takes a socket of its own.
+constexpr int kLookups = 256;
+// So many fetches, of those allowed, are left to the background.
+constexpr int kBackgroundShare = 4;
+// The clock may be set meanwhile.
+constexpr milliseconds kLongestSleep{minutes{1}};
+constexpr milliseconds kShortestSleep{50};
 
 std::optional<std::string> to_ascii(std::string_view text) {
   auto name = net::DomainName::parse(text);
   return name ? std::optional{name->text()} : std::nullopt;
 }
 
-std::string seconds_text(std::chrono::milliseconds duration) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
+std::function<double()> chance() {
+  return [engine = std::mt19937_64{std::random_device{}()},
+          distribution = std::uniform_real_distribution<double>{}]() mutable {
+    return distribution(engine);
+  };
+}
+
+PolicyFetcher::Options fetcher_options(const PolicyResolver::Options& options) {
+  return {options.concurrent_fetches, options.concurrent_fetches_per_host, options.https_port,
+          options.private_addresses};
 }
 
 }  // namespace
@@ -65,10 +83,11 @@ class PolicyResolver::Wait final : public net::Operation::Task {
 // One discovery under way and everyone who waits for it.
 struct PolicyResolver::Flight {
   Flight(Key question, std::shared_ptr<const sts::CachedPolicy> cached,
-         const sts::FetchBackoff* backoff)
+         const sts::FetchBackoff* backoff, const sts::Approach& how)
       : key(std::move(question)),
+        approach(how),
         before(std::move(cached)),
-        discovery(key.first.text(), before, backoff, to_ascii) {}
+        discovery(key.first.text(), before, backoff, to_ascii, how) {}
   Flight(const Flight&) = delete;
   Flight& operator=(const Flight&) = delete;
   Flight(Flight&&) = delete;
@@ -80,58 +99,67 @@ struct PolicyResolver::Flight {
   }
 
   [[nodiscard]] const std::string& domain() const { return key.first.text(); }
+  /// Whether a delivery still waits.
+  [[nodiscard]] bool awaited() const {
+    return key.second != sts::Purpose::order &&
+           std::any_of(waiters.begin(), waiters.end(),
+                       [](const auto& waiter) { return waiter->done != nullptr; });
+  }
 
   const Key key;
+  const sts::Approach approach;
   const std::shared_ptr<const sts::CachedPolicy> before;
   sts::Discovery discovery;
   std::vector<std::shared_ptr<Waiter>> waiters;
-  std::optional<net::DomainName> policy_host;
-  std::optional<net::DnsResult> a, aaaa;
-  net::Operation record_query, a_query, aaaa_query, get;
+  net::Operation record_query;
 };
 
 PolicyResolver::PolicyResolver(net::EventLoop& loop, const net::Clock& clock, net::DnsClient& dns,
                                net::HttpsClient& https, spool::Spool& spool, Log& log,
-                               Options options, std::vector<sts::CachedPolicy> loaded,
-                               std::size_t cache_capacity)
+                               Options options, const Policies& loaded, std::size_t cache_capacity)
     : loop_(loop),
       clock_(clock),
       dns_(dns),
-      https_(https),
-      spool_(spool),
-      log_(log),
-      options_(options),
-      cache_(cache_capacity) {
-  const net::WallTime now = clock_.wall();
-  for (sts::CachedPolicy& policy : loaded) {
-    const std::string domain = policy.domain;
-    const auto expires_at = policy.expires_at;
-    cache_.store(std::make_shared<const sts::CachedPolicy>(std::move(policy)), now);
-    const auto kept = cache_.find(domain, now);
-    if (kept == nullptr && expires_at <= now) {
-      spool_.forget_policy(domain);
-    } else if (kept != nullptr && kept->expires_at != expires_at) {
-      // The clock was set back: a life shortened once must not begin anew with each start.
-      spool_.save_policy(*kept);
-    }
-  }
+      options_(std::move(options)),
+      random_(options_.random ? options_.random : chance()),
+      keeper_(loop, clock, spool, log,
+              {cache_capacity, options_.history, options_.random ? options_.random : chance()}),
+      refresh_timer_(loop, [this] { refresh_due(); }),
+      fetcher_(dns, https, fetcher_options(options_)) {
+  keeper_.load(loaded);
 }
 
 PolicyResolver::~PolicyResolver() = default;
 
+void PolicyResolver::begin() {
+  begun_ = true;
+  arm();
+}
+
 net::Operation PolicyResolver::resolve(const net::DomainName& policy_domain,
                                        net::DnsCacheUse record_cache, Callback done) {
-  Flight& joined = flight({policy_domain, record_cache});
+  const sts::Purpose purpose =
+      record_cache == net::DnsCacheUse::bypass ? sts::Purpose::recheck : sts::Purpose::delivery;
+  auto waiter = join({policy_domain, purpose}, std::move(done));
+  return net::Operation{std::make_unique<Wait>(std::move(waiter))};
+}
+
+void PolicyResolver::refresh(const net::DomainName& policy_domain, Callback done) {
+  join({policy_domain, sts::Purpose::order}, std::move(done));
+}
+
+std::shared_ptr<PolicyResolver::Waiter> PolicyResolver::join(const Key& key, Callback done) {
+  Flight& joined = flight(key);
   // A cancelled delivery leaves nothing behind however long the flight takes.
   std::erase_if(joined.waiters, [](const auto& waiter) { return waiter->done == nullptr; });
   auto waiter = std::make_shared<Waiter>(*this, joined.discovery, std::move(done));
   joined.waiters.push_back(waiter);
-  return net::Operation{std::make_unique<Wait>(std::move(waiter))};
+  return waiter;
 }
 
-sts::PolicyVerdict PolicyResolver::known(const net::DomainName& policy_domain) {
+sts::PolicyVerdict PolicyResolver::known(const net::DomainName& policy_domain) const {
   sts::PolicyVerdict verdict;
-  verdict.policy = cache_.find(policy_domain.text(), clock_.wall());
+  verdict.policy = cache().peek(policy_domain.text(), clock_.wall());
   verdict.source = verdict.policy != nullptr ? sts::PolicyVerdict::Source::cache
                                              : sts::PolicyVerdict::Source::none;
   return verdict;
@@ -143,11 +171,32 @@ PolicyResolver::Flight& PolicyResolver::flight(const Key& key) {
     return *found->second;
   }
   const std::string& domain = key.first.text();
+  const net::WallTime now = clock_.wall();
+  const sts::Approach how = approach(domain, key.second);
+  auto cached = key.second == sts::Purpose::delivery ? keeper_.cache().find(domain, now)
+                                                     : keeper_.cache().peek(domain, now);
   auto started =
-      std::make_unique<Flight>(key, cache_.find(domain, clock_.wall()), cache_.backoff(domain));
+      std::make_unique<Flight>(key, std::move(cached), keeper_.cache().backoff(domain), how);
   Flight& flight = *flights_.emplace(key, std::move(started)).first->second;
-  visit(flight, flight.discovery.start());
+  grounded_.push_back(&flight);
+  take_off();
   return flight;
+}
+
+sts::Approach PolicyResolver::approach(const std::string& domain, sts::Purpose purpose) const {
+  if (purpose == sts::Purpose::recheck && !keeper_.cache().may_recheck(domain, clock_.wall())) {
+    purpose = sts::Purpose::delivery;
+  }
+  return {purpose, options_.first_contact, options_.on_dns_failure, random_()};
+}
+
+void PolicyResolver::take_off() {
+  while (lookups_ < kLookups && !grounded_.empty()) {
+    Flight& flight = *grounded_.front();
+    grounded_.pop_front();
+    ++lookups_;
+    visit(flight, flight.discovery.start());
+  }
 }
 
 void PolicyResolver::visit(Flight& flight, const sts::DiscoveryStep& step) {
@@ -161,136 +210,90 @@ void PolicyResolver::visit(Flight& flight, const sts::DiscoveryStep& step) {
 }
 
 void PolicyResolver::query_record(Flight& flight, const sts::QueryRecord& step) {
-  flight.record_query = dns_.query(
-      step.name, net::DnsType::txt, flight.key.second, [this, &flight](net::DnsResult answer) {
+  const auto cache_use = flight.key.second == sts::Purpose::delivery ? net::DnsCacheUse::allowed
+                                                                     : net::DnsCacheUse::bypass;
+  flight.record_query =
+      dns_.query(step.name, net::DnsType::txt, cache_use, [this, &flight](net::DnsResult answer) {
+        --lookups_;
+        take_off();
         visit(flight, flight.discovery.on_record(record_result(std::move(answer)), clock_.wall()));
       });
 }
 
 void PolicyResolver::fetch(Flight& flight, const sts::FetchPolicy& step) {
-  auto host = net::DomainName::parse(step.host);
+  const auto host = net::DomainName::parse(step.host);
   if (!host) {
     return visit(flight, flight.discovery.on_policy(sts::HttpFailure{false, "bad-host-name"},
                                                     clock_.wall()));
   }
-  flight.policy_host = std::move(*host);
-  if (fetches_ < options_.concurrent_fetches) {
-    start_fetch(flight);
-  } else {
-    waiting_for_fetch_.push_back(&flight);
+  if (flight.approach.purpose == sts::Purpose::recheck) {
+    keeper_.cache().note_recheck(flight.domain(), clock_.wall());
   }
-}
-
-void PolicyResolver::start_fetch(Flight& flight) {
-  ++fetches_;
-  const auto query = [&](net::DnsType type, std::optional<net::DnsResult>& into) {
-    return dns_.query(flight.policy_host->text(), type, net::DnsCacheUse::allowed,
-                      [this, &flight, &into](net::DnsResult answer) {
-                        into = std::move(answer);
-                        if (flight.a && flight.aaaa) {
-                          addresses_found(flight);
-                        }
-                      });
-  };
-  flight.a_query = query(net::DnsType::a, flight.a);
-  flight.aaaa_query = query(net::DnsType::aaaa, flight.aaaa);
-}
-
-void PolicyResolver::addresses_found(Flight& flight) {
-  auto addresses = policy_host_addresses(*flight.a, *flight.aaaa, options_.https_port,
-                                         options_.private_addresses);
-  if (!addresses) {
-    return fetched(flight, sts::HttpFailure{false, std::move(addresses.error())});
-  }
-  const net::HttpsRequest request{*flight.policy_host, options_.https_port, kPolicyPath,
-                                  std::move(*addresses)};
-  flight.get = https_.get(
-      request, [this, &flight](Expected<net::HttpsResponse, net::HttpsFailure> response) {
-        fetched(flight, fetch_result(std::move(response)));
-      });
-}
-
-void PolicyResolver::fetched(Flight& flight, const sts::FetchResult& result) {
-  --fetches_;
-  if (!waiting_for_fetch_.empty()) {
-    Flight& next = *waiting_for_fetch_.front();
-    waiting_for_fetch_.pop_front();
-    start_fetch(next);
-  }
-  visit(flight, flight.discovery.on_policy(result, clock_.wall()));
+  fetcher_.fetch(*host, [this, &flight](const sts::FetchResult& result) {
+    visit(flight, flight.discovery.on_policy(result, clock_.wall()));
+  });
 }
 
 void PolicyResolver::land(const Flight& flight, const sts::PolicyVerdict& verdict) {
-  log_outcome(flight, verdict);
-  keep(flight.domain(), verdict);
+  const sts::Purpose purpose = flight.key.second;
+  keeper_.keep({flight.domain(), flight.before.get(), purpose,
+                flight.awaited() ? sts::FetchedFor::delivery : sts::FetchedFor::stock, verdict});
   // Whoever is called may destroy the resolver and the clients that the flight's operations use.
   auto landed = flights_.extract(flight.key);
   const auto waiters = std::exchange(landed.mapped()->waiters, {});
   landed.mapped().reset();
+  if (purpose == sts::Purpose::refresh) {
+    --refreshes_;
+    refresh_due();
+  } else if (verdict.store != nullptr || verdict.backoff) {
+    arm();
+  }
   for (const auto& waiter : waiters) {
     waiter->answer(verdict);
   }
 }
 
-void PolicyResolver::keep(const std::string& domain, const sts::PolicyVerdict& verdict) {
-  const net::WallTime now = clock_.wall();
-  const auto lost = verdict.policy == nullptr ? cache_.take_expired(domain, now) : nullptr;
-  if (lost != nullptr) {
-    log_.warning("policy-lost", {{"domain", domain},
-                                 {"mode", std::string{sts::name(lost->policy.mode)}},
-                                 {"id", lost->id},
-                                 {"reason", verdict.note}});
+void PolicyResolver::refresh_due() {
+  while (begun_ && refreshes_ < most_refreshes()) {
+    const auto domain = keeper_.cache().take_due(clock_.wall());
+    if (!domain) {
+      break;
+    }
+    start_refresh(*domain);
   }
-  sts::remember(cache_, domain, verdict, now);
-  if (verdict.store != nullptr) {
-    spool_.save_policy(*verdict.store);
-  } else if (verdict.forget || lost != nullptr) {
-    spool_.forget_policy(domain);
+  arm();
+}
+
+void PolicyResolver::start_refresh(const std::string& domain) {
+  const auto policy = keeper_.cache().peek(domain, clock_.wall());
+  if (policy == nullptr) {
+    return keeper_.lose(domain, "it was not replaced in time");
+  }
+  const auto interest =
+      keeper_.cache().wanted(domain) ? sts::Interest::wanted : sts::Interest::lost;
+  if (!sts::worth_refreshing(*policy, interest)) {
+    return keeper_.cache().plan(domain, policy->expires_at);
+  }
+  const auto name = net::DomainName::parse(domain);
+  if (name && !flights_.contains({*name, sts::Purpose::refresh})) {
+    ++refreshes_;
+    ++started_refreshes_;
+    flight({*name, sts::Purpose::refresh});
   }
 }
 
-void PolicyResolver::log_outcome(const Flight& flight, const sts::PolicyVerdict& verdict) {
-  if (verdict.source == sts::PolicyVerdict::Source::fetched) {
-    log_fresh(flight.before.get(), verdict);
-  } else if (verdict.backoff) {
-    log_failure(flight, verdict);
-  } else {
-    log_.debug("policy", {{"domain", flight.domain()}, {"note", verdict.note}});
-  }
+int PolicyResolver::most_refreshes() const {
+  return std::max(1, options_.concurrent_fetches / kBackgroundShare);
 }
 
-void PolicyResolver::log_fresh(const sts::CachedPolicy* before, const sts::PolicyVerdict& verdict) {
-  const sts::CachedPolicy& fresh = *verdict.policy;
-  const std::string mode{sts::name(fresh.policy.mode)};
-  log_.info("policy-fetched", {{"domain", fresh.domain},
-                               {"mode", mode},
-                               {"id", fresh.id},
-                               {"max_age", seconds_text(fresh.policy.max_age)},
-                               {"mx", std::to_string(fresh.policy.mx.size())},
-                               {"diagnostics", diagnostics_text(verdict.diagnostics)}});
-  if (before != nullptr && weakens(before->policy.mode, fresh.policy.mode)) {
-    log_.warning("policy-weakened", {{"domain", fresh.domain},
-                                     {"from", std::string{sts::name(before->policy.mode)}},
-                                     {"to", mode},
-                                     {"old_id", before->id},
-                                     {"id", fresh.id}});
+void PolicyResolver::arm() {
+  const auto next = keeper_.cache().next_plan();
+  // With all places taken, the next refresh that ends goes on.
+  if (!begun_ || !next || refreshes_ >= most_refreshes()) {
+    return refresh_timer_.stop();
   }
-}
-
-void PolicyResolver::log_failure(const Flight& flight, const sts::PolicyVerdict& verdict) {
-  const sts::FetchBackoff& backoff = *verdict.backoff;
-  // Whoever said none is expected to take the policy away: no alert (RFC 8461 §8.3).
-  const auto level = verdict.fault ? conf::LogLevel::warning : conf::LogLevel::debug;
-  log_.write(
-      level, "policy-fetch-failed",
-      {{"domain", flight.domain()},
-       {"id", backoff.id},
-       {"fault", backoff.fault ? std::string{name(backoff.fault->kind)} : ""},
-       {"reason", backoff.fault ? backoff.fault->reason : ""},
-       {"cached", flight.before ? std::string{sts::name(flight.before->policy.mode)} : ""},
-       {"expires_in", flight.before ? seconds_text(flight.before->expires_at - clock_.wall()) : ""},
-       {"retry_in", seconds_text(backoff.retry_at - clock_.wall())},
-       {"diagnostics", diagnostics_text(verdict.diagnostics)}});
+  const milliseconds wait = *next - clock_.wall();
+  refresh_timer_.start(std::clamp(wait, kShortestSleep, kLongestSleep));
 }
 
 }  // namespace relay::delivery

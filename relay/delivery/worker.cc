@@ -14,10 +14,35 @@ constexpr std::size_t kTlsSessions = 10'000;
 /// A group whose spool data could not be read is looked at again after this long.
 constexpr std::chrono::minutes kReadRetry{5};
 
+sts::FirstContact first_contact(const conf::Sts& settings) {
+  switch (settings.first_contact) {
+    case conf::Sts::FirstContact::deliver:
+      return sts::FirstContact::deliver;
+    case conf::Sts::FirstContact::hold:
+      break;
+  }
+  return sts::FirstContact::hold;
+}
+
+sts::OnDnsFailure on_dns_failure(const conf::Sts& settings) {
+  switch (settings.on_dns_failure) {
+    case conf::Sts::OnDnsFailure::proceed:
+      return sts::OnDnsFailure::proceed;
+    case conf::Sts::OnDnsFailure::defer:
+      break;
+  }
+  return sts::OnDnsFailure::defer;
+}
+
 PolicyResolver::Options resolver_options(const WorkerSettings& settings) {
   PolicyResolver::Options options;
   options.first_contact_wait = settings.sts.first_contact_wait;
+  options.first_contact = first_contact(settings.sts);
+  options.on_dns_failure = on_dns_failure(settings.sts);
+  options.history = settings.sts.history;
   options.concurrent_fetches = std::max(1, settings.sts.concurrent_fetches / settings.workers);
+  options.concurrent_fetches_per_host =
+      std::max(1, settings.sts.concurrent_fetches_per_host / settings.workers);
   options.https_port = settings.https_port;
   options.private_addresses = settings.private_addresses;
   return options;
@@ -52,7 +77,7 @@ Worker::Worker(Parts parts)
       dns_(loop_, clock_, std::move(parts.dns)),
       https_(loop_, net::HttpsClientOptions{.ca_file = settings_->ca_file}),
       policies_(loop_, clock_, dns_, https_, spool_, log_, resolver_options(*settings_),
-                std::move(parts.policies),
+                parts.policies,
                 std::max<std::size_t>(1, settings_->sts.cache_entries /
                                              static_cast<std::size_t>(settings_->workers))),
       conversations_{loop_,         clock_,   std::move(parts.tls),
@@ -62,7 +87,8 @@ Worker::Worker(Parts parts)
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
       random_(std::random_device{}()),
-      settler_(loop_, spool_, log_, parts.settle_retry) {}
+      settler_(loop_, spool_, log_, parts.settle_retry),
+      refetch_(std::move(parts.refetch)) {}
 
 Worker::~Worker() {
   active_.clear();
@@ -84,6 +110,16 @@ void Worker::add(const std::shared_ptr<const spool::Envelope>& envelope,
 void Worker::add_pending(spool::PendingGroup group) {
   const std::string key = destination_key(group.domain);
   queue_.add(Group{group.id, std::move(group.domain), nullptr}, key, group.next_try, clock_.wall());
+}
+
+void Worker::begin() {
+  policies_.begin();
+  for (const std::string& domain : std::exchange(refetch_, {})) {
+    if (const auto name = net::DomainName::parse(domain)) {
+      policies_.refresh(*name, [](const sts::PolicyVerdict& /*verdict*/) {});
+    }
+  }
+  pump();
 }
 
 void Worker::retry_now(spool::MessageId id) {

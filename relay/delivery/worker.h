@@ -65,7 +65,8 @@ class Worker {
     net::DnsClientOptions dns;
     std::shared_ptr<net::TlsClientContext> tls;
     std::shared_ptr<const WorkerSettings> settings;
-    std::vector<sts::CachedPolicy> policies;       ///< stored policies of this worker's domains
+    PolicyResolver::Policies policies;             ///< stored policies of this worker's domains
+    std::vector<std::string> refetch;              ///< domains whose stored policy was damaged
     std::chrono::milliseconds settle_retry{5000};  ///< Settler's first wait
   };
   explicit Worker(Parts parts);
@@ -77,7 +78,7 @@ class Worker {
   void add(const std::shared_ptr<const spool::Envelope>& envelope, const std::string& domain);
   /// Groups read back at start; begin() then starts them.
   void add_pending(spool::PendingGroup group);
-  void begin() { pump(); }
+  void begin();
   void retry_now(spool::MessageId id);
   void forget(spool::MessageId id);
   void reconfigure(std::shared_ptr<const WorkerSettings> settings,
@@ -87,6 +88,15 @@ class Worker {
   /// Starts nothing new; done runs when the last attempt was settled.
   void drain(std::function<void()> done);
   [[nodiscard]] const WorkerGauges& gauges() const { return gauges_; }
+
+  /// Fetches a domain's policy now; done gets what came of it.
+  void refresh_policy(const net::DomainName& domain, PolicyResolver::Callback done) {
+    policies_.refresh(domain, std::move(done));
+  }
+  [[nodiscard]] PolicyState policy_state(const std::string& domain) const {
+    return policies_.state(domain);
+  }
+  [[nodiscard]] const PolicyGauges& policy_gauges() const { return policies_.gauges(); }
 
  private:
   void pump();
@@ -134,6 +144,7 @@ class Worker {
   PendingQueue queue_;
   net::Timer wake_;
   std::mt19937 random_;
+  std::vector<std::string> refetch_;
   std::unordered_map<std::uint64_t, Active> active_;
   std::uint64_t next_key_ = 0;
   Settler settler_;

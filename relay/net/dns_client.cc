@@ -80,7 +80,7 @@ struct DnsClient::State {
   void take_off(const DnsCacheKey& key, Flight& flight);
   void leave(const DnsCacheKey& key, std::list<Waiter*>::iterator place);
   void land(const DnsCacheKey& key, DnsResult result);
-  void limit_ttl(DnsResult& result) const;
+  void limit_ttl(DnsType type, DnsResult& result) const;
 
   EventLoop& loop;
   const Clock& clock;
@@ -185,7 +185,7 @@ void DnsClient::State::leave(const DnsCacheKey& key, std::list<Waiter*>::iterato
 }
 
 void DnsClient::State::land(const DnsCacheKey& key, DnsResult result) {
-  limit_ttl(result);
+  limit_ttl(key.type, result);
   cache.put(key, result, clock.steady());
   const auto shared = std::make_shared<const DnsResult>(std::move(result));
   const auto flight = flights.extract(key);
@@ -194,8 +194,11 @@ void DnsClient::State::land(const DnsCacheKey& key, DnsResult result) {
   }
 }
 
-void DnsClient::State::limit_ttl(DnsResult& result) const {
+void DnsClient::State::limit_ttl(DnsType type, DnsResult& result) const {
   const bool absent = std::holds_alternative<DnsNoRecord>(result);
+  if (type == DnsType::txt && !absent) {
+    set_ttl(result, std::max(ttl_of(result), options.min_txt_ttl));
+  }
   set_ttl(result, std::min(ttl_of(result), absent ? options.max_negative_ttl : options.max_ttl));
 }
 

@@ -32,6 +32,7 @@ struct DnsClientOptions {
   int rounds = 3;                              ///< times through the list of resolvers
   std::chrono::seconds max_ttl{3600};          ///< cap for cached answers
   std::chrono::seconds max_negative_ttl{900};  ///< cap for cached absences (RFC 2308)
+  std::chrono::seconds min_txt_ttl{0};         ///< floor for cached TXT answers
 };
 
 enum class DnsCacheUse { allowed, bypass };

@@ -38,6 +38,12 @@ void Answers::add_loose(const LooseSlices& slices) {
   }
 }
 
+void Answers::add_written(PolicyWrite& write, Stored<void> result) {
+  if (write.done && write.loop != nullptr) {
+    add(*write.loop, [done = std::move(write.done), result = std::move(result)] { done(result); });
+  }
+}
+
 void Answers::on_stored(WriteSlice& request) {
   const auto octets = request.slice.octets.size();
   add(request.transfer->loop,
@@ -82,8 +88,6 @@ void Answers::on_stored(Reschedule& request) {
   }
 }
 
-void Answers::on_stored(SavePolicy& /*request*/) {}
-void Answers::on_stored(ForgetPolicy& /*request*/) {}
 void Answers::on_stored(SaveOverride& request) {
   if (request.done) {
     add(request.loop, [done = std::move(request.done)] { done({}); });
@@ -95,6 +99,14 @@ void Answers::on_stored(RemoveOverride& request) {
     add(request.loop,
         [done = std::move(request.done), removed = request.removed] { done(removed); });
   }
+}
+
+void Answers::on_stored(SavePolicy& request) {
+  add_written(request.write, {});
+}
+
+void Answers::on_stored(ForgetPolicy& request) {
+  add_written(request.write, {});
 }
 
 void Answers::on_stored(Sweep& request) {
@@ -135,8 +147,6 @@ void Answers::on_refused(Reschedule& request, const StoreFault& fault) {
   }
 }
 
-void Answers::on_refused(SavePolicy& /*request*/, const StoreFault& /*fault*/) {}
-void Answers::on_refused(ForgetPolicy& /*request*/, const StoreFault& /*fault*/) {}
 void Answers::on_refused(SaveOverride& request, const StoreFault& fault) {
   if (request.done) {
     add(request.loop,
@@ -149,6 +159,14 @@ void Answers::on_refused(RemoveOverride& request, const StoreFault& fault) {
     add(request.loop,
         [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
   }
+}
+
+void Answers::on_refused(SavePolicy& request, const StoreFault& fault) {
+  add_written(request.write, Unexpected<StoreFault>(fault));
+}
+
+void Answers::on_refused(ForgetPolicy& request, const StoreFault& fault) {
+  add_written(request.write, Unexpected<StoreFault>(fault));
 }
 
 void Answers::on_refused(Sweep& request, const StoreFault& /*fault*/) {

@@ -31,6 +31,7 @@ class Answers {
  private:
   void add(net::EventLoop& loop, std::function<void()> answer);
   void add_loose(const LooseSlices& slices);
+  void add_written(PolicyWrite& write, Stored<void> result);
   void on_stored(WriteSlice& request);
   void on_stored(CommitMessage& request);
   void on_stored(Settle& request);

@@ -179,11 +179,11 @@ Sql<void> GroupCommit::apply(Reschedule& request) {
 }
 
 Sql<void> GroupCommit::apply(SavePolicy& request) {
-  return policies_->save(request.policy);
+  return policies_->save(request.policy, request.write);
 }
 
 Sql<void> GroupCommit::apply(ForgetPolicy& request) {
-  return policies_->forget(request.domain);
+  return policies_->forget(request.domain, request.write);
 }
 
 Sql<void> GroupCommit::apply(SaveOverride& request) {

@@ -65,10 +65,12 @@ struct Reschedule {
 
 struct SavePolicy {
   sts::CachedPolicy policy;
+  PolicyWrite write;
 };
 
 struct ForgetPolicy {
   std::string domain;
+  PolicyWrite write;
 };
 
 struct SaveOverride {

@@ -109,7 +109,23 @@ CREATE TABLE failure_counts (
 // What each version added to the tables of version 1; a spool of any older version is brought up
 // step by step.
 constexpr std::array kSteps = {
-    // 2: the operator's overrides.
+    // 2: policies with a checksum (none: stored by version 1), and those that were replaced.
+    R"(
+ALTER TABLE sts_policies ADD COLUMN crc INTEGER;
+CREATE TABLE sts_policy_history (
+  domain TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  max_age INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  fetched_at INTEGER NOT NULL,
+  replaced_at INTEGER NOT NULL,
+  why TEXT NOT NULL,
+  PRIMARY KEY (domain, n)
+) STRICT, WITHOUT ROWID;
+)",
+    // 3: the operator's overrides.
     R"(
 CREATE TABLE policy_overrides (
   domain TEXT PRIMARY KEY,

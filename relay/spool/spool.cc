@@ -148,12 +148,12 @@ void Spool::reschedule(MessageId id, net::WallTime next_try, net::EventLoop& loo
   state_->queue->submit(Reschedule{id, next_try, loop, std::move(done), 0});
 }
 
-void Spool::save_policy(sts::CachedPolicy policy) {
-  state_->queue->submit(SavePolicy{std::move(policy)});
+void Spool::save_policy(sts::CachedPolicy policy, PolicyWrite write) {
+  state_->queue->submit(SavePolicy{std::move(policy), std::move(write)});
 }
 
-void Spool::forget_policy(std::string domain) {
-  state_->queue->submit(ForgetPolicy{std::move(domain)});
+void Spool::forget_policy(std::string domain, PolicyWrite write) {
+  state_->queue->submit(ForgetPolicy{std::move(domain), std::move(write)});
 }
 
 void Spool::save_override(PolicyOverride rule, net::EventLoop& loop,

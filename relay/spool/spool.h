@@ -74,6 +74,25 @@ struct SpoolOptions {
   int checkpoint_pages = 2000;  ///< so many wait in the log before they move to the main file
 };
 
+/// What goes with a change of a stored policy.
+struct PolicyWrite {
+  net::WallTime at{};              ///< when the older one was replaced
+  std::string why;                 ///< for the history: "new id", "expired" …
+  int history = 5;                 ///< replaced policies to keep of the domain
+  net::EventLoop* loop = nullptr;  ///< where done is called; null: nobody wants to know
+  std::function<void(Stored<void>)> done{};
+};
+
+/// A policy that was replaced, as its history remembers it.
+struct ReplacedPolicy {
+  std::string id;
+  sts::Mode mode = sts::Mode::none;
+  std::chrono::seconds max_age{0};
+  std::string body;
+  net::WallTime fetched_at{}, replaced_at{};
+  std::string why;
+};
+
 /// One pending group of recipients, as the dispatcher keeps it.
 struct PendingGroup {
   MessageId id{0};
@@ -115,9 +134,10 @@ class Spool {
   /// Makes all recipients of a message due at a time. Answer: their number.
   void reschedule(MessageId id, net::WallTime next_try, net::EventLoop& loop,
                   std::function<void(Stored<std::size_t>)> done);
-  /// Stores (replaces) or, with no value, forgets a domain's cached policy.
-  void save_policy(sts::CachedPolicy policy);
-  void forget_policy(std::string domain);
+  /// Stores (replaces) or forgets a domain's cached policy, in one transaction with the history
+  /// entry of a different one that it takes the place of.
+  void save_policy(sts::CachedPolicy policy, PolicyWrite write = {});
+  void forget_policy(std::string domain, PolicyWrite write = {});
 
   /// Stores (replaces) a domain's override. done may be empty.
   void save_override(PolicyOverride rule, net::EventLoop& loop,

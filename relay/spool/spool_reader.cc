@@ -1,6 +1,7 @@
 #include "relay/spool/spool_reader.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -204,12 +205,42 @@ Stored<SpoolReader::Totals> SpoolReader::totals() {
   return totals;
 }
 
-Stored<std::vector<sts::CachedPolicy>> SpoolReader::policies() {
-  auto policies = read_policies(state_->database);
-  if (!policies) {
-    return failure(policies.error());
+Stored<void> SpoolReader::each_policy(const std::function<void(StoredPolicy)>& visit) {
+  auto done = read_policies(state_->database, "", std::numeric_limits<std::size_t>::max(), visit);
+  if (!done) {
+    return failure(done.error());
   }
-  return std::move(*policies);
+  return {};
+}
+
+Stored<std::vector<std::shared_ptr<const sts::CachedPolicy>>> SpoolReader::policies(
+    const std::string& after, std::size_t limit) {
+  std::vector<std::shared_ptr<const sts::CachedPolicy>> policies;
+  auto done = read_policies(state_->database, after, limit, [&](StoredPolicy policy) {
+    if (policy) {
+      policies.push_back(std::move(*policy));
+    }
+  });
+  if (!done) {
+    return failure(done.error());
+  }
+  return policies;
+}
+
+Stored<std::shared_ptr<const sts::CachedPolicy>> SpoolReader::policy(const std::string& domain) {
+  auto policy = read_policy(state_->database, domain);
+  if (!policy) {
+    return failure(policy.error());
+  }
+  return std::move(*policy);
+}
+
+Stored<std::vector<ReplacedPolicy>> SpoolReader::policy_history(const std::string& domain) {
+  auto history = read_history(state_->database, domain);
+  if (!history) {
+    return failure(history.error());
+  }
+  return std::move(*history);
 }
 
 Stored<std::vector<PolicyOverride>> SpoolReader::overrides() {

@@ -38,7 +38,16 @@ class SpoolReader {
     std::optional<net::WallTime> oldest;
   };
   Stored<Totals> totals();
-  Stored<std::vector<sts::CachedPolicy>> policies();
+  /// Every stored policy, expired ones too; a damaged one is handed on by its domain.
+  using StoredPolicy = Expected<std::shared_ptr<const sts::CachedPolicy>, std::string>;
+  Stored<void> each_policy(const std::function<void(StoredPolicy)>& visit);
+  /// Sound ones in the order of their domains, after a given one, at most limit.
+  Stored<std::vector<std::shared_ptr<const sts::CachedPolicy>>> policies(const std::string& after,
+                                                                         std::size_t limit);
+  /// Null: none.
+  Stored<std::shared_ptr<const sts::CachedPolicy>> policy(const std::string& domain);
+  /// What a domain's policies replaced, the latest first.
+  Stored<std::vector<ReplacedPolicy>> policy_history(const std::string& domain);
   Stored<std::vector<PolicyOverride>> overrides();
   /// The counts of a UTC day.
   Stored<rpt::Tally> tally(std::chrono::sys_days day);

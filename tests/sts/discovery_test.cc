@@ -55,6 +55,25 @@ class Domain {
     return verdict;
   }
 
+  // The background's refresh, or a delivery whose hosts all failed.
+  sts::PolicyVerdict look(sts::Purpose purpose, const sts::RecordResult& record,
+                          const std::optional<sts::FetchResult>& https = {}) {
+    sts::Approach approach;
+    approach.purpose = purpose;
+    sts::Discovery discovery{
+        kDomain, cache.peek(kDomain, now), cache.backoff(kDomain), {}, approach};
+    (void)discovery.start();
+    auto step = discovery.on_record(record, now);
+    fetched = std::holds_alternative<sts::FetchPolicy>(step);
+    if (fetched) {
+      REQUIRE_MESSAGE(https.has_value(), "a fetch where none is due");
+      step = discovery.on_policy(*https, now);
+    }
+    auto verdict = std::get<sts::PolicyVerdict>(step);
+    sts::remember(cache, kDomain, verdict, now, sts::FetchedFor::stock);
+    return verdict;
+  }
+
   // Puts a policy into the cache as an earlier delivery would have.
   void know(const std::string& id, const std::string& mode, const std::string& max_age = "604800") {
     const auto verdict = deliver(txt(id), ok(body(mode, max_age)));
@@ -228,6 +247,22 @@ TEST_CASE("the decisions of the cache flow are those of the conformance rows") {
          REQUIRE(lost != nullptr);
          CHECK(lost->domain == kDomain);
        }},
+      {"S19",
+       [](Domain& domain) {
+         domain.know("1", "enforce");
+         domain.now += hours{20};
+         for (const sts::RecordResult& record :
+              {sts::RecordResult{sts::RecordAbsent{}}, sts::RecordResult{sts::RecordFailure{"x"}},
+               sts::RecordResult{sts::RecordAnswer{{"v=STSv1; bogus"}}}}) {
+           domain.now += minutes{1};
+           const auto verdict =
+               domain.look(sts::Purpose::refresh, record, ok(body("enforce", "86400")));
+           REQUIRE(verdict.store != nullptr);
+           CHECK(verdict.store->id == "1");
+           CHECK(verdict.store->fetched_at == domain.now);
+           CHECK(verdict.store->expires_at == domain.now + hours{24});
+         }
+       }},
       {"S22",
        [](Domain& domain) {
          const auto verdict = domain.deliver(txt("1"), ok(body("enforce", "0")));
@@ -260,11 +295,30 @@ TEST_CASE("the decisions of the cache flow are those of the conformance rows") {
          CHECK(domain.deliver(txt("2")).source == Source::cache);
          CHECK(domain.cache.backoff(kDomain) == nullptr);
        }},
+      {"S31",
+       [](Domain& domain) {
+         domain.know("1", "enforce");
+         // The delivery that the policy was just fetched for would only see it again.
+         CHECK_FALSE(domain.cache.may_recheck(kDomain, domain.now));
+         CHECK(domain.deliver(txt("1")).source == Source::cache);
+         REQUIRE(domain.cache.may_recheck(kDomain, domain.now));
+         const auto verdict = domain.look(sts::Purpose::recheck, txt("1"), ok(body("testing")));
+         CHECK(mode(verdict) == "testing");
+         CHECK(verdict.store->id == "1");
+         domain.cache.note_recheck(kDomain, domain.now);
+         CHECK(domain.deliver(txt("1")).source == Source::cache);
+         CHECK(domain.deliver(txt("1")).source == Source::cache);
+         domain.now += hours{1} - seconds{1};
+         CHECK_FALSE(domain.cache.may_recheck(kDomain, domain.now));
+         domain.now += seconds{1};
+         CHECK(domain.cache.may_recheck(kDomain, domain.now));
+         // Without a record there is nothing to tell what to fetch.
+         CHECK(domain.look(sts::Purpose::recheck, sts::RecordAbsent{}).source == Source::cache);
+       }},
   };
-  // S34 and S35 are rows of the cache's own tests. The rest needs what is no decision: a disk, DNS
-  // and HTTPS under load, or a refresh in the background.
-  const std::set<std::string> elsewhere = {"S19", "S20", "S23", "S25", "S26",
-                                           "S31", "S32", "S34", "S35", "S37"};
+  // S20 is a row of the refresh's tests, S34 and S35 are rows of the cache's own tests. The rest
+  // needs what is no decision: a disk, DNS and HTTPS under load, or a refresh in the background.
+  const std::set<std::string> elsewhere = {"S20", "S23", "S25", "S26", "S32", "S34", "S35", "S37"};
   for (const YAML::Node& row : rows("cache_flow")) {
     const auto id = row["id"].as<std::string>();
     const std::string words = id + ": " + row["state"].as<std::string>() + "; " +
@@ -414,5 +468,118 @@ TEST_CASE("a delivery that waits no longer gets what is cached, and the fault on
     CHECK_FALSE(discovery.without_waiting().backoff);
     const auto late = std::get<sts::PolicyVerdict>(discovery.on_policy(ok(body("testing")), kNow));
     CHECK(mode(late) == "testing");
+  }
+}
+
+TEST_CASE("a refresh fetches under an unchanged id, and a failure neither evicts nor hurries") {
+  Domain domain;
+  domain.know("1", "enforce");
+  domain.now += hours{20};
+  const auto failed = domain.look(sts::Purpose::refresh, txt("1"), status(503));
+  CHECK(mode(failed) == "enforce");
+  CHECK(fault(failed) == "fetch http-503");
+  REQUIRE(failed.backoff);
+  domain.now += minutes{4};
+  CHECK(fault(domain.look(sts::Purpose::refresh, txt("1"))) == "fetch http-503");
+  CHECK(fault(domain.look(sts::Purpose::refresh, sts::RecordAbsent{})) == "fetch http-503");
+  CHECK_FALSE(domain.fetched);
+  domain.now += minutes{1};
+  const auto again = domain.look(sts::Purpose::refresh, txt("1"), ok(body("enforce")));
+  CHECK(again.source == Source::fetched);
+  CHECK(again.note.find("unchanged") != std::string::npos);
+  CHECK(domain.cache.backoff(kDomain) == nullptr);
+}
+
+TEST_CASE("a refresh that fails for mode none is silent") {
+  Domain domain;
+  domain.know("1", "none");
+  domain.now += hours{20};
+  const auto failed = domain.look(sts::Purpose::refresh, sts::RecordAbsent{}, status(404));
+  CHECK(fault(failed).empty());
+  CHECK(mode(failed) == "none");
+  CHECK(failed.backoff);
+}
+
+TEST_CASE("a refresh takes a new id with it") {
+  Domain domain;
+  domain.know("1", "enforce");
+  domain.now += hours{20};
+  CHECK(domain.look(sts::Purpose::refresh, txt("2"), ok(body("testing"))).store->id == "2");
+}
+
+TEST_CASE("an order fetches in spite of a back-off, but only where a policy is announced") {
+  Domain domain;
+  CHECK(fault(domain.deliver(txt("1"), status(500))) == "fetch http-500");
+  CHECK(domain.look(sts::Purpose::order, txt("1"), ok(body("enforce"))).source == Source::fetched);
+  Domain unknown;
+  CHECK(mode(unknown.look(sts::Purpose::order, sts::RecordAbsent{})) == "no policy");
+  CHECK_FALSE(unknown.fetched);
+}
+
+TEST_CASE("a back-off is up to a quarter longer by chance, never shorter") {
+  for (const double jitter : {0.0, 0.5, 0.99}) {
+    CAPTURE(jitter);
+    sts::Approach approach;
+    approach.jitter = jitter;
+    sts::Discovery discovery{kDomain, nullptr, nullptr, {}, approach};
+    (void)discovery.start();
+    (void)discovery.on_record(txt("1"), kNow);
+    const auto verdict = std::get<sts::PolicyVerdict>(discovery.on_policy(status(500), kNow));
+    REQUIRE(verdict.backoff);
+    CHECK(verdict.backoff->tried_at == kNow);
+    const auto wait = verdict.backoff->retry_at - kNow;
+    CHECK(wait >= minutes{5});
+    CHECK(wait <= minutes{5} + seconds{75});
+    CHECK((wait > minutes{5}) == (jitter > 0));
+  }
+}
+
+TEST_CASE("A25: hold keeps mail until the first policy came, unless one is cached") {
+  for (const bool hold : {false, true}) {
+    for (const bool cached : {false, true}) {
+      CAPTURE(hold);
+      CAPTURE(cached);
+      Domain domain;
+      if (cached) {
+        domain.know("1", "enforce");
+      }
+      sts::Approach approach;
+      approach.first_contact = hold ? sts::FirstContact::hold : sts::FirstContact::deliver;
+      sts::Discovery discovery{kDomain, domain.cache.find(kDomain, kNow), nullptr, {}, approach};
+      (void)discovery.start();
+      CHECK(discovery.without_waiting().hold.empty() == (!hold || cached));
+      (void)discovery.on_record(txt("2"), kNow);
+      const std::string sentence = discovery.without_waiting().hold;
+      CHECK(sentence.empty() == (!hold || cached));
+      if (hold && !cached) {
+        CHECK(sentence.find("rcpt.example") != std::string::npos);
+      }
+      // An answer, even a bad one, ends the waiting: RFC 8461 section 3.3.
+      CHECK(std::get<sts::PolicyVerdict>(discovery.on_policy(status(404), kNow)).hold.empty());
+    }
+  }
+}
+
+TEST_CASE("with nothing cached a TXT record that cannot be looked up defers mail only on request") {
+  for (const bool defer : {false, true}) {
+    for (const bool cached : {false, true}) {
+      CAPTURE(defer);
+      CAPTURE(cached);
+      Domain domain;
+      if (cached) {
+        domain.know("1", "enforce");
+      }
+      sts::Approach approach;
+      approach.on_dns_failure = defer ? sts::OnDnsFailure::defer : sts::OnDnsFailure::proceed;
+      const auto verdict = [&](const sts::RecordResult& record) {
+        sts::Discovery discovery{kDomain, domain.cache.find(kDomain, kNow), nullptr, {}, approach};
+        (void)discovery.start();
+        return std::get<sts::PolicyVerdict>(discovery.on_record(record, kNow));
+      };
+      const std::string hold = verdict(sts::RecordFailure{"SERVFAIL"}).hold;
+      CHECK(hold.empty() == (!defer || cached));
+      CHECK((hold.find("SERVFAIL") != std::string::npos) == (defer && !cached));
+      CHECK(verdict(sts::RecordAbsent{}).hold.empty());
+    }
   }
 }

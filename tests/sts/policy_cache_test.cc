@@ -140,3 +140,61 @@ TEST_CASE("a full cache takes a hundred thousand entries in order of their numbe
   CHECK(cache.size() == 1000);
   CHECK(cache.find("d99999.example", kNow) != nullptr);
 }
+
+TEST_CASE("plans are taken when they are due, the earliest first, each once") {
+  sts::PolicyCache cache{10};
+  for (const std::string domain : {"a.example", "b.example", "c.example"}) {
+    cache.store(policy(domain, sts::Mode::enforce, hours{1}), kNow);
+  }
+  CHECK_FALSE(cache.next_plan());
+  cache.plan("unknown.example", kNow);
+  CHECK_FALSE(cache.next_plan());
+  cache.plan("a.example", kNow + seconds{30});
+  cache.plan("b.example", kNow + seconds{20});
+  cache.plan("c.example", kNow + seconds{10});
+  cache.plan("c.example", kNow + seconds{40});
+  CHECK(cache.next_plan() == kNow + seconds{20});
+  CHECK_FALSE(cache.take_due(kNow + seconds{19}));
+  CHECK(cache.take_due(kNow + seconds{35}) == "b.example");
+  CHECK(cache.take_due(kNow + seconds{35}) == "a.example");
+  CHECK_FALSE(cache.take_due(kNow + seconds{35}));
+  CHECK(cache.planned("c.example") == kNow + seconds{40});
+  cache.store(policy("c.example", sts::Mode::none, hours{1}), kNow);
+  CHECK_FALSE(cache.next_plan());
+  cache.plan("a.example", kNow);
+  cache.forget("a.example");
+  CHECK_FALSE(cache.next_plan());
+}
+
+TEST_CASE("a policy is wanted if a delivery had it fetched or used it since") {
+  sts::PolicyCache cache{10};
+  CHECK_FALSE(cache.wanted("a.example"));
+  cache.store(policy("a.example", sts::Mode::enforce, hours{1}), kNow);
+  CHECK(cache.wanted("a.example"));
+  cache.store(policy("a.example", sts::Mode::enforce, hours{1}), kNow, sts::FetchedFor::stock);
+  CHECK_FALSE(cache.wanted("a.example"));
+  CHECK(cache.peek("a.example", kNow) != nullptr);
+  CHECK_FALSE(cache.wanted("a.example"));
+  CHECK(cache.find("a.example", kNow) != nullptr);
+  CHECK(cache.wanted("a.example"));
+}
+
+TEST_CASE(
+    "S31: a policy is looked at again under its id once an hour, and not just after a fetch") {
+  sts::PolicyCache cache{10};
+  CHECK_FALSE(cache.may_recheck("a.example", kNow));
+  cache.store(policy("a.example", sts::Mode::enforce, hours{10}), kNow);
+  CHECK_FALSE(cache.may_recheck("a.example", kNow));
+  CHECK(cache.find("a.example", kNow) != nullptr);
+  CHECK(cache.may_recheck("a.example", kNow));
+  cache.note_recheck("a.example", kNow);
+  CHECK_FALSE(cache.may_recheck("a.example", kNow + hours{1} - seconds{1}));
+  CHECK(cache.may_recheck("a.example", kNow + hours{1}));
+  CHECK(cache.may_recheck("a.example", kNow - seconds{1}));  // the clock was set back
+  // What was fetched in the background or read at a start needs two deliveries, too.
+  cache.store(policy("b.example", sts::Mode::enforce, hours{10}), kNow, sts::FetchedFor::stock);
+  CHECK(cache.find("b.example", kNow) != nullptr);
+  CHECK_FALSE(cache.may_recheck("b.example", kNow));
+  CHECK(cache.find("b.example", kNow) != nullptr);
+  CHECK(cache.may_recheck("b.example", kNow));
+}

@@ -33,6 +33,15 @@ class Subject {
         spool->remove(id, thread.loop(), std::move(done));
       }
     };
+    daemon.policy_state = [this](const relay::net::DomainName& domain, DaemonActions::State done) {
+      asked_about = domain.text();
+      thread.loop().post([this, done] { done(policy_state); });
+    };
+    daemon.refresh_policy = [this](const relay::net::DomainName& domain,
+                                   DaemonActions::Verdict done) {
+      asked_about = domain.text();
+      thread.loop().post([this, done] { done(verdict); });
+    };
     daemon.status = [] {
       StatusFacts facts;
       facts.hostname = "relay.example";
@@ -44,6 +53,9 @@ class Subject {
       facts.delivered = 4;
       facts.deferred = 5;
       facts.failed = 6;
+      facts.policies.cached = 7;
+      facts.policies.failing = 1;
+      facts.policies.earliest_expiry = relay::net::WallTime(std::chrono::seconds(86400));
       return facts;
     };
     daemon.reload = [this] { return reload_answer; };
@@ -86,6 +98,9 @@ class Subject {
   std::unique_ptr<relay::spool::SpoolReader> reader = open_reader(directory.spool());
   relay::Expected<Reloaded, std::vector<std::string>> reload_answer;
   std::optional<StoreFault> remove_fault;
+  relay::delivery::PolicyState policy_state;
+  sts::PolicyVerdict verdict;
+  std::string asked_about;
   std::unique_ptr<ControlActions> actions;
   LoopThread thread;
 };
@@ -289,6 +304,83 @@ TEST_CASE("policy list and show tell what is cached, also that it has expired") 
   CHECK(subject.execute(PolicyShow{"c.example"}).error.find("no policy of c.example") == 0);
 }
 
+TEST_CASE("policy show tells when a policy is fetched again and what keeps it from that") {
+  Subject subject;
+  subject.save("a.example");
+  const Json quiet = subject.data(PolicyShow{"a.example"});
+  CHECK(subject.asked_about == "a.example");
+  CHECK(quiet["refresh_at"].is_null());
+  CHECK(quiet["failing"].is_null());
+  CHECK(quiet["back_off"].is_null());
+  const sts::DiscoveryFault fault{sts::DiscoveryFault::Kind::webpki_invalid, "X509_V_ERR_X"};
+  const auto now = subject.clock.wall();
+  subject.policy_state.refresh_at = now + std::chrono::hours(2);
+  subject.policy_state.failing = {now - std::chrono::hours(1), sts::Alert::info, fault, now};
+  subject.policy_state.backoff = {"7", now + std::chrono::hours(1), 3, fault, now};
+  const Json failing = subject.data(PolicyShow{"a.example"});
+  CHECK(failing["refresh_at"] == "2026-02-02T04:40:00Z");
+  CHECK(failing["failing"]["since"] == "2026-02-02T01:40:00Z");
+  CHECK(failing["failing"]["fault"] == "webpki-invalid");
+  CHECK(failing["failing"]["alert"] == "info");
+  CHECK(failing["back_off"]["id"] == "7");
+  CHECK(failing["back_off"]["failures"] == 3);
+  CHECK(failing["back_off"]["until"] == "2026-02-02T03:40:00Z");
+  CHECK(failing["back_off"]["reason"] == "X509_V_ERR_X");
+}
+
+TEST_CASE("policy show has what is only in memory") {
+  Subject subject;
+  auto cached = std::make_shared<sts::CachedPolicy>();
+  cached->domain = "memory.example";
+  cached->expires_at = subject.clock.wall() + std::chrono::hours(1);
+  subject.policy_state.policy = cached;
+  CHECK(subject.data(PolicyShow{"memory.example"})["domain"] == "memory.example");
+}
+
+TEST_CASE("policy refresh tells what came of it") {
+  Subject subject;
+  subject.verdict.note = "no valid TXT record: absent";
+  CHECK(subject.data(PolicyRefresh{"A.example."})["outcome"] == "nothing");
+  CHECK(subject.asked_about == "a.example");
+  subject.verdict.fault = {sts::DiscoveryFault::Kind::fetch_error, "timeout"};
+  CHECK(subject.data(PolicyRefresh{"a.example"})["outcome"] == "failed");
+  auto cached = std::make_shared<sts::CachedPolicy>();
+  cached->domain = "a.example";
+  cached->policy.mode = sts::Mode::testing;
+  subject.verdict = {};
+  subject.verdict.policy = cached;
+  subject.verdict.source = sts::PolicyVerdict::Source::fetched;
+  subject.verdict.diagnostics = {{"empty-line", 3, "line 3 is empty", sts::Severity::tolerated}};
+  const Json fetched = subject.data(PolicyRefresh{"a.example"});
+  CHECK(fetched["outcome"] == "fetched");
+  CHECK(fetched["policy"]["mode"] == "testing");
+  CHECK(fetched["diagnostics"][0]["line"] == 3);
+  CHECK(subject.execute(PolicyRefresh{"not a name"}).error == "\"not a name\" is no domain name");
+}
+
+TEST_CASE("policy history and export have the bodies") {
+  Subject subject;
+  subject.save("a.example");
+  subject.save("b.example");
+  subject.spool->forget_policy("a.example", {subject.clock.wall(), "expired"});
+  subject.put("after@policy.example", {"flush.example"});
+  const Json history = subject.data(PolicyHistory{"A.example"});
+  CHECK(history["domain"] == "a.example");
+  REQUIRE(history["replaced"].size() == 1);
+  CHECK(history["replaced"][0]["why"] == "expired");
+  CHECK(history["replaced"][0]["mode"] == "enforce");
+  CHECK(history["replaced"][0]["replaced_at"] == "2026-02-02T02:40:00Z");
+  CHECK(history["replaced"][0]["body"].get<std::string>().find("mx.a.example") !=
+        std::string::npos);
+  CHECK(subject.data(PolicyHistory{"c.example"})["replaced"].empty());
+  const Json exported = subject.data(PolicyExport{});
+  REQUIRE(exported["policies"].size() == 1);
+  CHECK(exported["policies"][0]["domain"] == "b.example");
+  CHECK(exported["policies"][0]["body"].get<std::string>().find("mx.b.example") !=
+        std::string::npos);
+  CHECK(exported["next"].is_null());
+}
+
 TEST_CASE("status adds the queue's totals to what the daemon knows") {
   Subject subject;
   subject.put("a@sender.example", {"a.example", "b.example"});
@@ -304,6 +396,9 @@ TEST_CASE("status adds the queue's totals to what the daemon knows") {
   CHECK(data["deliveries_ready"] == 2);
   CHECK(data["deliveries_waiting"] == 3);
   CHECK(data["recipients"] == Json{{"delivered", 4}, {"deferred", 5}, {"failed", 6}});
+  CHECK(data["policies"]["cached"] == 7);
+  CHECK(data["policies"]["failing"] == 1);
+  CHECK(data["policies"]["earliest_expiry"] == "1970-01-02T00:00:00Z");
   CHECK_FALSE(data["version"].get<std::string>().empty());
 }
 

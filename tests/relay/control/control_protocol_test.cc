@@ -28,6 +28,9 @@ TEST_CASE("every request comes back from its line as it was") {
       R"({"command":"queue remove","id":")" + id + R"("})",
       R"({"command":"policy list","limit":5,"after":"a.example"})",
       R"({"command":"policy show","domain":"a.example"})",
+      R"({"command":"policy export","limit":5,"after":"a.example"})",
+      R"({"command":"policy refresh","domain":"a.example"})",
+      R"({"command":"policy history","domain":"a.example"})",
       R"({"command":"status"})",
       R"({"command":"results","day":"2026-03-01","limit":10,"offset":20})",
       R"({"command":"reload"})",
@@ -83,6 +86,8 @@ TEST_CASE("a request that is wrong is refused with the reason") {
       {R"({"command":"results"})", "results: \"day\" is missing"},
       {R"({"command":"results","day":"2026-02-30"})", "\"2026-02-30\" is no day"},
       {R"({"command":"policy show"})", "policy show: \"domain\" is missing"},
+      {R"({"command":"policy refresh"})", "policy refresh: \"domain\" is missing"},
+      {R"({"command":"policy history"})", "policy history: \"domain\" is missing"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.line);

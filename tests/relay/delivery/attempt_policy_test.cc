@@ -165,5 +165,20 @@ TEST_CASE(
   CHECK(std::get<Finished>(step).sessions.size() == 1);
 }
 
+TEST_CASE("A25: a verdict that says hold defers the mail, unless it says TLS-Required: No") {
+  sts::PolicyVerdict held = verdict(nullptr);
+  held.hold = "the policy of example.net is still being fetched";
+  const net::DnsResult records = mx({{10, "mx1.example.net"}});
+  Walk walk;
+  const Step step = walk.to_hosts(held, records);
+  CHECK(only(step).result == Result::deferred);
+  CHECK(only(step).text == held.hold);
+
+  auto optional = std::make_shared<spool::Envelope>(*envelope());
+  optional->tls = spool::MessageTls::optional;
+  Walk insistent(optional);
+  CHECK(host_of(insistent.to_hosts(held, records)) == "mx1.example.net");
+}
+
 }  // namespace
 }  // namespace relay::delivery

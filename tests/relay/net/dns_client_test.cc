@@ -272,4 +272,31 @@ TEST_CASE("the system's resolvers are read from resolv.conf") {
   CHECK(literals("") == Texts{"127.0.0.1:53"});
 }
 
+TEST_CASE("S37: TXT answers are kept for their TTL, and not asked for more than once a minute") {
+  struct Row {
+    std::uint32_t ttl;
+    seconds kept;
+  };
+  for (const auto& [given, kept] : std::vector<Row>{
+           {0, seconds(60)}, {30, seconds(60)}, {300, seconds(300)}, {100000, seconds(3600)}}) {
+    CAPTURE(given);
+    World world({[given = given](const DnsAsked& asked) -> Packets {
+      DnsPacket packet(asked.question);
+      packet.answer(asked.question.name, DnsType::txt, given, rdata::txt({"v=STSv1; id=1"}));
+      return {packet.bytes()};
+    }});
+    world.options.min_txt_ttl = seconds(60);
+    for (int message = 0; message < 100; ++message) {
+      world.ask("_mta-sts.example.net", DnsType::txt);
+    }
+    CHECK(world.asked() == 1);
+    world.clock.advance(kept - seconds(1));
+    world.ask("_mta-sts.example.net", DnsType::txt);
+    CHECK(world.asked() == 1);
+    world.clock.advance(seconds(1));
+    world.ask("_mta-sts.example.net", DnsType::txt);
+    CHECK(world.asked() == 2);
+  }
+}
+
 }  // namespace

@@ -1,0 +1,160 @@
+// What a large policy cache costs: stores policies (default: 1,000,000), loads them as a start
+// does, and looks them up as deliveries do. Prints seconds, memory, and the time of a lookup.
+// Usage: bench_policy_cache [COUNT [DIRECTORY]]
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <string>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "relay/delivery/policy_keeper.h"
+#include "relay/spool/spool.h"
+#include "relay/spool/spool_reader.h"
+#include "sts/enforcement.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using relay::delivery::PolicyKeeper;
+using relay::spool::Spool;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Of this process so far, in its code and the kernel: what a busy machine does not falsify.
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+double resident_mb() {
+  std::ifstream statm("/proc/self/statm");
+  double pages = 0;
+  statm >> pages >> pages;
+  return pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
+std::string domain_name(std::size_t number) {
+  return fmt::format("customer-{}.example.com", number);
+}
+
+sts::CachedPolicy policy(std::size_t number, sts::Time now) {
+  const std::string domain = domain_name(number);
+  auto parsed = sts::parse_policy(
+      fmt::format("version: STSv1\r\nmode: enforce\r\nmx: mx1.{0}\r\nmx: *.mail.{0}\r\n"
+                  "max_age: 604800\r\n",
+                  domain),
+      sts::Strictness::strict);
+  return {domain, "20260101T000000", std::move(*parsed.policy), now,
+          now + std::chrono::seconds(604800)};
+}
+
+std::unique_ptr<Spool> open(const std::string& directory, const relay::net::Clock& clock) {
+  relay::spool::SpoolOptions options;
+  options.directory = directory;
+  auto opened = Spool::open(options, clock);
+  if (!opened) {
+    fmt::print(stderr, "{}\n", opened.error());
+    std::exit(1);
+  }
+  return std::move(*opened);
+}
+
+/// In a process of its own, whose memory does not count.
+void fill(const std::string& directory, std::size_t count) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const relay::net::SystemClock clock;
+    {
+      const auto spool = open(directory, clock);
+      for (std::size_t i = 0; i < count; ++i) {
+        spool->save_policy(policy(i, clock.wall()));
+      }
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+}
+
+void look_up(PolicyKeeper& keeper, std::size_t count, sts::Time now) {
+  constexpr std::size_t kLookups = 1'000'000;
+  std::mt19937_64 random(1);
+  std::vector<std::string> domains;
+  std::vector<std::string> hosts;
+  for (std::size_t i = 0; i < 10'000; ++i) {
+    domains.push_back(domain_name(random() % count));
+    hosts.push_back("a.mail." + domains.back());
+  }
+  std::size_t refused = 0;
+  const auto start = Clock::now();
+  const double cpu = cpu_seconds();
+  for (std::size_t i = 0; i < kLookups; ++i) {
+    const std::size_t which = i % domains.size();
+    const auto found = keeper.cache().find(domains[which], now);
+    const auto* const its = found == nullptr ? nullptr : &found->policy;
+    refused += its == nullptr || sts::admit_host(its, hosts[which]) == sts::Admission::refuse;
+  }
+  fmt::print("warm lookup and match: {:.0f} ns, {:.0f} ns of CPU ({} refused)\n",
+             seconds_since(start) * 1e9 / kLookups, (cpu_seconds() - cpu) * 1e9 / kLookups,
+             refused);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::size_t count = argc > 1 ? std::stoul(argv[1]) : 1'000'000;
+  const auto directory = std::filesystem::path(argc > 2 ? argv[2] : "/var/tmp") /
+                         fmt::format("stsrelay-bench-{}", ::getpid());
+  auto start = Clock::now();
+  fill(directory, count);
+  fmt::print("{} policies stored in {:.1f} s\n", count, seconds_since(start));
+
+  const relay::net::SystemClock clock;
+  relay::net::EventLoop loop;
+  relay::Log log{conf::Logging{}};
+  const auto spool = open(directory, clock);
+  auto reader = relay::spool::SpoolReader::open(directory);
+  if (!reader) {
+    fmt::print(stderr, "{}\n", reader.error());
+    return 1;
+  }
+  const double before = resident_mb();
+  start = Clock::now();
+  const double cpu = cpu_seconds();
+  std::mt19937_64 engine(1);
+  PolicyKeeper keeper(
+      loop, clock, *spool, log,
+      {count, 5, [&engine] { return std::uniform_real_distribution<double>()(engine); }});
+  {
+    std::vector<std::shared_ptr<const sts::CachedPolicy>> stored;
+    const auto read = (*reader)->each_policy([&](relay::spool::SpoolReader::StoredPolicy each) {
+      if (each) {
+        stored.push_back(std::move(*each));
+      }
+    });
+    if (!read) {
+      fmt::print(stderr, "{}\n", read.error().reason);
+      return 1;
+    }
+    keeper.load(stored);
+  }
+  fmt::print("{} policies loaded in {:.1f} s, {:.1f} s of CPU\n", keeper.gauges().cached.load(),
+             seconds_since(start), cpu_seconds() - cpu);
+  fmt::print("memory: {:.0f} MB more, {:.0f} MB in all\n", resident_mb() - before, resident_mb());
+  look_up(keeper, count, clock.wall());
+  std::filesystem::remove_all(directory);
+}
