@@ -377,8 +377,9 @@ void replay(const SignedWorld& world, const DnsAsk& other, ldns_pkt& packet) {
     while (ldns_rr* rr = ldns_rr_list_pop_rr(to)) {
       ldns_rr_free(rr);
     }
-    ldns_rr_list_push_rr_list(
-        to, ldns_rr_list_clone(answers ? ldns_pkt_answer(parsed) : ldns_pkt_authority(parsed)));
+    const relay::net::RecordListHandle copies(
+        ldns_rr_list_clone(answers ? ldns_pkt_answer(parsed) : ldns_pkt_authority(parsed)));
+    ldns_rr_list_push_rr_list(to, copies.get());
   }
   ldns_pkt_set_rcode(&packet, LDNS_RCODE_NXDOMAIN);
   ldns_pkt_free(parsed);
