@@ -7,10 +7,13 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 
 #include "relay/net/call_queue.h"
 #include "relay/net/dns_cache.h"
 #include "relay/net/dns_lookup.h"
+#include "relay/net/dns_wire.h"
+#include "relay/net/dnssec_lookup.h"
 
 namespace relay::net {
 namespace {
@@ -18,12 +21,7 @@ namespace {
 constexpr std::size_t kCacheEntries = 20'000;
 constexpr std::uint16_t kDnsPort = 53;
 
-std::string lower_case(std::string name) {
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  });
-  return name;
-}
+constexpr std::size_t kZoneEntries = 10'000;
 
 DnsLookupRules lookup_rules(const DnsClientOptions& options) {
   DnsLookupRules rules{{}, options.try_timeout, options.rounds};
@@ -34,6 +32,26 @@ DnsLookupRules lookup_rules(const DnsClientOptions& options) {
   return rules;
 }
 
+std::string probe_text(const DnsResult& result, DnssecMode mode) {
+  const auto* answer = std::get_if<DnsAnswer>(&result);
+  if (answer != nullptr && answer->dnssec == DnssecState::secure) {
+    return "secure";
+  }
+  if (const auto* failure = std::get_if<DnsFailure>(&result)) {
+    return "not-secure: " + failure->reason;
+  }
+  if (answer == nullptr) {
+    return "not-secure: the resolver knows no keys of the root zone";
+  }
+  switch (mode) {
+    case DnssecMode::trust_ad:
+      return "not-secure: no resolver with dns.trust_ad says that the root zone's keys are good";
+    case DnssecMode::validate:
+      break;
+  }
+  return "not-secure: no trust anchor for the root zone";
+}
+
 }  // namespace
 
 struct DnsClient::State {
@@ -42,7 +60,7 @@ struct DnsClient::State {
   /// A question under way and who waits for it.
   struct Flight {
     std::list<Waiter*> waiters;
-    std::unique_ptr<DnsLookup> lookup;
+    std::variant<std::unique_ptr<DnsLookup>, std::unique_ptr<DnssecLookup>> lookup;
   };
   using Flights = std::unordered_map<DnsCacheKey, Flight, DnsCacheKeyHash>;
 
@@ -51,6 +69,7 @@ struct DnsClient::State {
         clock(steady_clock),
         options(std::move(given)),
         rules(lookup_rules(options)),
+        trust(event_loop, steady_clock, rules, options.anchors, kZoneEntries),
         calls(event_loop) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -59,6 +78,7 @@ struct DnsClient::State {
   ~State();
 
   void join(const DnsCacheKey& key, Waiter& waiter);
+  void take_off(const DnsCacheKey& key, Flight& flight);
   void leave(const DnsCacheKey& key, std::list<Waiter*>::iterator place);
   void land(const DnsCacheKey& key, DnsResult result);
   void limit_ttl(DnsResult& result) const;
@@ -67,6 +87,7 @@ struct DnsClient::State {
   const Clock& clock;
   const DnsClientOptions options;
   const DnsLookupRules rules;
+  DnssecTrust trust;
   DnsCache cache{kCacheEntries};
   Flights flights;
   std::list<Waiter*> all;
@@ -136,9 +157,20 @@ void DnsClient::State::join(const DnsCacheKey& key, Waiter& waiter) {
   const auto [found, is_new] = flights.try_emplace(key);
   waiter.wait_for(key, found->second.waiters);
   if (is_new) {
-    found->second.lookup = std::make_unique<DnsLookup>(
-        loop, rules, key.name, key.type,
-        [this, key](DnsResult result) { land(key, std::move(result)); });
+    take_off(key, found->second);
+  }
+}
+
+void DnsClient::State::take_off(const DnsCacheKey& key, Flight& flight) {
+  auto landed = [this, key](DnsResult result) { land(key, std::move(result)); };
+  switch (options.dnssec) {
+    case DnssecMode::trust_ad:
+      flight.lookup =
+          std::make_unique<DnsLookup>(loop, rules, key.name, key.type, std::move(landed));
+      break;
+    case DnssecMode::validate:
+      flight.lookup = std::make_unique<DnssecLookup>(trust, key.name, key.type, std::move(landed));
+      break;
   }
 }
 
@@ -191,6 +223,17 @@ Operation DnsClient::query(const std::string& name, DnsType type, DnsCacheUse ca
     state_->join(key, *waiter);
   }
   return Operation(std::move(waiter));
+}
+
+DnssecMode DnsClient::dnssec_mode() const {
+  return state_->options.dnssec;
+}
+
+Operation DnsClient::probe_dnssec(std::function<void(std::string)> done) {
+  return query(std::string(kRootName), DnsType::dnskey, DnsCacheUse::bypass,
+               [mode = state_->options.dnssec, done = std::move(done)](DnsResult result) {
+                 done(probe_text(result, mode));
+               });
 }
 
 std::vector<SocketAddress> system_resolvers(const std::string& resolv_conf_text) {

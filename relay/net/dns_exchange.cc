@@ -43,11 +43,11 @@ std::uint16_t random_id() {
 }  // namespace
 
 struct DnsExchange::State {
-  State(EventLoop& event_loop, const DnsResolver& asked, const std::string& name, DnsType type,
+  State(EventLoop& event_loop, const DnsResolver& asked, const DnsAsk& ask,
         std::chrono::milliseconds limit, Callback callback)
       : loop(event_loop),
         resolver(asked),
-        question{random_id(), name, type},
+        question{random_id(), ask.name, ask.type, ask.checking},
         query(encode_query(question)),
         timeout(limit),
         done(std::move(callback)),
@@ -196,9 +196,9 @@ struct DnsExchange::State {
   Timer deadline;
 };
 
-DnsExchange::DnsExchange(EventLoop& loop, const DnsResolver& resolver, const std::string& name,
-                         DnsType type, std::chrono::milliseconds timeout, Callback done)
-    : state_(std::make_unique<State>(loop, resolver, name, type, timeout, std::move(done))) {
+DnsExchange::DnsExchange(EventLoop& loop, const DnsResolver& resolver, const DnsAsk& ask,
+                         std::chrono::milliseconds timeout, Callback done)
+    : state_(std::make_unique<State>(loop, resolver, ask, timeout, std::move(done))) {
   state_->ask_by_datagram();
 }
 

@@ -26,15 +26,22 @@ struct DnsUnreachable {
   std::string reason;
 };
 using DnsReply =
-    std::variant<DnsAnswer, DnsNoRecord, DnsAlias, DnsFailure, DnsSilence, DnsUnreachable>;
+    std::variant<DnsAnswer, DnsNoRecord, DnsAlias, DnsRaw, DnsFailure, DnsSilence, DnsUnreachable>;
+
+/// What to ask a resolver.
+struct DnsAsk {
+  std::string name;  ///< askable
+  DnsType type;
+  DnsChecking checking = DnsChecking::by_resolver;
+};
 
 class DnsExchange {
  public:
   using Callback = std::function<void(DnsReply)>;
 
-  /// Asks at once. name: askable. done is called once, from the loop, and may destroy the
+  /// Asks at once. done is called once, from the loop, and may destroy the
   /// exchange; timeout holds for each of UDP and TCP.
-  DnsExchange(EventLoop& loop, const DnsResolver& resolver, const std::string& name, DnsType type,
+  DnsExchange(EventLoop& loop, const DnsResolver& resolver, const DnsAsk& ask,
               std::chrono::milliseconds timeout, Callback done);
   ~DnsExchange();
   DnsExchange(const DnsExchange&) = delete;

@@ -4,12 +4,8 @@
 #include <type_traits>
 #include <utility>
 
-#include <fmt/format.h>
-
 namespace relay::net {
 namespace {
-
-constexpr int kMaxAliases = 8;
 
 template <class... Visitors>
 struct Overloaded : Visitors... {
@@ -32,50 +28,20 @@ DnsLookup::DnsLookup(EventLoop& loop, const DnsLookupRules& rules, std::string n
 }
 
 void DnsLookup::ask() {
-  exchange_ = std::make_unique<DnsExchange>(loop_, rules_.resolvers[resolver_], name_, type_,
-                                            rules_.try_timeout,
-                                            [this](DnsReply reply) { on_reply(std::move(reply)); });
+  inquiry_ =
+      std::make_unique<DnsInquiry>(loop_, rules_, DnsAsk{name_, type_},
+                                   [this](DnsInquiry::Reply reply) { on_reply(std::move(reply)); });
 }
 
-void DnsLookup::on_reply(DnsReply reply) {
+void DnsLookup::on_reply(DnsInquiry::Reply reply) {
   std::visit(Overloaded{
                  [this](DnsAnswer&& answer) { finish(std::move(answer)); },
                  [this](DnsNoRecord&& absent) { finish(absent); },
                  [this](DnsAlias&& alias) { follow(std::move(alias)); },
-                 [this](DnsFailure&& failure) {
-                   refusal_ = std::move(failure.reason);
-                   ask_next();
-                 },
-                 [this](DnsSilence&& /*silence*/) {
-                   ++silences_;
-                   silent_in_round_ = true;
-                   ask_next();
-                 },
-                 [this](DnsUnreachable&& unreachable) {
-                   unreachable_ = std::move(unreachable.reason);
-                   ask_next();
-                 },
+                 [this](DnsFailure&& failure) { finish(std::move(failure)); },
+                 [this](DnsRaw&& /*raw*/) { finish(DnsFailure{"answer not read"}); },
              },
              std::move(reply));
-}
-
-void DnsLookup::ask_next() {
-  if (++resolver_ < rules_.resolvers.size()) {
-    return ask();
-  }
-  resolver_ = 0;
-  // Only silence may be a lost datagram; whoever said no says no again.
-  if (std::exchange(silent_in_round_, false) && ++round_ < rules_.rounds) {
-    return ask();
-  }
-  if (!refusal_.empty()) {
-    finish(DnsFailure{refusal_});
-  } else if (silences_ > 0) {
-    const std::chrono::duration<double> waited = rules_.try_timeout * silences_;
-    finish(DnsFailure{fmt::format("timeout after {:g} s", waited.count())});
-  } else {
-    finish(DnsFailure{unreachable_});
-  }
 }
 
 void DnsLookup::follow(DnsAlias alias) {
@@ -87,9 +53,6 @@ void DnsLookup::follow(DnsAlias alias) {
   if (alias.dnssec != DnssecState::secure) {
     dnssec_ = DnssecState::insecure;
   }
-  resolver_ = 0;
-  round_ = 0;
-  silent_in_round_ = false;
   ask();
 }
 

@@ -1,24 +1,19 @@
-// One question put to the resolvers in turn until one knows the answer, followed across CNAMEs
-// that leave a packet.
+// One question whose signatures the resolver checks, followed across CNAMEs that leave a packet.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "relay/net/dns_exchange.h"
+#include "relay/net/dns_inquiry.h"
 #include "relay/net/dns_message.h"
 #include "relay/net/event_loop.h"
 
 namespace relay::net {
 
-struct DnsLookupRules {
-  std::vector<DnsResolver> resolvers;  ///< asked in order; not empty
-  std::chrono::milliseconds try_timeout{};
-  int rounds = 1;  ///< times through the list, as long as somebody stays silent
-};
+/// CNAMEs followed from one question.
+constexpr int kMaxAliases = 8;
 
 class DnsLookup {
  public:
@@ -31,8 +26,7 @@ class DnsLookup {
 
  private:
   void ask();
-  void on_reply(DnsReply reply);
-  void ask_next();
+  void on_reply(DnsInquiry::Reply reply);
   void follow(DnsAlias alias);
   template <class Outcome>
   void finish(Outcome outcome);
@@ -42,16 +36,10 @@ class DnsLookup {
   std::string name_;
   DnsType type_;
   Callback done_;
-  std::size_t resolver_ = 0;
-  int round_ = 0;
-  int silences_ = 0;
-  bool silent_in_round_ = false;
-  std::string refusal_;      // the last resolver's reason, if any gave one
-  std::string unreachable_;  // likewise for what kept us from hearing one
   int aliases_ = 0;
   std::chrono::seconds ttl_;
   DnssecState dnssec_ = DnssecState::secure;  // of the aliases followed so far
-  std::unique_ptr<DnsExchange> exchange_;
+  std::unique_ptr<DnsInquiry> inquiry_;
 };
 
 }  // namespace relay::net

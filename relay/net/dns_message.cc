@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 #include <ldns/ldns.h>
 
+#include "relay/net/dns_wire.h"
+
 namespace relay::net {
 namespace {
 
@@ -18,91 +20,10 @@ constexpr std::size_t kHeaderSize = 12;
 constexpr std::uint16_t kClassIn = 1;
 constexpr int kMaxChain = 16;
 
-using ByteSpan = std::span<const std::uint8_t>;
 using std::chrono::seconds;
-
-struct FreePacket {
-  void operator()(ldns_pkt* packet) const { ldns_pkt_free(packet); }
-};
-using PacketHandle = std::unique_ptr<ldns_pkt, FreePacket>;
-
-struct FreeBuffer {
-  void operator()(std::uint8_t* bytes) const { LDNS_FREE(bytes); }
-};
-using BufferHandle = std::unique_ptr<std::uint8_t, FreeBuffer>;
-
-std::uint8_t lower(std::uint8_t octet) {
-  return octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet + ('a' - 'A')) : octet;
-}
-
-/// Printable ASCII but for what RFC 1035 §5.1 escapes and the label separator.
-bool plain(std::uint8_t octet) {
-  constexpr std::string_view kEscaped = ".\\\"();@$";
-  return octet > ' ' && octet < 0x7f &&
-         kEscaped.find(static_cast<char>(octet)) == std::string_view::npos;
-}
-
-/// The name in wire form; nothing when it is not askable.
-std::optional<std::vector<std::uint8_t>> to_wire(std::string_view name) {
-  if (name.empty() || name.size() > 253) {
-    return std::nullopt;
-  }
-  std::vector<std::uint8_t> wire;
-  wire.reserve(name.size() + 2);
-  for (std::size_t start = 0; start <= name.size();) {
-    const std::size_t end = std::min(name.find('.', start), name.size());
-    const std::string_view label = name.substr(start, end - start);
-    if (label.empty() || label.size() > 63 ||
-        !std::ranges::all_of(label, [](char c) { return plain(static_cast<std::uint8_t>(c)); })) {
-      return std::nullopt;
-    }
-    wire.push_back(static_cast<std::uint8_t>(label.size()));
-    wire.insert(wire.end(), label.begin(), label.end());
-    start = end + 1;
-  }
-  wire.push_back(0);
-  return wire;
-}
-
-/// Lower-case text of an uncompressed wire name, empty for the root; nothing when a label holds
-/// octets that text would have to escape.
-std::optional<std::string> to_text(ByteSpan wire) {
-  std::string text;
-  for (std::size_t at = 0; at < wire.size() && wire[at] != 0;) {
-    const std::size_t length = wire[at];
-    if (length > 63 || at + length >= wire.size()) {
-      return std::nullopt;
-    }
-    if (!text.empty()) {
-      text += '.';
-    }
-    for (const std::uint8_t octet : wire.subspan(at + 1, length)) {
-      if (!plain(octet)) {
-        return std::nullopt;
-      }
-      text += static_cast<char>(lower(octet));
-    }
-    at += length + 1;
-  }
-  return text;
-}
-
-std::uint16_t read16(ByteSpan bytes, std::size_t at) {
-  return static_cast<std::uint16_t>((bytes[at] << 8U) | bytes[at + 1]);
-}
-
-ByteSpan rdata_field(const ldns_rr& rr, std::size_t index) {
-  const ldns_rdf* field = ldns_rr_rdf(&rr, index);
-  return field == nullptr ? ByteSpan() : ByteSpan(ldns_rdf_data(field), ldns_rdf_size(field));
-}
 
 std::string_view as_text(ByteSpan bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-seconds ttl_of(const ldns_rr& rr) {
-  const std::uint32_t ttl = ldns_rr_ttl(&rr);
-  return seconds(ttl > 0x7fffffffU ? 0U : ttl);  // RFC 2181 §8
 }
 
 std::string rcode_name(unsigned rcode) {
@@ -113,7 +34,7 @@ std::string rcode_name(unsigned rcode) {
 
 /// Whether the octets after the header repeat the question, in any letter case.
 bool repeats_question(ByteSpan packet, const DnsQuestion& question) {
-  const auto wire = to_wire(question.name);
+  const auto wire = name_to_wire(question.name);
   if (!wire || read16(packet, 4) != 1 || packet.size() < kHeaderSize + wire->size() + 4) {
     return false;
   }
@@ -161,7 +82,7 @@ Reading read_address(std::vector<std::string>& to, const ldns_rr& rr, int family
 }
 
 Reading read_name(std::vector<std::string>& to, const ldns_rr& rr) {
-  auto name = to_text(rdata_field(rr, 0));
+  auto name = name_to_text(rdata_field(rr, 0));
   if (!name) {
     return Reading::unusable;
   }
@@ -188,7 +109,7 @@ Reading read_mx(std::vector<DnsMx>& to, const ldns_rr& rr) {
   if (preference.size() != 2 || exchange.empty()) {
     return Reading::malformed;
   }
-  auto name = to_text(exchange);
+  auto name = name_to_text(exchange);
   if (!name) {
     return Reading::unusable;
   }
@@ -206,6 +127,15 @@ Reading read_tlsa(std::vector<DnsTlsa>& to, const ldns_rr& rr) {
   return Reading::usable;
 }
 
+Reading read_octets(std::vector<std::string>& to, const ldns_rr& rr) {
+  std::string octets;
+  for (std::size_t i = 0; i < ldns_rr_rd_count(&rr); ++i) {
+    octets += as_text(rdata_field(rr, i));
+  }
+  to.push_back(std::move(octets));
+  return Reading::usable;
+}
+
 Reading read_record(DnsRecords& records, DnsType type, const ldns_rr& rr) {
   switch (type) {
     case DnsType::a:
@@ -220,6 +150,9 @@ Reading read_record(DnsRecords& records, DnsType type, const ldns_rr& rr) {
       return read_mx(std::get<std::vector<DnsMx>>(records), rr);
     case DnsType::tlsa:
       return read_tlsa(std::get<std::vector<DnsTlsa>>(records), rr);
+    case DnsType::ds:
+    case DnsType::dnskey:
+      return read_octets(std::get<std::vector<std::string>>(records), rr);
   }
   return Reading::malformed;
 }
@@ -234,6 +167,8 @@ DnsRecords no_records(DnsType type) {
     case DnsType::aaaa:
     case DnsType::cname:
     case DnsType::txt:
+    case DnsType::ds:
+    case DnsType::dnskey:
       break;
   }
   return std::vector<std::string>();
@@ -247,10 +182,7 @@ class AnswerReader {
         type_(question.type),
         dnssec_(trust == AdTrust::trusted && ldns_pkt_ad(&packet) ? DnssecState::secure
                                                                   : DnssecState::insecure),
-        owner_(question.name) {
-    std::ranges::transform(owner_, owner_.begin(), [](char c) {
-      return static_cast<char>(lower(static_cast<std::uint8_t>(c)));
-    });
+        owner_(question.name == kRootName ? std::string() : lower_case(question.name)) {
     const ldns_rr_list* answer = ldns_pkt_answer(&packet);
     for (std::size_t i = 0; i < ldns_rr_list_rr_count(answer); ++i) {
       add(*ldns_rr_list_rr(answer, i));
@@ -266,7 +198,7 @@ class AnswerReader {
       if (alias == nullptr) {
         return end_of_chain();
       }
-      auto target = to_text(rdata_field(*alias->rr, 0));
+      auto target = name_to_text(rdata_field(*alias->rr, 0));
       if (!target || target->empty()) {
         return DnsFailure{"unusable name in answer"};
       }
@@ -289,7 +221,7 @@ class AnswerReader {
     if (owner == nullptr || ldns_rr_get_class(&rr) != LDNS_RR_CLASS_IN) {
       return;
     }
-    if (auto name = to_text({ldns_rdf_data(owner), ldns_rdf_size(owner)})) {
+    if (auto name = name_to_text({ldns_rdf_data(owner), ldns_rdf_size(owner)})) {
       records_.push_back(Record{std::move(*name), ldns_rr_get_type(&rr), &rr});
     }
   }
@@ -347,8 +279,7 @@ class AnswerReader {
       if (minimum.size() != 4) {
         return DnsMalformed{};
       }
-      const std::int64_t value = (std::int64_t{read16(minimum, 0)} << 16U) | read16(minimum, 2);
-      ttl = std::min({ttl_, ttl_of(*soa), seconds(value)});
+      ttl = std::min({ttl_, ttl_of(*soa), seconds(read32(minimum, 0))});
     }
     return DnsNoRecord{!no_such_name, ttl, dnssec_};
   }
@@ -376,11 +307,11 @@ class AnswerReader {
 }  // namespace
 
 bool askable(std::string_view name) {
-  return to_wire(name).has_value();
+  return name_to_wire(name).has_value();
 }
 
 std::vector<std::uint8_t> encode_query(const DnsQuestion& question) {
-  const auto wire = to_wire(question.name);
+  const auto wire = name_to_wire(question.name);
   if (!wire) {
     return {};
   }
@@ -388,8 +319,10 @@ std::vector<std::uint8_t> encode_query(const DnsQuestion& question) {
   if (name == nullptr) {
     return {};
   }
-  const PacketHandle packet(ldns_pkt_query_new(name, static_cast<ldns_rr_type>(question.type),
-                                               LDNS_RR_CLASS_IN, LDNS_RD | LDNS_AD));
+  const bool ours = question.checking == DnsChecking::by_us;
+  const auto flags = static_cast<std::uint16_t>(LDNS_RD | (ours ? LDNS_CD : LDNS_AD));
+  const PacketHandle packet(
+      ldns_pkt_query_new(name, static_cast<ldns_rr_type>(question.type), LDNS_RR_CLASS_IN, flags));
   if (!packet) {
     ldns_rdf_deep_free(name);
     return {};
@@ -410,6 +343,9 @@ DnsDecoded decode_answer(std::span<const std::uint8_t> packet, const DnsQuestion
                          AdTrust trust) {
   if (auto decided = judge_header(packet, question)) {
     return std::move(*decided);
+  }
+  if (question.checking == DnsChecking::by_us) {
+    return DnsRaw{{packet.begin(), packet.end()}};
   }
   ldns_pkt* parsed = nullptr;
   if (ldns_wire2pkt(&parsed, packet.data(), packet.size()) != LDNS_STATUS_OK) {

@@ -76,15 +76,15 @@ TEST_CASE("a query asks recursively, with EDNS 1232, for authentication state") 
 
 TEST_CASE("names that need escapes, or are too long, cannot be asked for") {
   const std::string label(63, 'a');
-  for (const std::string& name :
-       {std::string("a"), std::string("_25._tcp.mx.example.net"), label + "." + label}) {
+  for (const std::string& name : {std::string("a"), std::string("."),
+                                  std::string("_25._tcp.mx.example.net"), label + "." + label}) {
     CAPTURE(name);
     CHECK(relay::net::askable(name));
     CHECK_FALSE(relay::net::encode_query({1, name, DnsType::a}).empty());
   }
   const std::string four = label + "." + label + "." + label + "." + label;
   for (const std::string& name :
-       {std::string(), std::string("."), std::string("a."), std::string(".a"), std::string("a..b"),
+       {std::string(), std::string(".."), std::string("a."), std::string(".a"), std::string("a..b"),
         std::string("a\\.b"), std::string("a\\032b"), std::string("a b"), std::string("a\0b", 3),
         std::string("b\xc3\xbc"), label + "a", four}) {
     CAPTURE(name);
