@@ -40,6 +40,7 @@ struct WorkerWorld {
                                                     world.tls,
                                                     settings_for(world.peer.address()),
                                                     {},
+                                                    {},
                                                     std::chrono::milliseconds(1)});
   }
   [[nodiscard]] spool::SpoolOptions options() const {
@@ -203,6 +204,7 @@ class Threads {
                         net::DnsClientOptions{},
                         world.tls,
                         settings_for(peer),
+                        {},
                         {}});
       places.push_back({&place.loop, place.worker.get()});
     }
