@@ -240,8 +240,9 @@ def test_a_pin_keeps_mail_from_foreign_hosts(world):
     _override(world, "pinned.example", "--mx", "*.pinned.example", "--reason", "contract")
     world.wait_for_delivery(world.send("x@pinned.example"), "delivered")
     assert own.messages and not foreign.sessions
-    world.set_mx("pinned.example", foreign)
-    world.wait_for_delivery(world.send("y@pinned.example"), "deferred")
+    world.set_mx("robbed.example", foreign)
+    _override(world, "robbed.example", "--mx", "*.robbed.example", "--reason", "contract")
+    world.wait_for_delivery(world.send("y@robbed.example"), "deferred")
     assert not foreign.sessions
 
 

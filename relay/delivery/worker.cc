@@ -87,8 +87,8 @@ Worker::Worker(Parts parts)
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
       random_(std::random_device{}()),
-      settler_(loop_, spool_, log_, parts.settle_retry),
-      refetch_(std::move(parts.refetch)) {}
+      refetch_(std::move(parts.refetch)),
+      settler_(loop_, spool_, log_, parts.settle_retry) {}
 
 Worker::~Worker() {
   active_.clear();

@@ -78,11 +78,26 @@ TEST_CASE("the AD bit counts from loopback but not from a container engine's stu
     const auto config = conf::parse(row.yaml);
     REQUIRE(config);
     std::vector<std::string> trusted;
-    for (const SocketAddress& address : relay::dns_options(*config).value().trust_ad) {
+    const auto options = relay::dns_options(*config);
+    REQUIRE(options);
+    for (const SocketAddress& address : options->trust_ad) {
       trusted.push_back(address.ip());
     }
     CHECK(trusted == row.trusted);
   }
+}
+
+TEST_CASE("dns.dnssec: validate needs a trust anchor that can be read, or the start is refused") {
+  auto config = conf::parse("dns: {dnssec: validate, trust_anchor: /nonexistent/root.key}").value();
+  const auto refused = relay::dns_options(config);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().find("/nonexistent/root.key cannot be read") != std::string::npos);
+  CHECK(refused.error().find("dns-root-data") != std::string::npos);
+  config.dns.trust_anchor = "/usr/share/dns/root.key";
+  const auto options = relay::dns_options(config);
+  REQUIRE(options);
+  CHECK(options->dnssec == relay::net::DnssecMode::validate);
+  CHECK(options->anchors->zone_for("example.net") == ".");
 }
 
 TEST_CASE("a listener on every address is reachable at each interface's, with its port") {

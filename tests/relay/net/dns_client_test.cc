@@ -280,7 +280,7 @@ TEST_CASE("S37: TXT answers are kept for their TTL, and not asked for more than 
   for (const auto& [given, kept] : std::vector<Row>{
            {0, seconds(60)}, {30, seconds(60)}, {300, seconds(300)}, {100000, seconds(3600)}}) {
     CAPTURE(given);
-    World world({[given = given](const DnsAsked& asked) -> Packets {
+    DnsWorld world({[given = given](const DnsAsked& asked) -> Packets {
       DnsPacket packet(asked.question);
       packet.answer(asked.question.name, DnsType::txt, given, rdata::txt({"v=STSv1; id=1"}));
       return {packet.bytes()};

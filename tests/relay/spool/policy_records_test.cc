@@ -149,6 +149,7 @@ TEST_CASE("a spool of the first version is brought up to date with everything in
     spool->save_policy(policy("a.example", "1"));
   }
   // As version 1 left it.
+  run_sql(directory.database(), "DROP TABLE policy_overrides");
   run_sql(directory.database(), "DROP TABLE sts_policy_history");
   run_sql(directory.database(), "ALTER TABLE sts_policies DROP COLUMN crc");
   run_sql(directory.database(), "PRAGMA user_version = 1");
