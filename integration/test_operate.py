@@ -81,6 +81,15 @@ def test_status_tells_how_the_daemon_is(world):
     assert world.daemon.run("status").stdout
 
 
+def test_status_says_how_dns_answers_are_believed_and_whether_that_works(world):
+    status = wait_until(lambda: (s := world.daemon.ctl("status"))["dnssec"]["state"] !=
+                        "not asked yet" and s)
+    assert status["dnssec"]["mode"] == "trust_ad"
+    assert status["dnssec"]["state"].startswith("not-secure: ")
+    assert "trust_ad, not-secure" in world.daemon.run("status").stdout
+    assert world.daemon.log("dnssec")
+
+
 def test_status_counts_deliveries(make_world):
     world = make_world()
     world.add_domain("counted.example")

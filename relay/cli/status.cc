@@ -75,6 +75,8 @@ void print_status(const Json& status, net::WallTime time) {
        fmt::format("{} stored, {} settled, {} in {}", counted(spool["messages_stored"], "message"),
                    counted(spool["settlements"], "attempt"), counted(spool["requests"], "request"),
                    counted(spool["commits"], "commit"))});
+  const Json& dnssec = status["dnssec"];
+  table.add({"DNSSEC", fmt::format("{}, {}", text_of(dnssec, "mode"), text_of(dnssec, "state"))});
   table.add({"TLS by default", text_of(tls, "default")});
   table.add({"TLS rules", fmt::format("{}, {} preloaded", number_of(tls, "rules"),
                                       number_of(tls, "preloaded"))});

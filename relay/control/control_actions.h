@@ -44,6 +44,8 @@ struct StatusFacts {
   std::uint64_t would_refuse = 0;
   std::vector<delivery::WouldRefuse::Count> would_refuse_domains;  ///< the highest counts
   delivery::PolicyTotals policies;
+  std::string dnssec_mode;   ///< "trust_ad" or "validate"
+  std::string dnssec_state;  ///< "secure", or "not-secure: " and why
 };
 
 struct Reloaded {

@@ -204,6 +204,7 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
                      {"requests", facts.statistics.requests},
                      {"commits", facts.statistics.commits}}},
       {"tls_policy", tls_policy_view(facts, now)},
+      {"dnssec", {{"mode", facts.dnssec_mode}, {"state", facts.dnssec_state}}},
   };
 }
 

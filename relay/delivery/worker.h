@@ -87,6 +87,10 @@ class Worker {
   void set_rules(std::shared_ptr<const LocalRules> rules);
   /// Starts nothing new; done runs when the last attempt was settled.
   void drain(std::function<void()> done);
+  /// Whether secure DNS answers are to be had; done gets "secure" or "not-secure: " and why.
+  void probe_dnssec(std::function<void(std::string)> done) {
+    dnssec_probe_ = dns_.probe_dnssec(std::move(done));
+  }
   [[nodiscard]] const WorkerGauges& gauges() const { return gauges_; }
 
   /// Fetches a domain's policy now; done gets what came of it.
@@ -135,6 +139,7 @@ class Worker {
   std::unique_ptr<spool::SpoolReader> reader_;
   net::TlsSessionCache tls_sessions_;
   net::DnsClient dns_;
+  net::Operation dnssec_probe_;
   net::HttpsClient https_;
   PolicyResolver policies_;
   ConversationCount conversation_count_;

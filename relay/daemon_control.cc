@@ -1,0 +1,115 @@
+#include <memory>
+#include <utility>
+
+#include "relay/daemon_parts.h"
+
+namespace relay {
+namespace {
+
+/// Domains that `status` lists, those that report-only rules would have refused most often.
+constexpr std::size_t kWouldRefuseShown = 20;
+constexpr std::chrono::hours kDnssecWatch{1};
+
+}  // namespace
+
+control::DaemonActions Daemon::control_actions() {
+  control::DaemonActions actions;
+  actions.retry = [this](spool::MessageId id, control::DaemonActions::Counted done) {
+    spool_->reschedule(id, clock_.wall(), main_loop_,
+                       [this, id, done = std::move(done)](spool::Stored<std::size_t> count) {
+                         dispatcher_->retry_now(id);
+                         done(std::move(count));
+                       });
+  };
+  actions.remove = [this](spool::MessageId id, control::DaemonActions::Counted done) {
+    spool_->remove(id, main_loop_,
+                   [this, id, done = std::move(done)](spool::Stored<std::size_t> count) {
+                     dispatcher_->forget(id);
+                     done(std::move(count));
+                   });
+  };
+  actions.set_override = [this](const spool::PolicyOverride& rule,
+                                std::function<void(spool::Stored<void>)> done) {
+    rules_->set(rule, std::move(done));
+  };
+  actions.remove_override = [this](const std::string& domain, const std::string& by,
+                                   control::DaemonActions::Counted done) {
+    rules_->remove(domain, by, std::move(done));
+  };
+  actions.refresh_policy = [this](const net::DomainName& domain,
+                                  control::DaemonActions::Verdict done) {
+    WorkerThread& place = owner_of(domain);
+    place.loop.post([this, &place, domain, done = std::move(done)] {
+      place.worker->refresh_policy(domain, [this, done](const sts::PolicyVerdict& verdict) {
+        main_loop_.post([done, verdict] { done(verdict); });
+      });
+    });
+  };
+  actions.policy_state = [this](const net::DomainName& domain, control::DaemonActions::State done) {
+    WorkerThread& place = owner_of(domain);
+    place.loop.post([this, &place, domain, done = std::move(done)] {
+      main_loop_.post([done, state = place.worker->policy_state(domain.text())] { done(state); });
+    });
+  };
+  actions.status = [this] { return status(); };
+  actions.reload = [this] { return reload(); };
+  return actions;
+}
+
+WorkerThread& Daemon::owner_of(const net::DomainName& policy_domain) {
+  return *threads_[delivery::Dispatcher::owner({}, policy_domain.text(), threads_.size())];
+}
+
+control::StatusFacts Daemon::status() const {
+  control::StatusFacts facts;
+  facts.hostname = config_->hostname;
+  facts.config_file = config_path_;
+  facts.started_at = started_at_;
+  for (const auto& address : listen_addresses()) {
+    facts.listeners.push_back(address.literal());
+  }
+  facts.workers = threads_.size();
+  facts.inbound_connections = connections_->total();
+  for (const auto& thread : threads_) {
+    const delivery::WorkerGauges& gauges = thread->worker->gauges();
+    facts.deliveries_in_flight += gauges.active;
+    facts.deliveries_ready += gauges.ready;
+    facts.deliveries_waiting += gauges.waiting;
+    facts.delivered += gauges.delivered;
+    facts.deferred += gauges.deferred;
+    facts.failed += gauges.failed;
+    facts.outbound_connections += gauges.active + gauges.idle_connections;
+    facts.would_refuse += gauges.would_refuse;
+    const auto domains = gauges.would_refuse_domains.top(kWouldRefuseShown);
+    facts.would_refuse_domains.insert(facts.would_refuse_domains.end(), domains.begin(),
+                                      domains.end());
+    facts.policies.add(thread->worker->policy_gauges());
+  }
+  facts.spool_failed = spool_->failed();
+  facts.test_world = config_->test_world.has_value();
+  facts.statistics = spool_->statistics();
+  facts.rules = rules_->rules();
+  facts.dnssec_mode = config_->dns.dnssec == conf::Dns::Dnssec::validate ? "validate" : "trust_ad";
+  facts.dnssec_state = dnssec_state_;
+  facts.would_refuse_domains =
+      delivery::highest(std::move(facts.would_refuse_domains), kWouldRefuseShown);
+  return facts;
+}
+
+void Daemon::watch_dnssec() {
+  dnssec_watch_ = std::make_unique<net::Timer>(main_loop_, [this] { watch_dnssec(); });
+  dnssec_watch_->start(kDnssecWatch);
+  WorkerThread& place = *threads_.front();
+  place.loop.post([this, &place] {
+    place.worker->probe_dnssec([this](const std::string& state) {
+      main_loop_.post([this, state] {
+        if (state != dnssec_state_) {
+          log_.info("dnssec", {{"state", state}});
+        }
+        dnssec_state_ = state;
+      });
+    });
+  });
+}
+
+}  // namespace relay

@@ -1,0 +1,101 @@
+// What the running daemon is made of, and the order in which it goes. Private to relay/daemon*.cc.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "conf/config.h"
+#include "conf/preload.h"
+#include "relay/control/control_actions.h"
+#include "relay/control/control_server.h"
+#include "relay/delivery/dispatcher.h"
+#include "relay/delivery/rule_book.h"
+#include "relay/delivery/worker.h"
+#include "relay/log.h"
+#include "relay/net/event_loop.h"
+#include "relay/net/listener.h"
+#include "relay/reception/reception.h"
+#include "relay/spool/spool.h"
+#include "relay/spool/spool_reader.h"
+
+namespace relay {
+
+/// One worker thread and what lives on its loop.
+struct WorkerThread {
+  net::EventLoop loop;
+  std::unique_ptr<delivery::Worker> worker;
+  std::unique_ptr<reception::Reception> reception;
+  std::thread thread;
+};
+
+class Daemon {
+ public:
+  Daemon(std::string config_path, conf::Config config, conf::Preload preload)
+      : config_path_(std::move(config_path)),
+        config_(std::make_shared<const conf::Config>(std::move(config))),
+        preload_(std::move(preload)),
+        log_(config_->log) {}
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  /// Everything up to the first accepted connection. The error is one sentence.
+  Expected<void, std::string> start();
+  void run() { main_loop_.run(); }
+
+ private:
+  Expected<void, std::string> bind_listeners();
+  Expected<void, std::string> drop_privileges();
+  Expected<void, std::string> open_spool();
+  Expected<void, std::string> open_rules();
+  Expected<void, std::string> make_workers();
+  Expected<void, std::string> start_control();
+  /// Stored policies of one worker's domains, and domains whose stored policy was damaged.
+  struct PolicyShare {
+    delivery::PolicyResolver::Policies policies;
+    std::vector<std::string> refetch;
+  };
+  Expected<std::vector<PolicyShare>, std::string> load_policies(std::size_t count);
+  Expected<void, std::string> load_queue();
+  void start_threads();
+  void announce();
+  void stop();
+  void worker_drained();
+  void join();
+  Expected<control::Reloaded, std::vector<std::string>> reload();
+  Expected<control::Reloaded, std::vector<std::string>> apply(conf::Config config);
+  control::DaemonActions control_actions();
+  [[nodiscard]] WorkerThread& owner_of(const net::DomainName& policy_domain);
+  /// Asks now and every hour whether secure DNS answers are to be had.
+  void watch_dnssec();
+  [[nodiscard]] control::StatusFacts status() const;
+  [[nodiscard]] std::vector<net::SocketAddress> listen_addresses() const;
+
+  std::string config_path_;
+  std::shared_ptr<const conf::Config> config_;
+  conf::Preload preload_;  ///< until the rule book has it
+  Log log_;
+  net::SystemClock clock_;
+  net::WallTime started_at_ = clock_.wall();
+  net::EventLoop main_loop_;
+  std::vector<std::shared_ptr<net::ListeningSocket>> sockets_;
+  // Destroyed in reverse: control, dispatcher, workers, spool, and the loops that all of them use
+  // last.
+  std::vector<std::unique_ptr<WorkerThread>> threads_;
+  std::unique_ptr<spool::Spool> spool_;
+  std::unique_ptr<spool::SpoolReader> reader_;
+  std::unique_ptr<delivery::RuleBook> rules_;
+  std::shared_ptr<reception::ConnectionCounts> connections_ =
+      std::make_shared<reception::ConnectionCounts>();
+  std::unique_ptr<delivery::Dispatcher> dispatcher_;
+  std::unique_ptr<control::ControlActions> actions_;
+  std::unique_ptr<control::ControlServer> control_;
+  std::unique_ptr<net::Timer> dnssec_watch_;
+  std::string dnssec_state_ = "not asked yet";  ///< as DnsClient::probe_dnssec() says it
+  std::unique_ptr<net::Timer> shutdown_deadline_;
+  std::size_t draining_ = 0;
+};
+
+}  // namespace relay

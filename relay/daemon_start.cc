@@ -1,0 +1,183 @@
+#include <memory>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "relay/daemon_parts.h"
+#include "relay/privileges.h"
+#include "relay/settings.h"
+
+namespace relay {
+
+Expected<void, std::string> Daemon::bind_listeners() {
+  for (const conf::Listener& listener : config_->listen) {
+    const auto address = net::SocketAddress::from_ip(listener.address.ip, listener.address.port);
+    if (!address) {
+      return Unexpected<std::string>(
+          fmt::format("{} is no address to listen on", listener.address.text()));
+    }
+    auto socket = net::ListeningSocket::bind(*address);
+    if (!socket) {
+      return Unexpected<std::string>(socket.error());
+    }
+    sockets_.push_back(std::move(*socket));
+  }
+  return {};
+}
+
+Expected<void, std::string> Daemon::drop_privileges() {
+  if (::geteuid() != 0) {
+    return {};
+  }
+  if (config_->user.empty()) {
+    log_.warning("running-as-root", {{"remedy", "set user in the configuration"}});
+    return {};
+  }
+  return become_user(*config_);
+}
+
+Expected<void, std::string> Daemon::open_spool() {
+  spool::SpoolOptions options;
+  options.directory = config_->queue.path;
+  options.min_free_bytes = config_->queue.min_free;
+  auto opened = spool::Spool::open(options, clock_);
+  if (!opened) {
+    return Unexpected<std::string>(opened.error());
+  }
+  spool_ = std::move(*opened);
+  for (const std::string& warning : spool_->warnings()) {
+    log_.warning("spool", {{"detail", warning}});
+  }
+  auto reader = spool::SpoolReader::open(config_->queue.path);
+  if (!reader) {
+    return Unexpected<std::string>(reader.error());
+  }
+  reader_ = std::move(*reader);
+  return {};
+}
+
+Expected<void, std::string> Daemon::open_rules() {
+  auto overrides = reader_->overrides();
+  if (!overrides) {
+    return Unexpected<std::string>(
+        fmt::format("stored overrides cannot be read: {}", overrides.error().reason));
+  }
+  rules_ = std::make_unique<delivery::RuleBook>(
+      delivery::RuleBook::Parts{main_loop_, clock_, *spool_, log_}, config_->tls_policy,
+      std::move(preload_), std::move(*overrides));
+  rules_->on_change([this](const std::shared_ptr<const delivery::LocalRules>& rules) {
+    for (auto& thread : threads_) {
+      thread->loop.post([worker = thread->worker.get(), rules] { worker->set_rules(rules); });
+    }
+  });
+  return {};
+}
+
+Expected<void, std::string> Daemon::make_workers() {
+  const std::size_t count = worker_count(*config_);
+  const auto settings =
+      worker_settings(*config_, reachable_at(listen_addresses()), rules_->rules());
+  auto tls = net::TlsClientContext::create(settings->ca_file);
+  if (!tls) {
+    return Unexpected<std::string>(tls.error());
+  }
+  const auto dns = dns_options(*config_);
+  if (!dns) {
+    return Unexpected<std::string>(dns.error());
+  }
+  auto shares = load_policies(count);
+  if (!shares) {
+    return Unexpected<std::string>(shares.error());
+  }
+  std::vector<reception::ListenerBinding> bindings;
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    bindings.push_back({sockets_[i], config_->listen[i]});
+  }
+  std::vector<delivery::Dispatcher::Place> places;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto reader = spool::SpoolReader::open(config_->queue.path);
+    if (!reader) {
+      return Unexpected<std::string>(reader.error());
+    }
+    auto thread = std::make_unique<WorkerThread>();
+    thread->worker = std::make_unique<delivery::Worker>(delivery::Worker::Parts{
+        thread->loop, clock_, *spool_, log_, std::move(*reader), *dns, *tls, settings,
+        std::move((*shares)[i].policies), std::move((*shares)[i].refetch)});
+    thread->reception = std::make_unique<reception::Reception>(
+        reception::ReceptionContext{thread->loop, clock_, *spool_, log_,
+                                    reception::ReceptionSettings::from(*config_), connections_},
+        bindings);
+    places.push_back({&thread->loop, thread->worker.get()});
+    threads_.push_back(std::move(thread));
+  }
+  dispatcher_ = std::make_unique<delivery::Dispatcher>(std::move(places), config_->routes);
+  spool_->set_stored_observer([this](const std::shared_ptr<const spool::Envelope>& envelope) {
+    dispatcher_->stored(envelope);
+  });
+  return {};
+}
+
+Expected<std::vector<Daemon::PolicyShare>, std::string> Daemon::load_policies(std::size_t count) {
+  std::vector<PolicyShare> shares(count);
+  const auto read = reader_->each_policy([&](spool::SpoolReader::StoredPolicy policy) {
+    const std::string& domain = policy ? (*policy)->domain : policy.error();
+    PolicyShare& share = shares[delivery::Dispatcher::owner({}, domain, count)];
+    if (policy) {
+      share.policies.push_back(std::move(*policy));
+    } else {
+      log_.warning("policy-damaged", {{"domain", domain}, {"detail", "it is fetched again"}});
+      spool_->forget_policy(domain, {clock_.wall(), "damaged on disk", config_->sts.history});
+      share.refetch.push_back(domain);
+    }
+  });
+  if (!read) {
+    return Unexpected<std::string>(
+        fmt::format("stored policies cannot be read: {}", read.error().reason));
+  }
+  return shares;
+}
+
+Expected<void, std::string> Daemon::load_queue() {
+  std::size_t groups = 0;
+  auto read = reader_->each_pending([&](spool::PendingGroup group) {
+    ++groups;
+    const std::size_t owner =
+        delivery::Dispatcher::owner(config_->routes, group.domain, threads_.size());
+    threads_[owner]->worker->add_pending(std::move(group));
+  });
+  if (!read) {
+    return Unexpected<std::string>(
+        fmt::format("the queue cannot be read: {}", read.error().reason));
+  }
+  if (groups > 0) {
+    log_.info("queue-loaded", {{"groups", std::to_string(groups)}});
+  }
+  return {};
+}
+
+Expected<void, std::string> Daemon::start_control() {
+  auto socket = net::ListeningSocket::bind_unix(config_->control.socket, 0600);
+  if (!socket) {
+    return Unexpected<std::string>(socket.error());
+  }
+  actions_ = std::make_unique<control::ControlActions>(*reader_, clock_, control_actions());
+  control_ = std::make_unique<control::ControlServer>(
+      main_loop_, std::move(*socket),
+      [this](const control::Request& request, std::function<void(control::Response)> respond) {
+        actions_->execute(request, std::move(respond));
+      });
+  return {};
+}
+
+std::vector<net::SocketAddress> Daemon::listen_addresses() const {
+  std::vector<net::SocketAddress> addresses;
+  for (const auto& socket : sockets_) {
+    if (const auto address = socket->address()) {
+      addresses.push_back(*address);
+    }
+  }
+  return addresses;
+}
+
+}  // namespace relay
