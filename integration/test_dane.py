@@ -6,17 +6,15 @@ daemon sees only that. Rows D01-D11 of the vectors appear by id.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import ExitStack
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import software
 from peers.ca import Leaf
 from peers.daemon import wait_until
+from peers.dane import add_host, ee, filled, publish_tlsa, ta
 from peers.mx import MxHost, ThenDrop
 from peers.signed_zones import PROGRAMS, SignedZones, Zone
 from peers.world import Count, World
@@ -31,68 +29,24 @@ UNUSABLE = ["1 1 1 " + "00" * 32, "0 0 1 " + "00" * 32, "9 1 1 " + "00" * 32]
 
 
 @pytest.fixture
-def serve(make_world, tmp_path) -> Iterator[Callable[..., SignedZones]]:
+def serve(make_world, tmp_path) -> Iterator[Callable[..., None]]:
     """serve(world, zones…): signs the world's DNS by zone, starts the daemon on it."""
-    running: list[SignedZones] = []
+    with ExitStack() as running:
+        def start(world: World, *zones: Zone | str, **config) -> None:
+            given = [Zone(zone) if isinstance(zone, str) else zone for zone in zones]
+            signed = running.enter_context(
+                SignedZones(tmp_path / "zones", world.address(), filled(given, world.dns)))
+            world.write_config(test_world={"resolvers": [f"{signed.address}:{signed.port}"]},
+                               **config)
+            world.start()
 
-    def start(world: World, *zones: Zone | str, **config) -> SignedZones:
-        given = [Zone(zone) if isinstance(zone, str) else zone for zone in zones]
-        filled = [replace(zone, records=tuple(_lines(world, zone, given))) for zone in given]
-        running.append(SignedZones(tmp_path / "zones", world.address(), filled))
-        resolver = f"{running[-1].address}:{running[-1].port}"
-        world.write_config(test_world={"resolvers": [resolver]}, **config)
-        world.start()
-        return running[-1]
-
-    yield start
-    for zones in running:
-        zones.stop()
-
-
-def _lines(world: World, zone: Zone, zones: list[Zone]) -> Iterator[str]:
-    """The records that belong into a zone: into the longest of the zones that hold their name."""
-    for name, kind, record in world.dns.all_records():
-        holders = [other for other in zones if f".{name}".endswith(f".{other.name}")]
-        if max(holders, key=lambda other: len(other.name)) is zone:
-            yield f"{name}. 300 IN {kind} {record}"
+        yield start
 
 
 @pytest.fixture
 def world(make_world) -> World:
     """Not started yet: serve() does that."""
     return make_world(start=False)
-
-
-def _certificates(world: World, leaf: Leaf) -> list[x509.Certificate]:
-    """What a host with this leaf sends: the leaf, then its issuers."""
-    parts = world.authority.pem_file(leaf).read_bytes().split(b"-----BEGIN CERTIFICATE-----")[1:]
-    return [x509.load_pem_x509_certificate(b"-----BEGIN CERTIFICATE-----" + part)
-            for part in parts]
-
-
-def ee(world: World, leaf: Leaf) -> str:
-    """The DANE-EE(3) record of a leaf: the digest of its key."""
-    key = _certificates(world, leaf)[0].public_key()
-    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return f"3 1 1 {hashlib.sha256(encoded).hexdigest()}"
-
-
-def ta(world: World, leaf: Leaf) -> str:
-    """The DANE-TA(2) record of a leaf: the digest of its issuer's certificate."""
-    encoded = _certificates(world, leaf)[1].public_bytes(Encoding.DER)
-    return f"2 0 1 {hashlib.sha256(encoded).hexdigest()}"
-
-
-def publish_tlsa(world: World, host: str, *records: str) -> None:
-    world.dns.set(f"_25._tcp.{host}", "TLSA", list(records))
-
-
-def add_host(world: World, name: str, leaf: Leaf | None = None, **options) -> MxHost:
-    """An MX host whose key its TLSA record holds."""
-    leaf = leaf or Leaf.good(name)
-    host = world.add_mx(name, leaf=leaf, **options)
-    publish_tlsa(world, name, ee(world, leaf))
-    return host
 
 
 # The connection is not kept for the next message.
@@ -403,6 +357,28 @@ def test_a_bogus_host_is_passed_over_for_a_sound_one(world, serve):
     serve(world, "domain.test", Zone("host.test", fault="expired"))
     deliver(world, "domain.test", first, second)
     assert first.sessions == []
+
+
+def test_a_bogus_policy_record_is_one_that_could_not_be_had(world, serve):
+    host = world.add_mx("mx1.domain.test", starttls="no")
+    world.set_mx("domain.test", host)
+    policy_host = world.publish("domain.test", "enforce", [host.name])
+    serve(world, "domain.test", Zone("_mta-sts.domain.test", fault="broken"))
+    world.wait_for_delivery(world.send("x@domain.test"), "delivered")
+    assert host.messages and policy_host.requests == []
+
+
+def test_a_bogus_policy_record_does_not_end_a_known_policy(make_world, serve):
+    world = make_world()
+    host = world.add_mx("mx1.domain.test")
+    world.set_mx("domain.test", host)
+    world.publish("domain.test", "enforce", [host.name])
+    world.wait_for_delivery(world.send("x@domain.test"), "delivered")
+    world.daemon.stop()
+    host.use_certificate(Leaf.faulty("self-signed", host.name))
+    host.sessions.clear()
+    serve(world, "domain.test", Zone("_mta-sts.domain.test", fault="broken"))
+    assert defer(world, "domain.test", host)["policy_mode"] == "enforce"
 
 
 def test_a_host_in_an_unsigned_zone_has_no_dane(world, serve):
