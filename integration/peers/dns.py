@@ -63,6 +63,11 @@ class DnsServer:
     def records(self, name: str, kind: str) -> list[str]:
         return self._answers[_key(name, kind)].records
 
+    def all_records(self) -> list[tuple[str, str, str]]:
+        """Owner, type and text of every record, for a server that is not scripted."""
+        return [(name, kind, record) for (name, kind), answer in self._answers.items()
+                for record in answer.records]
+
     def remove(self, name: str, kind: str) -> None:
         self._answers.pop(_key(name, kind), None)
 

@@ -67,6 +67,7 @@ class World:
         self.dns = DnsServer()
         self.mx: dict[str, MxHost] = {}
         self.policy_hosts: dict[str, PolicyHost] = {}
+        self._servers: list[DnsServer | MxHost | PolicyHost] = [self.dns]
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda *_: None)  # scripted faults, all of them
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -122,6 +123,7 @@ class World:
         host = MxHost(self.authority, name, leaf, script)
         ip = ip or self.address()
         self.call(host.start(ip, self.smtp_port))
+        self._servers.append(host)
         self.dns.set(name, "AAAA" if ":" in ip else "A", ip)
         self.mx[name] = host
         return host
@@ -147,6 +149,7 @@ class World:
         host = PolicyHost(self.authority, name, leaf)
         ip = ip or self.address()
         self.call(host.start(ip, self.https_port))
+        self._servers.append(host)
         self.dns.set(name, "AAAA" if ":" in ip else "A", ip)
         self.policy_hosts[name] = host
         return host
@@ -225,6 +228,8 @@ class World:
             else:
                 self.daemon.kill()
         finally:
+            for server in self._servers:  # the next world may get their addresses
+                self.call(server.stop())
             self.call(_cancel_everything())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
