@@ -101,6 +101,8 @@ def s07(world):
     case.no_record()
     case.send("deferred")
     assert case.cached()["id"] == "1"
+    (line,) = world.daemon.log("policy-record-lost", domain="s07.example")
+    assert line["mode"] == "enforce" and "absent" in line["reason"]
 
 
 def s08(world):

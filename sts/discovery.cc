@@ -130,7 +130,11 @@ DiscoveryStep Discovery::with_id(Time now) {
 DiscoveryStep Discovery::without_record(std::string why, Time now) {
   if (cached_ == nullptr ||
       (approach_.purpose != Purpose::refresh && approach_.purpose != Purpose::order)) {
-    return fall_back({}, std::move(why));
+    auto verdict = fall_back({}, std::move(why));
+    if (cached_ != nullptr && cached_->policy.mode != Mode::none) {
+      verdict.record_fault = verdict.note;
+    }
+    return verdict;
   }
   id_ = cached_->id;
   return with_id(now);
@@ -195,8 +199,16 @@ PolicyVerdict Discovery::fall_back(std::optional<DiscoveryFault> fault, std::str
 PolicyVerdict Discovery::failed(DiscoveryFault fault, Time now) const {
   const bool again = backoff_ && backoff_->id == id_ && backoff_->fault;
   PolicyVerdict verdict = fall_back(fault, "the policy could not be had: " + fault.reason);
-  verdict.backoff = backoff_from(id_, again ? backoff_->failures + 1 : 1, std::move(fault), now,
-                                 approach_.jitter);
+  // §8.1: while a new id is rolled out its host may be down for a while, so that the second of two
+  // looks at the old policy is not lost with the first.
+  const bool look = backoff_ && backoff_->id == id_ && !backoff_->fault && cached_ != nullptr;
+  if (look && backoff_->failures < kSecondLooks) {
+    verdict.backoff =
+        backoff_from(id_, backoff_->failures + 1, std::nullopt, now, approach_.jitter);
+  } else {
+    verdict.backoff = backoff_from(id_, again ? backoff_->failures + 1 : 1, std::move(fault), now,
+                                   approach_.jitter);
+  }
   return verdict;
 }
 

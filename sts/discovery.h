@@ -43,6 +43,9 @@ struct PolicyVerdict {
   bool clear_backoff = false;
   std::vector<Diagnostic> diagnostics;  ///< of the body fetched now
   std::string note;                     ///< one sentence for the log, e.g. why no policy
+  /// Why there is no valid TXT record although a cached policy other than none is in force; empty
+  /// where there is one. Whoever blocks the record tries to make the policy be forgotten (§10.2).
+  std::string record_fault;
   /// Not empty: the delivery is to be deferred, because what applies to it is not known and the
   /// settings ask to wait then. A sentence that says why.
   std::string hold;

@@ -86,6 +86,9 @@ bool PolicyKeeper::is_known(const Outcome& outcome) const {
 }
 
 void PolicyKeeper::tell(const Outcome& outcome) {
+  if (outcome.purpose == sts::Purpose::delivery || outcome.purpose == sts::Purpose::recheck) {
+    events_.record(outcome.domain, outcome.before, outcome.verdict);
+  }
   if (outcome.verdict.source == sts::PolicyVerdict::Source::fetched) {
     events_.fetched(outcome.before, outcome.verdict, outcome.purpose);
   } else if (outcome.verdict.backoff) {

@@ -100,6 +100,22 @@ void PolicyLog::recovered(const std::string& domain, const sts::FailingRefresh& 
   log_.info("policy-refresh-recovered", {{"domain", domain}, {"since", moment(failing.since)}});
 }
 
+void PolicyLog::record(const std::string& domain, const sts::CachedPolicy* before,
+                       const sts::PolicyVerdict& verdict) {
+  if (!verdict.record_fault.empty() && before != nullptr) {
+    if (without_record_.insert(domain).second) {
+      log_.warning("policy-record-lost",
+                   {{"domain", domain},
+                    {"mode", mode_of(before)},
+                    {"id", before->id},
+                    {"expires_in", seconds_text(before->expires_at - clock_.wall())},
+                    {"reason", verdict.record_fault}});
+    }
+  } else if (without_record_.erase(domain) > 0) {
+    log_.info("policy-record-back", {{"domain", domain}});
+  }
+}
+
 void PolicyLog::lost(const sts::CachedPolicy& policy, const std::string& reason) {
   // RFC 8461 §8.3: none is there to expire.
   const bool quiet = policy.policy.mode == sts::Mode::none;

@@ -1,6 +1,7 @@
 // What the log says about policies: fetched, weakened, lost, or failing to be.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "relay/log.h"
@@ -23,12 +24,16 @@ class PolicyLog {
   /// One rung of the ladder that ends with protection lost.
   void failing(const std::string& domain, const sts::FailingRefresh& failing, sts::Alert alert);
   void recovered(const std::string& domain, const sts::FailingRefresh& failing);
+  /// What a delivery found of the domain's TXT record; one line when it goes, one when it is back.
+  void record(const std::string& domain, const sts::CachedPolicy* before,
+              const sts::PolicyVerdict& verdict);
   /// A policy expired without being replaced.
   void lost(const sts::CachedPolicy& policy, const std::string& reason);
 
  private:
   Log& log_;
   const net::Clock& clock_;
+  std::set<std::string> without_record_;  ///< domains with a policy in force
 };
 
 }  // namespace relay::delivery
