@@ -1,6 +1,9 @@
 """stsrelay check: what it says about a domain, by itself and beside a daemon; and its exit codes."""
 
 import json
+import os
+import pty
+import select
 import subprocess
 
 import pytest
@@ -9,7 +12,7 @@ from peers.ca import Leaf
 from peers.daemon import binary
 
 GOOD, FINDINGS, REFUSED, UNDETERMINED = range(4)
-KEYS = {"domain", "verdict", "rule", "host", "text", "exit_code", "mx", "sts_record", "policy",
+KEYS = {"domain", "policy_domain", "verdict", "rule", "host", "text", "exit_code", "mx", "sts_record", "policy",
         "hosts", "tls_rpt_record", "tls_rpt_results", "daemon", "findings"}
 
 
@@ -80,6 +83,40 @@ def test_text_is_plain_when_piped(world):
     assert result.returncode == GOOD, result.stdout + result.stderr
     assert result.stdout.startswith("plain.example: A message would be delivered to mx1.plain")
     assert "\x1b" not in result.stdout and result.stderr == ""
+
+
+def on_terminal(*arguments: str, **environment: str) -> tuple[str, str]:
+    """What the command writes to a terminal: standard output, and standard error."""
+    outputs = [pty.openpty(), pty.openpty()]
+    process = subprocess.Popen([str(binary()), "check", *arguments], stdout=outputs[0][1],
+                               stderr=outputs[1][1], env={**os.environ, **environment})
+    texts = [b"", b""]
+    for _, inner in outputs:
+        os.close(inner)
+    open_ends = {outer: number for number, (outer, _) in enumerate(outputs)}
+    while open_ends:
+        for outer in select.select(list(open_ends), [], [], 30)[0]:
+            try:
+                block = os.read(outer, 65536)
+            except OSError:  # the other end is closed
+                block = b""
+            texts[open_ends[outer]] += block
+            if not block:
+                del open_ends[outer]
+                os.close(outer)
+    process.wait(30)
+    return texts[0].decode(), texts[1].decode()
+
+
+def test_colour_and_progress_are_for_terminals(world):
+    world.add_domain("colour.example", "enforce")
+    options = ("colour.example", "--config", str(world.config_file))
+    text, progress = on_terminal(*options)
+    assert "\x1b[32mverified\x1b[0m" in text
+    assert "looking up DNS records" in progress and "connecting to 1 address" in progress
+    assert progress.endswith("\r\x1b[K")
+    text, _ = on_terminal(*options, NO_COLOR="1")
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize("leaf, code, rpt_type", [
@@ -263,6 +300,15 @@ def test_time_is_bounded(world):
     result = run("tarpit.example", "--json", "--timeout", "1", "--config", str(world.config_file))
     assert result.returncode == UNDETERMINED
     assert "host-lookup-failed" in codes(json.loads(result.stdout))
+
+
+def test_a_route_is_followed(make_world):
+    world = make_world(start=False, routes=[{"match": "corp.example", "mx": "hub.example"}])
+    world.add_domain("hub.example", "enforce")
+    world.daemon.log_file.touch()
+    code, report = check(world, "corp.example")
+    assert (code, report["domain"], report["policy_domain"]) == (GOOD, "corp.example",
+                                                                 "hub.example")
 
 
 def test_policy_file_alone(tmp_path):

@@ -130,6 +130,7 @@ int show(const CommonOptions& common, Examination examination) {
   if (common.json) {
     print_json(to_json(report));
   } else {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread changes the environment
     const bool plain = ::isatty(STDOUT_FILENO) == 0 || std::getenv("NO_COLOR") != nullptr;
     print(to_text(report, plain ? Colour::none : Colour::ansi));
   }
@@ -173,15 +174,10 @@ Examination survey(SurveySettings settings) {
 
 Expected<SurveySettings, std::string> survey_settings(const CheckOptions& options, const Ground& on,
                                                       PolicyExamination policy) {
-  SurveySettings settings{{delivery::FixedAddress{*net::SocketAddress::from_ip("::", 0)}},
-                          {},
-                          {},
-                          std::move(policy),
-                          {},
-                          {},
-                          {},
-                          worker_settings(on.config, {}),
-                          {}};
+  SurveySettings settings;
+  settings.policy = std::move(policy);
+  settings.recipient_domain = options.domain;
+  settings.worker = worker_settings(on.config, {});
   auto hop = delivery::next_hop(on.config.routes, options.domain, settings.worker->smtp_port);
   if (const auto* end = std::get_if<delivery::Undeliverable>(&hop)) {
     return Unexpected<std::string>(end->reason);

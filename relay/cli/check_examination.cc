@@ -101,7 +101,7 @@ delivery::SessionFacts facts_of(const Examination& examination, const HostExamin
   facts.report_domain = examination.domain;
   facts.ended_at = examination.at;
   facts.mx_host = host.host.name.text();
-  facts.policy = examination.policy.policy;
+  facts.policy = delivery::exempted(examination.rule.get()) ? nullptr : examination.policy.policy;
   facts.policy_fault = examination.policy.fault;
   facts.coverage = host.decision.coverage;
   if (session != nullptr) {

@@ -94,12 +94,14 @@ struct DaemonCache {
 [[nodiscard]] std::string_view name(DaemonCache::State state);
 
 struct Examination {
-  std::string domain;  ///< policy domain, empty: only a policy was linted
+  std::string domain;            ///< policy domain, empty: only a policy was linted
+  std::string recipient_domain;  ///< that was asked about; another one where a route leads on
   net::WallTime at{};
   enum class Connecting { yes, no } connecting = Connecting::yes;
   MxExamination mx;
   TextRecords sts_record, tls_rpt_record;
   PolicyExamination policy;
+  std::shared_ptr<const delivery::LocalRule> rule;  ///< the operator's; null: the default
   std::vector<HostExamination> hosts;
   DaemonCache daemon;
 };

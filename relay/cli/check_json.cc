@@ -285,7 +285,8 @@ Json to_json(const CheckReport& report) {
   for (const HostExamination& host : found.hosts) {
     hosts.push_back(host_json(host));
   }
-  return {{"domain", text_or_null(found.domain)},
+  return {{"domain", text_or_null(found.recipient_domain)},
+          {"policy_domain", text_or_null(found.domain)},
           {"verdict", name(report.outcome.verdict)},
           {"rule", text_or_null(report.outcome.rule)},
           {"host", text_or_null(report.outcome.host)},

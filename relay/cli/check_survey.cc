@@ -68,6 +68,8 @@ Survey::Survey(net::EventLoop& loop, const net::Clock& clock, SurveySettings set
         finish();
       }) {
   found_.domain = settings_.next_hop.policy_domain()->text();
+  found_.recipient_domain = settings_.recipient_domain;
+  found_.rule = settings_.rule;
   found_.policy = settings_.policy;
   found_.connecting = settings_.connecting;
 }
@@ -190,6 +192,9 @@ void Survey::on_addresses(std::size_t host) {
   found_.hosts[host].addresses = delivery::host_addresses(
       name, *lookup.a, *lookup.aaaa, settings_.next_hop.port, allowed,
       settings_.worker->delivery.ipv6 ? delivery::UseIpv6::yes : delivery::UseIpv6::no);
+  if (found_.hosts[host].addresses.problem != delivery::HostAddresses::Problem::none) {
+    return;
+  }
   lookup.tlsa.emplace(delivery::TlsaSearch::Subject{name, *settings_.next_hop.policy_domain(),
                                                     found_.mx.origin, 25});
   on_tlsa_step(host, lookup.tlsa->start(*lookup.a, *lookup.aaaa));
@@ -277,7 +282,9 @@ void Survey::fetched(const sts::FetchResult& result) {
 delivery::TlsInputs Survey::inputs() const {
   delivery::TlsInputs inputs;
   inputs.policy = found_.policy.policy.get();
+  inputs.rule = found_.rule;
   inputs.mx = found_.mx.origin;
+  inputs.composition = settings_.composition;
   return inputs;
 }
 

@@ -23,10 +23,14 @@
 namespace relay::cli {
 
 struct SurveySettings {
-  delivery::NextHop next_hop;                ///< with a policy domain
+  /// With a policy domain.
+  delivery::NextHop next_hop{delivery::MxLookup{*net::DomainName::parse("invalid")}, 25, {}};
   std::optional<net::DomainName> only_host;  ///< look at this MX host alone
   std::string own_name;                      ///< MX host that mail must not go to; may be empty
-  PolicyExamination policy;                  ///< source file: judge by it, do not fetch
+  std::string recipient_domain;
+  std::shared_ptr<const delivery::LocalRule> rule;  ///< for the policy domain; null: the default
+  delivery::Composition composition = delivery::Composition::dane_decides;
+  PolicyExamination policy;  ///< source file: judge by it, do not fetch
   Examination::Connecting connecting = Examination::Connecting::yes;
   std::chrono::milliseconds time{std::chrono::seconds(60)};  ///< for everything
   net::DnsClientOptions dns;

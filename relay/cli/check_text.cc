@@ -113,6 +113,9 @@ std::string mx_text(const MxExamination& mx) {
 
 void write_dns(const Examination& found, Writer& out) {
   out.heading("DNS");
+  if (found.mx.origin == delivery::MxOrigin::route || found.domain != found.recipient_domain) {
+    out.row("route", fmt::format("to {}", found.domain));
+  }
   out.row("MX", mx_text(found.mx));
   std::string record = records_text(found.sts_record);
   const auto parsed = sts::parse_records(found.sts_record.texts);
@@ -205,6 +208,7 @@ std::string dane_text(const std::optional<delivery::HostDane>& dane) {
 
 std::string codes(const std::vector<net::CertificateFault>& faults) {
   std::vector<std::string> shown;
+  shown.reserve(faults.size());
   for (const net::CertificateFault& fault : faults) {
     shown.push_back(fault.code);
   }
@@ -324,7 +328,8 @@ void write_findings(const std::vector<CheckFinding>& findings, Writer& out) {
 
 std::string summary(const CheckReport& report, int code) {
   if (report.outcome.verdict != CheckOutcome::Verdict::linted) {
-    return fmt::format("{}: {}", report.examination.domain, printable(report.outcome.text));
+    return fmt::format("{}: {}", printable(report.examination.recipient_domain),
+                       printable(report.outcome.text));
   }
   const std::string& where = report.examination.policy.where;
   if (code == kCheckGood) {

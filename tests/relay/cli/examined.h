@@ -59,7 +59,7 @@ inline net::TlsOutcome unverified(net::CertificateFaultKind kind, std::string co
 }
 
 /// One session with this outcome, ended as the engine would end it under the host's requirement.
-inline void set_session(HostExamination& host, net::TlsOutcome outcome) {
+inline void set_session(HostExamination& host, const net::TlsOutcome& outcome) {
   using Kind = smtp::SessionEnd::Kind;
   const auto requirement =
       host.decision.requirement.value_or(smtp::TlsRequirement::opportunistic());
@@ -68,7 +68,7 @@ inline void set_session(HostExamination& host, net::TlsOutcome outcome) {
     kind = requirement.after_failed_handshake() ? Kind::tls_failed : Kind::tls_requirement;
   }
   host.sessions = {
-      {host.addresses.usable.front(), {}, std::move(outcome), end_of(kind), "mx1.example.com", ""}};
+      {host.addresses.usable.front(), {}, outcome, end_of(kind), "mx1.example.com", ""}};
 }
 
 inline void decide(Examination& examination) {
@@ -86,7 +86,7 @@ inline void decide(Examination& examination) {
 inline Examination examined(PolicyExamination policy,
                             std::optional<net::TlsOutcome> outcome = std::nullopt) {
   Examination found;
-  found.domain = "example.com";
+  found.domain = found.recipient_domain = "example.com";
   found.mx.answer = Answer::found;
   found.mx.hosts = {{domain_name("mx1.example.com"), 10, delivery::MxHost::Source::mx_record}};
   found.sts_record = {Answer::found, {"v=STSv1; id=1;"}, {}};
