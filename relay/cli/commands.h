@@ -42,6 +42,7 @@ CLI::App* add_asking_command(CLI::App& parent, Invocation& invocation, const std
 CLI::App* add_group(CLI::App& parent, const std::string& name, const std::string& description);
 
 void add_run(CLI::App& app, Invocation& invocation);
+void add_check(CLI::App& app, Invocation& invocation);
 void add_config(CLI::App& app, Invocation& invocation);
 void add_queue(CLI::App& app, Invocation& invocation);
 void add_policy(CLI::App& app, Invocation& invocation);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "relay/cli/check_findings.h"
 #include "relay/cli/commands.h"
 #include "relay/control/version.h"
 
@@ -56,6 +57,7 @@ int run_command(int argc, char** argv) {
   app.footer(kExitCodes);
   Invocation invocation;
   add_run(app, invocation);
+  add_check(app, invocation);
   add_config(app, invocation);
   add_queue(app, invocation);
   add_policy(app, invocation);
@@ -64,7 +66,10 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    if (app.exit(error) == 0) {
+      return kDone;
+    }
+    return app.got_subcommand("check") ? kCheckUndetermined : kUsage;
   }
   return invocation.run();
 }

@@ -1,0 +1,382 @@
+#include "relay/cli/check_findings.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "sts/record.h"
+
+namespace relay::cli {
+namespace {
+
+using Severity = CheckFinding::Severity;
+using Findings = std::vector<CheckFinding>;
+
+constexpr std::chrono::hours kShortLife{7 * 24};
+
+void add(Findings& findings, Severity severity, std::string code, std::string where,
+         std::string text, std::string_view advice = {}) {
+  const std::string_view known = advice.empty() ? remedy(code) : advice;
+  findings.push_back(
+      {severity, std::move(code), std::move(where), std::move(text), std::string(known)});
+}
+
+std::string_view code_of(const delivery::Undeliverable& end) {
+  using Kind = delivery::Undeliverable::Kind;
+  switch (end.kind) {
+    case Kind::temporary:
+      return "mx-lookup-failed";
+    case Kind::null_mx:
+      return "null-mx";
+    case Kind::permanent:
+      break;
+  }
+  if (end.status == "5.1.2") {
+    return "no-such-domain";
+  }
+  return end.status == "5.4.6" ? "mx-loops-back" : "mx-names-no-host";
+}
+
+void judge_mx(const Examination& examination, Findings& findings) {
+  if (const auto& end = examination.mx.undeliverable) {
+    add(findings, Severity::error, std::string(code_of(*end)), examination.domain, end->reason);
+  }
+  for (const HostExamination& host : examination.hosts) {
+    const auto& published = examination.mx.hosts;
+    const bool known = std::any_of(published.begin(), published.end(),
+                                   [&](const auto& each) { return each.name == host.host.name; });
+    if (!known && examination.mx.answer == Answer::found) {
+      add(findings, Severity::warning, "mx-not-published", host.host.name.text(),
+          "no MX record of the domain names this host");
+    }
+  }
+}
+
+void judge_record(const Examination& examination, Findings& findings) {
+  const TextRecords& record = examination.sts_record;
+  const std::string where = "_mta-sts." + examination.domain;
+  if (record.answer == Answer::not_asked || examination.mx.undeliverable) {
+    return;
+  }
+  if (record.answer == Answer::failed) {
+    return add(findings, Severity::error, "record-lookup-failed", where,
+               "the TXT records could not be looked up: " + record.failure);
+  }
+  const auto parsed = sts::parse_records(record.texts);
+  if (parsed) {
+    return;
+  }
+  const std::string code = fmt::format("record-{}", sts::name(parsed.error()));
+  switch (parsed.error()) {
+    case sts::RecordFault::absent:
+      return add(findings, Severity::note, code, where, "no TXT record announces a policy");
+    case sts::RecordFault::several:
+      return add(findings, Severity::error, code, where,
+                 "several TXT records announce a policy, so none counts (RFC 8461 section 3.1)");
+    case sts::RecordFault::malformed:
+      return add(findings, Severity::error, code, where,
+                 "the TXT record breaks the grammar, so there is no policy (RFC 8461 section 3.1)");
+  }
+}
+
+void judge_fetch(const PolicyExamination& policy, Findings& findings) {
+  if (!policy.fault) {
+    return;
+  }
+  const std::string& reason = policy.fault->reason;
+  switch (policy.fault->kind) {
+    case sts::DiscoveryFault::Kind::fetch_error:
+      return add(findings, Severity::error, "policy-fetch-error", policy.where,
+                 "the policy could not be fetched: " + reason, remedy(reason));
+    case sts::DiscoveryFault::Kind::webpki_invalid:
+      return add(findings, Severity::error, "policy-host-certificate", policy.where,
+                 "the policy host's certificate is not valid: " + reason);
+    case sts::DiscoveryFault::Kind::policy_invalid:
+      return;  // The lines say it.
+  }
+}
+
+bool dane_protects(const Examination& examination) {
+  return examination.mx.origin != delivery::MxOrigin::insecure &&
+         std::any_of(examination.hosts.begin(), examination.hosts.end(), [](const auto& host) {
+           return host.dane && host.dane->state == delivery::HostDane::State::usable;
+         });
+}
+
+void judge_patterns(const Examination& examination, Findings& findings) {
+  for (const sts::MxPattern& pattern : examination.policy.policy->policy.mx) {
+    const auto& hosts = examination.mx.hosts;
+    const bool used = std::any_of(hosts.begin(), hosts.end(), [&](const delivery::MxHost& host) {
+      return pattern.matches(host.name.text());
+    });
+    if (!used && !hosts.empty()) {
+      add(findings, Severity::note, "mx-pattern-unused", examination.policy.where,
+          fmt::format("no MX host matches mx: {}", pattern.text()));
+    }
+  }
+}
+
+void judge_policy(const Examination& examination, Findings& findings) {
+  const PolicyExamination& policy = examination.policy;
+  if (policy.policy == nullptr) {
+    if (!dane_protects(examination) && !examination.mx.undeliverable) {
+      add(findings, Severity::warning, "no-protection", examination.domain,
+          "nothing keeps an attacker on the way from reading or diverting mail to the domain");
+    }
+    return;
+  }
+  switch (policy.policy->policy.mode) {
+    case sts::Mode::enforce:
+      break;
+    case sts::Mode::testing:
+      add(findings, Severity::note, "mode-testing", policy.where,
+          "senders report failures and deliver all the same");
+      break;
+    case sts::Mode::none:
+      return add(findings, Severity::warning, "mode-none", policy.where,
+                 "the policy says that there is none");
+  }
+  if (policy.policy->policy.max_age < kShortLife) {
+    add(findings, Severity::note, "max-age-short", policy.where,
+        fmt::format("senders forget the policy after {} seconds",
+                    policy.policy->policy.max_age.count()));
+  }
+  judge_patterns(examination, findings);
+}
+
+/// How much a fault weighs that only a policy makes one.
+Severity under_policy(const Examination& examination) {
+  const auto& policy = examination.policy.policy;
+  if (policy == nullptr || policy->policy.mode == sts::Mode::none) {
+    return Severity::note;
+  }
+  return policy->policy.mode == sts::Mode::enforce ? Severity::error : Severity::warning;
+}
+
+void judge_coverage(const Examination& examination, const HostExamination& host,
+                    Findings& findings) {
+  const std::string& where = host.host.name.text();
+  if (host.decision.coverage == delivery::Coverage::uncovered) {
+    const bool harmless = host.decision.requirement.has_value() &&
+                          under_policy(examination) == Severity::error;  // DANE vouches for it.
+    add(findings, harmless ? Severity::note : under_policy(examination), "mx-not-in-policy", where,
+        "the policy does not list this host (RFC 8461 section 4.1)");
+  }
+  switch (host.decision.refusal) {
+    case delivery::Refusal::none:
+    case delivery::Refusal::mx_not_in_policy:
+    case delivery::Refusal::tlsa_lookup_failed:
+      return;
+    case delivery::Refusal::mx_not_pinned:
+    case delivery::Refusal::dane_required:
+    case delivery::Refusal::mx_not_trusted:
+      return add(findings, Severity::error, std::string(delivery::name(host.decision.refusal)),
+                 where, host.explanation);
+  }
+}
+
+void judge_addresses(const HostExamination& host, Findings& findings) {
+  using Problem = delivery::HostAddresses::Problem;
+  const std::string& where = host.host.name.text();
+  const std::string& text = host.addresses.reason;
+  switch (host.addresses.problem) {
+    case Problem::none:
+      return;
+    case Problem::lookup_failed:
+      return add(findings, Severity::warning, "host-lookup-failed", where, text);
+    case Problem::no_such_host:
+    case Problem::no_address:
+      return add(findings, Severity::error, "host-missing", where, text);
+    case Problem::refused:
+      return add(findings, Severity::error, "host-private-address", where, text);
+  }
+}
+
+void judge_tlsa(const HostExamination& host, Findings& findings) {
+  using State = delivery::HostDane::State;
+  if (!host.dane) {
+    return;
+  }
+  const std::string& where = host.host.name.text();
+  if (host.dane->state == State::lookup_failed) {
+    add(findings, Severity::error, "tlsa-lookup-failed", where,
+        "the TLSA records could not be looked up, so the host must not be used: " +
+            host.dane->failure);
+  } else if (host.dane->state == State::unusable) {
+    add(findings, Severity::warning, "tlsa-unusable", where,
+        "none of its TLSA records can be used for SMTP (RFC 7672 section 3.1)");
+  }
+}
+
+std::string_view code_of(net::CertificateFaultKind kind) {
+  switch (kind) {
+    case net::CertificateFaultKind::host_mismatch:
+      return "certificate-host-mismatch";
+    case net::CertificateFaultKind::expired:
+      return "certificate-expired";
+    case net::CertificateFaultKind::not_trusted:
+      return "certificate-not-trusted";
+  }
+  return {};
+}
+
+void judge_certificate(const Examination& examination, const net::TlsOutcome& outcome,
+                       const std::string& where, Findings& findings) {
+  const net::TlsParameters& parameters = *parameters_of(outcome);
+  if (parameters.dane == net::DaneMatch::no_match) {
+    add(findings, Severity::error, "tlsa-no-match", where,
+        "the certificate matches none of the TLSA records (RFC 7672 section 3)");
+  } else if (parameters.dane == net::DaneMatch::chain_faults) {
+    add(findings, Severity::error, "tlsa-chain-faults", where, delivery::tls_complaint(outcome));
+  }
+  if (parameters.version == "TLSv1" || parameters.version == "TLSv1.1") {
+    add(findings, Severity::warning, "tls-old", where, "the session used " + parameters.version);
+  }
+  const auto* unverified = std::get_if<net::TlsUnverified>(&outcome);
+  if (unverified == nullptr) {
+    return;
+  }
+  // RFC 7672 §3.1.1: names, dates and issuers mean nothing where a TLSA record matches.
+  const bool matched = parameters.dane == net::DaneMatch::matched;
+  for (const net::CertificateFault& fault : unverified->faults) {
+    add(findings, matched ? Severity::note : under_policy(examination),
+        std::string(code_of(fault.kind)), where,
+        fmt::format("the certificate does not prove the host's name: {}{}", fault.code,
+                    matched ? "; its TLSA record does" : ""));
+  }
+}
+
+void judge_tls(const Examination& examination, const net::TlsOutcome& outcome,
+               const std::string& where, Findings& findings) {
+  if (const auto* none = std::get_if<net::TlsNotOffered>(&outcome)) {
+    const bool missing = none->reason == "not-advertised";
+    return add(findings, Severity::error, missing ? "starttls-missing" : "starttls-refused", where,
+               missing ? "the host does not offer STARTTLS"
+                       : "the host does not start TLS: " + none->reason);
+  }
+  if (const auto* failed = std::get_if<net::TlsFailed>(&outcome)) {
+    return add(findings, Severity::error, "tls-handshake-failed", where,
+               "the TLS handshake fails: " + failed->reason);
+  }
+  judge_certificate(examination, outcome, where, findings);
+}
+
+void judge_session(const Examination& examination, const HostExamination& host,
+                   const HostSession& session, Findings& findings) {
+  const std::string where = fmt::format("{} [{}]", host.host.name.text(), session.address.ip());
+  if (!session.connect_failure.empty()) {
+    return add(findings, Severity::warning, "connect-failed", where,
+               "no connection: " + session.connect_failure, remedy("connect-failed-smtp"));
+  }
+  if (session.tls) {
+    judge_tls(examination, *session.tls, where, findings);
+  }
+  using Kind = smtp::SessionEnd::Kind;
+  if (session.end && session.end->kind != Kind::quit &&
+      session.end->kind != Kind::tls_requirement && session.end->kind != Kind::tls_failed) {
+    add(findings, Severity::warning, "session-refused", where, session.end->detail);
+  }
+}
+
+void judge_reports(const Examination& examination, Findings& findings) {
+  const TextRecords& record = examination.tls_rpt_record;
+  const std::string where = "_smtp._tls." + examination.domain;
+  if (record.answer == Answer::not_asked || examination.mx.undeliverable) {
+    return;
+  }
+  if (record.answer == Answer::failed) {
+    return add(findings, Severity::note, "tls-rpt-lookup-failed", where,
+               "the TXT records could not be looked up: " + record.failure);
+  }
+  const auto count =
+      std::count_if(record.texts.begin(), record.texts.end(),
+                    [](const std::string& text) { return text.starts_with("v=TLSRPTv1"); });
+  if (count == 0) {
+    add(findings, Severity::note, "tls-rpt-absent", where, "nobody is told of TLS failures");
+  } else if (count > 1) {
+    add(findings, Severity::warning, "tls-rpt-several", where,
+        "several records ask for reports, so none counts (RFC 8460 section 3)");
+  }
+}
+
+}  // namespace
+
+std::string_view name(Severity severity) {
+  switch (severity) {
+    case Severity::note:
+      return "note";
+    case Severity::warning:
+      return "warning";
+    case Severity::error:
+      return "error";
+  }
+  return {};
+}
+
+Findings findings_of(const std::vector<Lint>& lint) {
+  Findings findings;
+  for (const Lint& each : lint) {
+    Severity severity = Severity::error;
+    switch (each.weight) {
+      case Lint::Weight::harmless:
+        severity = Severity::note;
+        break;
+      case Lint::Weight::strict:
+        severity = Severity::warning;
+        break;
+      case Lint::Weight::fatal:
+        break;
+    }
+    add(findings, severity, each.code,
+        each.line == 0 ? "policy" : fmt::format("policy line {}", each.line), each.message);
+  }
+  return findings;
+}
+
+Findings findings_of(const Examination& examination) {
+  Findings findings;
+  judge_mx(examination, findings);
+  judge_record(examination, findings);
+  judge_fetch(examination.policy, findings);
+  const Findings body = findings_of(examination.policy.lint);
+  findings.insert(findings.end(), body.begin(), body.end());
+  if (examination.domain.empty()) {
+    return findings;
+  }
+  judge_policy(examination, findings);
+  for (const HostExamination& host : examination.hosts) {
+    judge_coverage(examination, host, findings);
+    judge_addresses(host, findings);
+    judge_tlsa(host, findings);
+    for (const HostSession& session : host.sessions) {
+      judge_session(examination, host, session, findings);
+    }
+  }
+  judge_reports(examination, findings);
+  return findings;
+}
+
+int check_exit_code(const CheckOutcome& outcome, const Findings& findings) {
+  using Verdict = CheckOutcome::Verdict;
+  const auto worst = std::max_element(
+      findings.begin(), findings.end(),
+      [](const CheckFinding& a, const CheckFinding& b) { return a.severity < b.severity; });
+  const Severity weight = worst == findings.end() ? Severity::note : worst->severity;
+  const int delivered = weight == Severity::note ? kCheckGood : kCheckFindings;
+  switch (outcome.verdict) {
+    case Verdict::refused:
+      return kCheckRefused;
+    case Verdict::undetermined:
+      return kCheckUndetermined;
+    case Verdict::linted:
+      return weight == Severity::error ? kCheckRefused : delivered;
+    case Verdict::delivered_verified:
+    case Verdict::delivered:
+    case Verdict::not_connected:
+      break;
+  }
+  return delivered;
+}
+
+}  // namespace relay::cli
