@@ -29,7 +29,7 @@ def _lines(dns: DnsServer, zone: Zone, zones: Sequence[Zone]) -> Iterator[str]:
             yield f"{name}. 300 IN {kind} {record}"
 
 
-def _certificates(world: World, leaf: Leaf) -> list[x509.Certificate]:
+def certificates(world: World, leaf: Leaf) -> list[x509.Certificate]:
     """What a host with this leaf sends: the leaf, then its issuers."""
     parts = world.authority.pem_file(leaf).read_bytes().split(b"-----BEGIN CERTIFICATE-----")[1:]
     return [x509.load_pem_x509_certificate(b"-----BEGIN CERTIFICATE-----" + part)
@@ -38,14 +38,14 @@ def _certificates(world: World, leaf: Leaf) -> list[x509.Certificate]:
 
 def ee(world: World, leaf: Leaf) -> str:
     """The DANE-EE(3) record of a leaf: the digest of its key."""
-    key = _certificates(world, leaf)[0].public_key()
+    key = certificates(world, leaf)[0].public_key()
     encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return f"3 1 1 {hashlib.sha256(encoded).hexdigest()}"
 
 
 def ta(world: World, leaf: Leaf) -> str:
     """The DANE-TA(2) record of a leaf: the digest of its issuer's certificate."""
-    encoded = _certificates(world, leaf)[1].public_bytes(Encoding.DER)
+    encoded = certificates(world, leaf)[1].public_bytes(Encoding.DER)
     return f"2 0 1 {hashlib.sha256(encoded).hexdigest()}"
 
 

@@ -47,10 +47,11 @@ class SignedZones:
     where they are not given.
 
     address: a loopback address; the resolver is at (address, port), the server at server_port.
+    port: 0 for any that is free.
     anchors: a file with the root's DS record, as unbound and the relay read it.
     """
 
-    def __init__(self, folder: Path, address: str, zones: Sequence[Zone]) -> None:
+    def __init__(self, folder: Path, address: str, zones: Sequence[Zone], port: int = 0) -> None:
         self.folder = folder
         self.address = address
         self.anchors = folder / "anchors"
@@ -67,7 +68,7 @@ class SignedZones:
             self._make(zone)
         self.anchors.write_text("\n".join(self._ds["."]) + "\n")
         self.server_port = software.free_port(address)
-        self.port = 0
+        self.port = port
         try:
             self._start()
         except BaseException:
@@ -138,7 +139,7 @@ class SignedZones:
         self._programs.append(_Nsd(self.folder / "nsd", self.address, self.server_port,
                                    {zone.name: self._file(zone).resolve()
                                     for zone in self._zones}))
-        self.port = software.free_port(self.address)
+        self.port = self.port or software.free_port(self.address)
         self._programs.append(_Unbound(self.folder / "unbound", self.address, self.port,
                                        self.server_port, [zone.name for zone in self._zones],
                                        self.anchors.resolve()))
@@ -175,6 +176,7 @@ class _Nsd(software.Program):
   zonelistfile: "{folder}/zone.list"
   pidfile: ""
   server-count: 1
+  rrl-ratelimit: 0
 remote-control:
   control-enable: no
 {served}""")
