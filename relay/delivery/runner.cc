@@ -14,9 +14,23 @@ struct Overloaded : Visitors... {
 template <class... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
+std::string_view dane_text(net::DaneMatch dane) {
+  switch (dane) {
+    case net::DaneMatch::not_asked:
+      return "";
+    case net::DaneMatch::matched:
+      return " dane-matched";
+    case net::DaneMatch::no_match:
+      return " dane-no-match";
+    case net::DaneMatch::chain_faults:
+      return " dane-chain-faults";
+  }
+  return "";
+}
+
 std::string describe_parameters(const net::TlsParameters& parameters, std::string_view verdict) {
-  return fmt::format("{} {} {}{}", parameters.version, parameters.cipher, verdict,
-                     parameters.resumed ? " resumed" : "");
+  return fmt::format("{} {} {}{}{}", parameters.version, parameters.cipher, verdict,
+                     dane_text(parameters.dane), parameters.resumed ? " resumed" : "");
 }
 
 /// From here on the message may be on its way into the recipients' mailboxes.

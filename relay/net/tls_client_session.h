@@ -54,7 +54,9 @@ class TlsClientSession {
   void store(std::shared_ptr<ssl_session_st> ticket, WallTime at);
   void adopt(ResumableSession&& session);
   void judge(WallTime at);
-  [[nodiscard]] WallTime now() const { return clock_ ? clock_->wall() : SystemClock().wall(); }
+  [[nodiscard]] WallTime now() const {
+    return clock_ != nullptr ? clock_->wall() : SystemClock().wall();
+  }
   static int on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept;
 
   std::unique_ptr<ssl_st, FreeSsl> ssl_;

@@ -248,7 +248,7 @@ TEST_CASE("leaving after a temporary refusal does not hide what the server said"
   CHECK(only(step).text.find("451") != std::string::npos);
 }
 
-TEST_CASE("R49: a null MX needs no policy lookup, only what is known already") {
+TEST_CASE("a null MX needs no policy lookup, only what is known already") {
   Walk walk;
   Step step = walk.attempt.start(kNow);
   step = walk.attempt.on_mx(mx({{0, ""}}), kNow);
