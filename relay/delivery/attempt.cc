@@ -383,7 +383,8 @@ Step DeliveryAttempt::undeliverable(const Undeliverable& end) {
 
 Finished DeliveryAttempt::on_deadline(const ConversationReport& report, net::WallTime now) {
   record_session(report, now);
-  if (const auto* session = std::get_if<SessionUsed>(&report); session && session->transaction) {
+  if (const auto* session = std::get_if<SessionUsed>(&report);
+      session != nullptr && session->transaction) {
     pending_.settle(*session->transaction, conversation_->recipients, {host_name(), ip()},
                     troubles_);
   }
