@@ -308,7 +308,7 @@ std::string sentence(Finding finding, const TlsInputs& inputs, std::string_view 
           host);
     case Finding::tls_required_no:
       return "the message says TLS-Required: No: TLS is tried, its policies are not demanded "
-             "(RFC 8689 section 5)";
+             "(RFC 8689 section 4.2.2)";
   }
   return {};
 }
