@@ -117,9 +117,9 @@ void ClientSession::limit_recipients() {
     return;
   }
   std::uint64_t used = 0;
-  for (std::size_t i = 0; i < progress_.size(); ++i) {
-    if (progress_[i] == Progress::open && ++used > *extensions_.rcpt_max) {
-      progress_[i] = Progress::held;
+  for (Progress& progress : progress_) {
+    if (progress == Progress::open && ++used > *extensions_.rcpt_max) {
+      progress = Progress::held;
     }
   }
 }
