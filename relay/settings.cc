@@ -109,6 +109,7 @@ std::vector<net::SocketAddress> interface_addresses(net::IpFamily family, std::u
 std::vector<std::string> lines_of(const std::string& path,
                                   const std::vector<conf::ConfigError>& errors) {
   std::vector<std::string> lines;
+  lines.reserve(errors.size());
   for (const conf::ConfigError& error : errors) {
     lines.push_back(fmt::format("{}:{}: {}{}{}", path, error.line, error.key,
                                 error.key.empty() ? "" : ": ", error.reason));
