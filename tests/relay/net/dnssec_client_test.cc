@@ -242,9 +242,10 @@ TEST_CASE("validate: a resolver that falls silent in mid-chain costs a bounded t
     return asked.question.type == DnsType::a ? serving()(asked) : Packets{};
   });
   validate(world);
-  world.options.try_timeout = milliseconds(10);
-  world.options.rounds = 2;
-  CHECK(state_of(world.ask("mx.test", DnsType::a)) == "DNSKEY of .: timeout after 0.02 s");
+  world.options.try_timeout =
+      milliseconds(400);  // the first answer must be in before, also on a busy machine
+  world.options.rounds = 1;
+  CHECK(state_of(world.ask("mx.test", DnsType::a)) == "DNSKEY of .: timeout after 0.4 s");
 }
 
 TEST_CASE("validate: equal questions are checked once, and a lookup may be given up") {
