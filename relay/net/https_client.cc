@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include <curl/curl.h>
@@ -53,7 +54,10 @@ class CurlDriver : public std::enable_shared_from_this<CurlDriver> {
   ~CurlDriver() { curl_multi_cleanup(multi_); }
 
   void add(CURL* easy) { check(curl_multi_add_handle(multi_, easy)); }
-  void remove(CURL* easy) { curl_multi_remove_handle(multi_, easy); }
+  void remove(CURL* easy) {
+    curl_multi_remove_handle(multi_, easy);
+    bereft_.erase(easy);
+  }
 
  private:
   static int on_watch(CURL* easy, curl_socket_t fd, int what, void* self, void* unused) noexcept;
@@ -61,13 +65,15 @@ class CurlDriver : public std::enable_shared_from_this<CurlDriver> {
   // NOLINTNEXTLINE(bugprone-exception-escape): what escapes is a bug and ends the process
   static void on_ready(evutil_socket_t fd, short what, void* self) noexcept;
 
-  void watch(curl_socket_t fd, int what);
+  void watch(CURL* easy, curl_socket_t fd, int what);
   void act(curl_socket_t fd, int mask);
+  void resume_bereft();
 
   EventLoop& loop_;
   Complete complete_;
   CURLM* multi_;
   std::unordered_map<curl_socket_t, EventHandle> watched_;
+  std::unordered_set<CURL*> bereft_;  // of a socket, in the course of act()
   Timer timer_;
 };
 
@@ -82,9 +88,9 @@ CurlDriver::CurlDriver(EventLoop& loop, Complete complete)
   check(curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this));
 }
 
-int CurlDriver::on_watch(CURL* /*easy*/, curl_socket_t fd, int what, void* self,
+int CurlDriver::on_watch(CURL* easy, curl_socket_t fd, int what, void* self,
                          void* /*unused*/) noexcept {
-  static_cast<CurlDriver*>(self)->watch(fd, what);
+  static_cast<CurlDriver*>(self)->watch(easy, fd, what);
   return 0;
 }
 
@@ -105,9 +111,10 @@ void CurlDriver::on_ready(evutil_socket_t fd, short what, void* self) noexcept {
   static_cast<CurlDriver*>(self)->act(fd, readable | writable);
 }
 
-void CurlDriver::watch(curl_socket_t fd, int what) {
+void CurlDriver::watch(CURL* easy, curl_socket_t fd, int what) {
   watched_.erase(fd);
   if (what == CURL_POLL_REMOVE) {
+    bereft_.insert(easy);
     return;
   }
   const int events = EV_PERSIST | ((what & CURL_POLL_IN) != 0 ? EV_READ : 0) |
@@ -129,6 +136,17 @@ void CurlDriver::act(curl_socket_t fd, int mask) {
     if (message->msg == CURLMSG_DONE) {
       complete_(message->easy_handle, message->data.result);
     }
+  }
+  resume_bereft();
+}
+
+/// libcurl 7.88 closes the socket of an address that was refused and turns to the next address
+/// when it is run again, which with no socket to watch only half of the time for connecting would
+/// make it: a transfer that is let go on is run at once.
+void CurlDriver::resume_bereft() {
+  for (CURL* easy : std::exchange(bereft_, {})) {
+    curl_easy_pause(easy, CURLPAUSE_SEND);
+    curl_easy_pause(easy, CURLPAUSE_CONT);
   }
 }
 

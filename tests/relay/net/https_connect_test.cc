@@ -48,7 +48,6 @@ TEST_CASE("a connection that breaks in the answer is a protocol failure") {
 
 TEST_CASE("of each family the first eight addresses are tried") {
   HttpsWorld world;
-  world.options.connect_timeout = std::chrono::minutes(1);  // libcurl halves it per address
   const PolicyHost host(response("policy"));
   const std::uint16_t port = host.address().port();
   const auto behind = [&](const std::string& refusing, std::size_t count) {
@@ -59,6 +58,18 @@ TEST_CASE("of each family the first eight addresses are tried") {
   CHECK(behind("127.0.0.2", 7));
   check_failure(behind("127.0.0.2", 8), Kind::connect, "connection-refused");
   CHECK(behind("::1", 8));
+}
+
+TEST_CASE("an address that refuses late is followed by the next at once") {
+  HttpsWorld world;
+  world.options.connect_timeout = std::chrono::minutes(5);
+  const PolicyHost host(response("policy"));
+  const std::uint16_t port = host.address().port();
+  std::optional<support::SilentServer> late(std::in_place, "127.0.0.2", port);
+  relay::net::Timer close(world.loop, [&] { late.reset(); });  // the next SYN is refused
+  close.start(milliseconds(100));
+  CHECK(world.get(world.request({*SocketAddress::from_ip("127.0.0.2", port), host.address()})));
+  CHECK_FALSE(late);
 }
 
 TEST_CASE("trust anchors are read anew when the old ones are to be forgotten") {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <sys/socket.h>
 #include <tuple>
 #include <unistd.h>
@@ -16,9 +18,10 @@ namespace support {
 /// A listening socket whose queue is full: further connection attempts get no answer.
 class SilentServer {
  public:
-  SilentServer() : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    const auto any = *relay::net::SocketAddress::from_ip("127.0.0.1", 0);
-    REQUIRE(::bind(listener_, any.get(), any.length()) == 0);
+  explicit SilentServer(const std::string& ip = "127.0.0.1", std::uint16_t port = 0)
+      : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    const auto at = *relay::net::SocketAddress::from_ip(ip, port);
+    REQUIRE(::bind(listener_, at.get(), at.length()) == 0);
     REQUIRE(::listen(listener_, 0) == 0);
     sockaddr_storage bound{};
     socklen_t length = sizeof bound;
