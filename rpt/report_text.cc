@@ -15,6 +15,7 @@ constexpr std::size_t kWidth = 76;
 constexpr std::size_t kMaxText = 200;  // of one text that somebody else chose
 constexpr std::size_t kMaxPolicies = 20;
 constexpr std::size_t kMaxNames = 5;
+constexpr std::string_view kMode = "mode:";
 constexpr std::size_t kMaxName = 56;  // that a line has room for
 
 std::string shown(std::string_view text) {
@@ -101,12 +102,11 @@ std::vector<std::pair<ResultType, Kind>> kinds(const PolicySummary& summary) {
 }
 
 std::string title(const PolicyDescription& policy) {
-  const std::string domain = shown(policy.domain);
+  std::string domain = shown(policy.domain);
   switch (policy.type) {
     case PolicyType::tlsa:
       return "DANE, TLSA records of " + domain;
     case PolicyType::sts: {
-      constexpr std::string_view kMode = "mode:";
       const auto line = std::find_if(policy.strings.begin(), policy.strings.end(),
                                      [](const auto& each) { return each.starts_with(kMode); });
       if (line == policy.strings.end()) {

@@ -105,7 +105,9 @@ Plan plan(const std::vector<Destination>& stored, const RecordAnswer& answer,
 }
 
 HttpVerdict judge_http(int status) {
-  constexpr int kRequestTimeout = 408, kTooEarly = 425, kTooManyRequests = 429;
+  constexpr int kRequestTimeout = 408;
+  constexpr int kTooEarly = 425;
+  constexpr int kTooManyRequests = 429;
   if (status >= 200 && status < 300) {
     return HttpVerdict::accepted;
   }
