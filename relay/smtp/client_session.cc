@@ -99,9 +99,22 @@ void ClientSession::receive(std::string_view bytes) {
     if (!reply) {
       fault(std::move(reply.error().reason));
     } else if (*reply) {
+      const bool said_all = output_.empty();
       on_reply(std::move(**reply));
+      if (in_transaction_ && said_all && !output_.empty() && !bytes.empty()) {
+        out_of_step();
+      }
     }
   }
+}
+
+// More has come than was asked for, before the next command is on its way: who took it for that
+// command's answer would bounce a recipient who was accepted, or worse.
+void ClientSession::out_of_step() {
+  output_.clear();
+  end_session({SessionEnd::Kind::protocol, stage_, std::nullopt,
+               fmt::format("An answer came before its command: {}", name(stage_))},
+              AfterEnd::just_close);
 }
 
 void ClientSession::on_reply(Reply reply) {

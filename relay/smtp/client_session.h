@@ -181,6 +181,7 @@ class ClientSession {
   void use_extensions(const Reply& reply);
   void without_tls(std::string reason, const Reply& reply);
   void become_ready();
+  void out_of_step();
   void fault(std::string detail);
   void end_session(SessionEnd end, AfterEnd after);
 
@@ -208,6 +209,7 @@ class ClientSession {
   void decide_accepted(const RecipientResult& result);
   void decide_all(const RecipientResult& result);
   void abandon_transaction(const SessionEnd& end);
+  void distrust_refusals();
   void close_transaction();
   void finish_transaction();
 

@@ -251,7 +251,20 @@ void ClientSession::abandon_transaction(const SessionEnd& end) {
     result.disposition = Disposition::not_tried;
   }
   decide_all(result);
+  if (end.kind == SessionEnd::Kind::protocol) {
+    distrust_refusals();
+  }
   close_transaction();
+}
+
+// Which answer belongs to which command is no longer sure, so none of them may bounce anybody.
+void ClientSession::distrust_refusals() {
+  for (auto& result : results_) {
+    if (result.disposition == Disposition::rejected) {
+      result.disposition = Disposition::deferred;
+      result.enhanced_code = "4.5.0";
+    }
+  }
 }
 
 void ClientSession::close_transaction() {

@@ -85,6 +85,8 @@ TEST_CASE("what the server says decides each recipient") {
       {"S: 421 bye", "not_tried@mail 4.0.0, not_tried@mail 4.0.0", Demand::close},
       {ok + "S: 421 bye", "not_tried@data 4.0.0, not_tried@data 4.0.0", Demand::close},
       {ok + "S: 250 ok", "not_tried@data 4.5.0, not_tried@data 4.5.0", Demand::close},
+      {"S: 250 ok\nS: 550 whose?\nS: 250 ok\nS: 250 ok",
+       "deferred@rcpt 4.5.0, not_tried@data 4.5.0", Demand::close},
       {"S: 354 eh", "not_tried@mail 4.5.0, not_tried@mail 4.5.0", Demand::close},
       {"S: 199 eh", "not_tried@mail 4.5.0, not_tried@mail 4.5.0", Demand::close},
       {"S: 250 ok\nS: 250 ok\nS: 452 4.5.3 enough\nS: 451 x",
@@ -107,6 +109,19 @@ TEST_CASE("what the server says decides each recipient") {
       CHECK(client.demand() == row.demand);
       CHECK(client.take_output().empty());
     }
+  }
+}
+
+TEST_CASE("without PIPELINING an answer that comes before its command bounces nobody") {
+  for (const char* extra : {"550 5.1.1 whose?\r\n", "250 ok\r\n", "5"}) {
+    CAPTURE(extra);
+    auto client = ready("");
+    client.begin(message({"x@d.example"}));
+    CHECK(client.take_output().starts_with("MAIL FROM:"));
+    client.receive(std::string("250 ok\r\n") + extra);
+    CHECK(summary(client) == "not_tried@rcpt 4.5.0");
+    CHECK(client.demand() == Demand::close);
+    CHECK(client.take_output().empty());
   }
 }
 
