@@ -197,8 +197,8 @@ class HttpsClient::State::Request final : public Operation::Task {
     abandon();
   }
 
-  void start(const HttpsRequest& request) {
-    transfer_ = std::make_unique<HttpsTransfer>(state_->options, request);
+  void start(const HttpsRequest& request, const HttpsPost* post) {
+    transfer_ = std::make_unique<HttpsTransfer>(state_->options, request, post);
     curl_easy_setopt(transfer_->easy(), CURLOPT_PRIVATE, this);
     driver_ = state_->driver;
     driver_->add(transfer_->easy());
@@ -267,12 +267,20 @@ HttpsClient::HttpsClient(EventLoop& loop, HttpsClientOptions options)
 HttpsClient::~HttpsClient() = default;
 
 Operation HttpsClient::get(const HttpsRequest& request, Callback done) {
+  return ask(request, nullptr, std::move(done));
+}
+
+Operation HttpsClient::post(const HttpsRequest& request, const HttpsPost& post, Callback done) {
+  return ask(request, &post, std::move(done));
+}
+
+Operation HttpsClient::ask(const HttpsRequest& request, const HttpsPost* post, Callback done) {
   auto task = std::make_unique<State::Request>(*state_, std::move(done));
   if (request.addresses.empty()) {
     task->hand_over_soon(
         Unexpected<HttpsFailure>(HttpsFailure{HttpsFailure::Kind::connect, "no-address"}));
   } else {
-    task->start(request);
+    task->start(request, post);
   }
   return Operation(std::move(task));
 }

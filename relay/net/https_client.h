@@ -1,5 +1,6 @@
 // HTTPS without the web: one request on a fresh verified connection, no redirects, cookies, proxy,
 // netrc, Alt-Svc, HSTS or content decoding (RFC 8461 §3.3). libcurl multi on one event loop.
+// GET is for bodies that must be whole; POST is for handing something over (RFC 8460 §5.4).
 #pragma once
 
 #include <chrono>
@@ -33,10 +34,23 @@ struct HttpsRequest {
   std::vector<SocketAddress> addresses;
 };
 
+/// What is handed over, and how.
+struct HttpsPost {
+  enum class Certificate { verified, ignored };
+
+  std::string content;
+  std::string content_type;
+  std::string userinfo{};  ///< "user:password" for Basic (RFC 7617), decoded; never to be logged
+  /// RFC 8460 §3 lets reporters ignore errors in the certificate.
+  Certificate certificate = Certificate::verified;
+};
+
 struct HttpsResponse {
   int status = 0;
-  std::string content_type;  ///< as sent; empty when absent
-  std::string body;          ///< complete, at most max_body; dropped when longer and not 2xx
+  std::string content_type;   ///< as sent; empty when absent
+  std::string body;           ///< complete, at most max_body; dropped when longer and not 2xx
+  std::string location{};     ///< of a redirect, which is not followed: absolute, any scheme
+  std::string retry_after{};  ///< as sent; empty when absent
 };
 
 struct HttpsFailure {
@@ -56,10 +70,15 @@ class HttpsClient {
 
   /// GET; any complete response is a response, whatever its status.
   Operation get(const HttpsRequest& request, Callback done);
+  /// POST; a complete head is a response, whatever becomes of the body behind it: the peer has
+  /// decided. The response's body is empty when it is longer than max_body.
+  Operation post(const HttpsRequest& request, const HttpsPost& post, Callback done);
   /// Requests from now on read ca_file anew; libcurl would keep what it read for a day.
   void forget_trust();
 
  private:
+  Operation ask(const HttpsRequest& request, const HttpsPost* post, Callback done);
+
   struct State;
   std::unique_ptr<State> state_;
 };

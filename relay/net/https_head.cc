@@ -36,7 +36,7 @@ std::optional<std::string> HttpsHead::take(std::string_view line) {
   if (size_ > kMaxSize) {
     return "headers-too-large";
   }
-  if (complete_ && status_ >= 200) {
+  if (finished()) {
     return std::nullopt;  // a trailer
   }
   if (line.starts_with("HTTP/")) {
@@ -54,12 +54,14 @@ std::optional<std::string> HttpsHead::take(std::string_view line) {
   // RFC 9112 §5.1: with blanks before the colon it is a field to some readers only.
   const auto fault = trim(name) == name ? take_field(name, trim(line.substr(colon + 1)))
                                         : std::optional<std::string>("malformed-response");
-  return successful() ? fault : std::nullopt;
+  return successful() && use_ == HttpsBodyUse::read ? fault : std::nullopt;
 }
 
 std::optional<std::string> HttpsHead::take_field(std::string_view name, std::string_view value) {
   if (equal_ignoring_case(name, "content-type")) {
     fields_.content_type = value;
+  } else if (equal_ignoring_case(name, "retry-after")) {
+    fields_.retry_after = value;
   } else if (equal_ignoring_case(name, "content-encoding")) {
     if (!value.empty() && !equal_ignoring_case(value, "identity")) {
       return "content-encoding";

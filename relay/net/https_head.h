@@ -9,8 +9,13 @@
 
 namespace relay::net {
 
+/// Whether the body that follows will be read; when not, what is wrong with it is no fault.
+enum class HttpsBodyUse { read, ignored };
+
 class HttpsHead {
  public:
+  explicit HttpsHead(HttpsBodyUse use = HttpsBodyUse::read) : use_(use) {}
+
   /// line: as received, its end included; interim responses are passed over and trailers ignored.
   /// The result says why a successful response must not be read on: "headers-too-large",
   /// "malformed-response", "content-encoding", "content-length", "transfer-encoding".
@@ -18,7 +23,10 @@ class HttpsHead {
 
   [[nodiscard]] int status() const { return status_; }  ///< 0 before the first status line
   [[nodiscard]] bool successful() const { return status_ >= 200 && status_ <= 299; }
+  /// Whether all of it is there, and it is no interim response's.
+  [[nodiscard]] bool finished() const { return complete_ && status_ >= 200; }
   [[nodiscard]] const std::string& content_type() const { return fields_.content_type; }
+  [[nodiscard]] const std::string& retry_after() const { return fields_.retry_after; }
   /// Whether the response itself says where its body ends. Otherwise the connection's end does,
   /// and only a close_notify tells that end from a cut (RFC 9112 §9.8).
   [[nodiscard]] bool frames_body() const {
@@ -28,6 +36,7 @@ class HttpsHead {
  private:
   struct Fields {
     std::string content_type;
+    std::string retry_after;
     std::optional<std::string> content_length;
     bool chunked = false;
   };
@@ -35,6 +44,7 @@ class HttpsHead {
   [[nodiscard]] std::optional<std::string> take_field(std::string_view name,
                                                       std::string_view value);
 
+  HttpsBodyUse use_;
   std::size_t size_ = 0;
   int status_ = 0;
   bool complete_ = false;

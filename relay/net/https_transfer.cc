@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -51,6 +52,15 @@ std::string resolve_entry(const HttpsRequest& request,
   return entry;
 }
 
+std::string base64(const std::string& text) {
+  std::string encoded((text.size() + 2) / 3 * 4 + 1, '\0');
+  const auto* octets = reinterpret_cast<const unsigned char*>(text.data());
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), octets,
+                                   static_cast<int>(text.size()));
+  encoded.resize(static_cast<std::size_t>(size));
+  return encoded;
+}
+
 int transfer_index() {
   static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
@@ -76,7 +86,8 @@ constexpr std::array<Meaning, 10> kMeanings{{
 
 }  // namespace
 
-HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request)
+HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request,
+                             const HttpsPost* post)
     : share_(required(curl_share_init())),
       addresses_(first_of_each_family(request.addresses)),
       addresses_as_text_(
@@ -84,6 +95,8 @@ HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsReque
       easy_(required(curl_easy_init())),
       host_(request.host.text()),
       max_body_(options.max_body),
+      use_(post == nullptr ? HttpsBodyUse::read : HttpsBodyUse::ignored),
+      head_(use_),
       error_text_(CURL_ERROR_SIZE, '\0') {
   if (curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK) {
     throw std::runtime_error("libcurl refuses to share");
@@ -92,6 +105,9 @@ HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsReque
   set_limits(options);
   set_trust(options);
   set_callbacks();
+  if (post != nullptr) {
+    set_post(*post);
+  }
 }
 
 HttpsTransfer::~HttpsTransfer() = default;
@@ -127,7 +143,9 @@ void HttpsTransfer::set_request(const HttpsRequest& request) {
 void HttpsTransfer::set_limits(const HttpsClientOptions& options) {
   set(CURLOPT_CONNECTTIMEOUT_MS, long{options.connect_timeout.count()});
   set(CURLOPT_TIMEOUT_MS, long{options.total_timeout.count()});
-  set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(options.max_body));
+  if (use_ == HttpsBodyUse::read) {  // else the head must come in whole, whatever it announces
+    set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(options.max_body));
+  }
 }
 
 void HttpsTransfer::set_trust(const HttpsClientOptions& options) {
@@ -160,6 +178,29 @@ void HttpsTransfer::set_callbacks() {
   set(CURLOPT_SSL_CTX_DATA, this);
 }
 
+void HttpsTransfer::set_post(const HttpsPost& post) {
+  set(CURLOPT_POST, 1L);
+  set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(post.content.size()));
+  set(CURLOPT_COPYPOSTFIELDS, post.content.c_str());
+  add_field("Content-Type: " + post.content_type);
+  add_field("Expect:");  // none: libcurl would wait for an interim response
+  if (!post.userinfo.empty()) {
+    // As a field, not as libcurl's user name: from there it would get into a redirect's URL.
+    add_field("Authorization: Basic " + base64(post.userinfo));
+  }
+  set(CURLOPT_HTTPHEADER, fields_.get());
+  if (post.certificate == HttpsPost::Certificate::ignored) {
+    set(CURLOPT_SSL_VERIFYPEER, 0L);
+    set(CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+}
+
+void HttpsTransfer::add_field(const std::string& field) {
+  curl_slist* longer = required(curl_slist_append(fields_.get(), field.c_str()));
+  static_cast<void>(fields_.release());
+  fields_.reset(longer);
+}
+
 std::size_t HttpsTransfer::on_body(const char* bytes, std::size_t size, std::size_t count,
                                    void* self) noexcept {
   auto& transfer = *static_cast<HttpsTransfer*>(self);
@@ -168,7 +209,7 @@ std::size_t HttpsTransfer::on_body(const char* bytes, std::size_t size, std::siz
     transfer.body_.append(bytes, length);
     return length;
   }
-  if (transfer.head_.successful()) {
+  if (transfer.head_.successful() && transfer.use_ == HttpsBodyUse::read) {
     transfer.refused_ = HttpsFailure{Kind::too_large, "policy-too-large"};
   }
   transfer.cut_ = true;
@@ -238,10 +279,11 @@ HttpsTransfer::Result HttpsTransfer::result(CURLcode code) {
   }
   // A long error page must not hide its status.
   cut_ = cut_ || code == CURLE_FILESIZE_EXCEEDED;
-  if (const char* fault = code == CURLE_OK ? fault_of_complete() : nullptr) {
+  const bool answered = code == CURLE_OK || (use_ == HttpsBodyUse::ignored && head_.finished());
+  if (const char* fault = answered ? fault_of_complete() : nullptr) {
     return Unexpected<HttpsFailure>(HttpsFailure{Kind::protocol, fault});
   }
-  if (code == CURLE_OK || (cut_ && !head_.successful())) {
+  if (answered || (cut_ && !head_.successful())) {
     return response();
   }
   if (code == CURLE_COULDNT_CONNECT) {
@@ -269,12 +311,17 @@ const char* HttpsTransfer::fault_of_complete() const {
     return "malformed-response";
   }
   // libcurl takes any end of the connection for the body's end, one made by an attacker, too.
-  return head_.status() == 200 && !head_.frames_body() && !closed_ ? "incomplete-body" : nullptr;
+  return use_ == HttpsBodyUse::read && head_.status() == 200 && !head_.frames_body() && !closed_
+             ? "incomplete-body"
+             : nullptr;
 }
 
 HttpsResponse HttpsTransfer::response() {
+  const char* target = nullptr;
+  curl_easy_getinfo(easy_.get(), CURLINFO_REDIRECT_URL, &target);
   return HttpsResponse{static_cast<int>(number(CURLINFO_RESPONSE_CODE)), head_.content_type(),
-                       cut_ ? "" : std::move(body_)};
+                       cut_ ? "" : std::move(body_), target == nullptr ? "" : target,
+                       head_.retry_after()};
 }
 
 HttpsFailure HttpsTransfer::connect_failure() const {

@@ -1,5 +1,5 @@
-// One GET as libcurl sees it: its options, the response as it comes in, and what a result code
-// means in the terms of https_client.h.
+// One GET or POST as libcurl sees it: its options, the response as it comes in, and what a result
+// code means in the terms of https_client.h.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,9 @@ class HttpsTransfer {
  public:
   using Result = Expected<HttpsResponse, HttpsFailure>;
 
-  HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request);
+  /// post: null for a GET; nothing of it is kept but copies.
+  HttpsTransfer(const HttpsClientOptions& options, const HttpsRequest& request,
+                const HttpsPost* post);
   ~HttpsTransfer();
   HttpsTransfer(const HttpsTransfer&) = delete;
   HttpsTransfer& operator=(const HttpsTransfer&) = delete;
@@ -51,6 +53,8 @@ class HttpsTransfer {
   void set_limits(const HttpsClientOptions& options);
   void set_trust(const HttpsClientOptions& options);
   void set_callbacks();
+  void set_post(const HttpsPost& post);
+  void add_field(const std::string& field);
 
   static std::size_t on_body(const char* bytes, std::size_t size, std::size_t count,
                              void* self) noexcept;
@@ -75,9 +79,11 @@ class HttpsTransfer {
   std::unique_ptr<CURLSH, FreeShare> share_;
   std::vector<SocketAddress> addresses_;
   std::unique_ptr<curl_slist, FreeList> addresses_as_text_;
+  std::unique_ptr<curl_slist, FreeList> fields_;  // of the request, beside libcurl's own
   std::unique_ptr<CURL, FreeEasy> easy_;
   std::string host_;
   std::size_t max_body_;
+  HttpsBodyUse use_;
   HttpsHead head_;
   bool tls_begun_ = false;
   int alert_ = -1;       // the peer's fatal TLS alert

@@ -73,11 +73,11 @@ class TlsPeer {
     ::setsockopt(SSL_get_fd(tls_), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     cut();
   }
-  /// Up to the empty line; empty when the client went away.
+  /// With the content that it announces; empty when the client went away.
   [[nodiscard]] std::string read_request() const {
     std::string request;
     std::array<char, 4096> buffer{};
-    while (request.find("\r\n\r\n") == std::string::npos) {
+    while (!complete(request)) {
       const int size = SSL_read(tls_, buffer.data(), static_cast<int>(buffer.size()));
       if (size <= 0) {
         return {};
@@ -93,6 +93,16 @@ class TlsPeer {
   }
 
  private:
+  static bool complete(const std::string& request) {
+    const std::string length = "\r\nContent-Length: ";
+    const std::size_t end = request.find("\r\n\r\n");
+    const std::size_t announced = request.find(length);
+    if (end == std::string::npos || announced == std::string::npos || announced > end) {
+      return end != std::string::npos;
+    }
+    return request.size() >= end + 4 + std::stoul(request.substr(announced + length.size()));
+  }
+
   SSL* tls_;
 };
 
@@ -182,17 +192,27 @@ struct HttpsWorld {
   }
 
   HttpsResult get(const relay::net::HttpsRequest& what) {
+    return result_of([&](auto done) { return client().get(what, std::move(done)); });
+  }
+  HttpsResult get(const PolicyHost& host) { return get(request({host.address()})); }
+  HttpsResult post(const PolicyHost& host, const relay::net::HttpsPost& post) {
+    const auto what = request({host.address()});
+    return result_of([&](auto done) { return client().post(what, post, std::move(done)); });
+  }
+
+  template <class Start>
+  HttpsResult result_of(const Start& start) {
     std::optional<HttpsResult> result;
-    const relay::net::Operation operation = client().get(what, [&](HttpsResult outcome) {
-      result = std::move(outcome);
-      loop.stop();
-    });
-    REQUIRE_FALSE(result);  // never inside get()
+    const relay::net::Operation operation =
+        start(relay::net::HttpsClient::Callback([&](HttpsResult outcome) {
+          result = std::move(outcome);
+          loop.stop();
+        }));
+    REQUIRE_FALSE(result);  // never inside the starting call
     run(loop);
     REQUIRE(result);
     return *result;
   }
-  HttpsResult get(const PolicyHost& host) { return get(request({host.address()})); }
 
   relay::net::EventLoop loop;
   TemporaryFile roots{authority().pem()};
