@@ -148,6 +148,13 @@ std::string explanations_text(const DomainSummary& domain, const Painter& paint)
   return text;
 }
 
+/// Where it matters, how sessions are counted.
+std::string counting_text(const DomainSummary& domain) {
+  const bool several = std::ranges::any_of(
+      domain.reporters, [](const auto& entry) { return entry.second.by_policy.size() > 1; });
+  return several ? "\n  A session counts once under each policy that was evaluated for it.\n" : "";
+}
+
 std::string domain_text(const std::string& name, const DomainSummary& domain,
                         const Painter& paint) {
   std::string text =
@@ -157,7 +164,7 @@ std::string domain_text(const std::string& name, const DomainSummary& domain,
   for (const auto& [submitter, reporter] : domain.reporters) {
     text += reporter_text(submitter, reporter, paint);
   }
-  return text + explanations_text(domain, paint) + "\n";
+  return text + counting_text(domain) + explanations_text(domain, paint) + "\n";
 }
 
 std::string warnings_text(const ReportCollection& collection, const Painter& paint) {

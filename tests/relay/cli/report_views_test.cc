@@ -181,7 +181,7 @@ TEST_CASE("no cell of CSV is a formula, or leaves its cell") {
       {"+1", "'+1"},
       {"-1", "'-1"},
       {"@SUM(A1)", "'@SUM(A1)"},
-      {"  =1", "\"'  =1\""},
+      {"  =1", "'  =1"},
       {"\t=1", "\\x09=1"},
       {"a,b", "\"a,b\""},
       {"say \"hi\"", "\"say \"\"hi\"\"\""},
