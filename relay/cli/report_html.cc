@@ -6,7 +6,7 @@
 #include "relay/cli/report_chart.h"
 #include "relay/cli/report_style.h"
 #include "relay/cli/report_views.h"
-#include "rpt/explanation.h"
+#include "rpt/report.h"
 
 namespace relay::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "relay/cli/report_views.h"
-#include "rpt/explanation.h"
+#include "rpt/report.h"
 
 namespace relay::cli {
 namespace {

@@ -7,15 +7,14 @@
 #include <doctest/doctest.h>
 #include <yaml-cpp/yaml.h>
 
-#include "rpt/gunzip.h"
-#include "tests/support/gzip.h"
+#include "rpt/report.h"
 #include "tests/support/received_report.h"
 
 namespace {
 
 using Json = nlohmann::json;
+using rpt::gzip;
 using rpt::ReadFault;
-using support::gzip;
 using support::sample_report;
 using support::sound_report;
 using Codes = std::multiset<std::string>;

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/support/gzip.h"
 #include "tests/support/received_report.h"
 
 namespace {

@@ -4,8 +4,8 @@
 #include <yaml-cpp/yaml.h>
 
 #include "relay/cli/report_chart.h"
+#include "rpt/report.h"
 #include "tests/relay/cli/report_collected.h"
-#include "tests/support/gzip.h"
 
 namespace {
 
@@ -69,9 +69,9 @@ TEST_CASE("a report as text, for a person") {
 
   What the failures mean, and what usually helps
     certificate-expired
-      The MX host's certificate, or one above it, had expired.
-      Renew the certificate, reload the mail server afterwards, and let both
-      happen by themselves in future.
+      A certificate of the server's chain had expired.
+      Renew it, have renewal done by a program, and reload the mail server
+      afterwards.
 
 )");
 }
@@ -216,7 +216,7 @@ TEST_CASE("JSON has each report in the RFC's form, with source and warnings") {
 TEST_CASE("what octets are is told by how they begin") {
   CHECK(input_kind("{}") == InputKind::report);
   CHECK(input_kind("\xef\xbb\xbf {}") == InputKind::report);
-  CHECK(input_kind(support::gzip("x")) == InputKind::report);
+  CHECK(input_kind(rpt::gzip("x")) == InputKind::report);
   CHECK(input_kind("") == InputKind::report);
   CHECK(input_kind("PK\x03\x04") == InputKind::zip);
   CHECK(input_kind("From a@b.example Thu") == InputKind::mbox);
