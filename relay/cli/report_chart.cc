@@ -10,12 +10,25 @@ namespace relay::cli {
 namespace {
 
 constexpr std::size_t kMaxDays = 400;
-constexpr double kLeastHeight = 2.5;  // of a failure, so that it can be seen
-constexpr double kWidestBar = 42;
+constexpr double kLeastHeight = 2.5;   // of a failure, so that it can be seen
+constexpr std::size_t kDatedDays = 8;  // so many dates stand beside each other
 
 struct Frame {
   double left, top, width, height;
+  double widest_bar;
 };
+
+double slot_width(const std::vector<DayPoint>& points, const Frame& frame) {
+  return frame.width / static_cast<double>(std::max<std::size_t>(points.size(), 1));
+}
+
+std::string tooltip(const DayPoint& point) {
+  const std::string day = control::day_text(point.day);
+  return point.counts.total() == 0
+             ? day + ": no sessions"
+             : fmt::format("{}: {} sessions, {} failed, {} ok", day, grouped(point.counts.total()),
+                           grouped(point.counts.failed), share_ok(point.counts));
+}
 
 std::uint64_t largest(const std::vector<DayPoint>& points) {
   std::uint64_t most = 1;
@@ -35,8 +48,8 @@ std::string rectangle(const char* kind, double x, double y, double width, double
 
 std::string bars(const std::vector<DayPoint>& points, const Frame& frame) {
   const auto most = static_cast<double>(largest(points));
-  const double slot = frame.width / static_cast<double>(std::max<std::size_t>(points.size(), 1));
-  const double width = std::min(slot > 4 ? slot - slot / 5 : slot, kWidestBar);
+  const double slot = slot_width(points, frame);
+  const double width = std::min(slot > 4 ? slot - slot / 5 : slot, frame.widest_bar);
   const double bottom = frame.top + frame.height;
   std::string svg;
   double x = frame.left + (slot - width) / 2;
@@ -46,9 +59,7 @@ std::string bars(const std::vector<DayPoint>& points, const Frame& frame) {
     failed = counts.failed > 0 ? std::max(failed, kLeastHeight) : 0;
     const double total =
         std::max(static_cast<double>(counts.total()) / most * frame.height, failed);
-    svg += fmt::format(R"(<g><title>{}: {} sessions, {} failed, {} ok</title>)",
-                       control::day_text(point.day), grouped(counts.total()),
-                       grouped(counts.failed), share_ok(counts));
+    svg += fmt::format("<g><title>{}</title>", tooltip(point));
     svg += rectangle("hit", x, frame.top, width, frame.height);
     svg += rectangle("ok", x, bottom - total, width, total - failed);
     svg += rectangle("bad", x, bottom - failed, width, failed) + "</g>";
@@ -78,14 +89,19 @@ std::string scale(std::uint64_t most, const Frame& frame) {
 
 std::string dates(const std::vector<DayPoint>& points, const Frame& frame) {
   const double y = frame.top + frame.height + 18;
-  if (points.size() == 1) {
-    return label(frame.left + frame.width / 2, y, "middle", control::day_text(points.front().day));
+  if (points.size() <= kDatedDays) {
+    const double slot = slot_width(points, frame);
+    double x = frame.left + slot / 2;
+    std::string svg;
+    for (const DayPoint& point : points) {
+      svg += label(x, y, "middle", control::day_text(point.day));
+      x += slot;
+    }
+    return svg;
   }
   std::string svg = label(frame.left, y, "start", control::day_text(points.front().day));
-  if (points.size() > 6) {
-    svg += label(frame.left + frame.width / 2, y, "middle",
-                 control::day_text(points[points.size() / 2].day));
-  }
+  svg += label(frame.left + frame.width / 2, y, "middle",
+               control::day_text(points[points.size() / 2].day));
   return svg + label(frame.left + frame.width, y, "end", control::day_text(points.back().day));
 }
 
@@ -134,7 +150,7 @@ std::string day_chart(const std::vector<DayPoint>& points) {
   if (points.empty()) {
     return {};
   }
-  constexpr Frame kFrame{70, 10, 780, 150};
+  constexpr Frame kFrame{70, 10, 780, 150, 42};
   return R"(<svg class="chart" viewBox="0 0 860 184" role="img" aria-label="Sessions per day">)" +
          scale(largest(points), kFrame) + bars(points, kFrame) + dates(points, kFrame) + "</svg>";
 }
@@ -143,7 +159,7 @@ std::string day_spark(const std::vector<DayPoint>& points) {
   if (points.empty()) {
     return {};
   }
-  constexpr Frame kFrame{0, 1, 180, 30};
+  constexpr Frame kFrame{0, 1, 180, 30, 12};
   return R"(<svg class="spark" viewBox="0 0 180 32" role="img" aria-label="Sessions per day">)" +
          bars(points, kFrame) + "</svg>";
 }
