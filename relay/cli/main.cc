@@ -63,6 +63,7 @@ int run_command(int argc, char** argv) {
   add_policy(app, invocation);
   add_status(app, invocation);
   add_results(app, invocation);
+  add_report(app, invocation);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

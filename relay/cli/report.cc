@@ -1,0 +1,11 @@
+// `stsrelay report`: TLS reports, received and to be sent.
+#include "relay/cli/commands.h"
+
+namespace relay::cli {
+
+void add_report(CLI::App& app, Invocation& invocation) {
+  CLI::App* const group = add_group(app, "report", "TLS reports (TLS-RPT, RFC 8460)");
+  add_report_read(*group, invocation);
+}
+
+}  // namespace relay::cli

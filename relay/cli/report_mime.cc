@@ -1,0 +1,196 @@
+#include "relay/cli/report_mime.h"
+
+#include <algorithm>
+#include <array>
+#include <gmime/gmime.h>
+#include <memory>
+
+namespace relay::cli {
+namespace {
+
+struct Unref {
+  void operator()(gpointer object) const { g_object_unref(object); }
+};
+template <class T>
+using Object = std::unique_ptr<T, Unref>;
+
+void initialize() {
+  static const bool done = [] {
+    g_mime_init();
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+bool is_a(GMimeObject* object, GType type) {
+  return g_type_check_instance_is_a(reinterpret_cast<GTypeInstance*>(object), type) != 0;
+}
+
+std::string text_of(const char* text) {
+  return text == nullptr ? std::string{} : std::string(text);
+}
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return text;
+}
+
+std::string header(GMimeMessage* message, const char* name) {
+  std::string value =
+      text_of(g_mime_object_get_header(reinterpret_cast<GMimeObject*>(message), name));
+  constexpr std::string_view kBlanks = " \t\r\n";
+  value.erase(0, value.find_first_not_of(kBlanks));
+  value.erase(value.find_last_not_of(kBlanks) + 1);
+  return value;
+}
+
+/// How sure it is that a part is a report: the surest parts of a message are taken.
+enum class Likeness { none, begins_so, named_so, typed_so };
+
+bool is_type(GMimeObject* part, const char* type, const char* subtype) {
+  return g_mime_content_type_is_type(g_mime_object_get_content_type(part), type, subtype) != 0;
+}
+
+Likeness likeness(GMimeObject* part, const std::string& file_name, std::string_view octets) {
+  if (is_type(part, "application", "tlsrpt+gzip") || is_type(part, "application", "tlsrpt+json")) {
+    return Likeness::typed_so;
+  }
+  constexpr std::array<std::string_view, 4> kEndings{".json", ".json.gz", ".gz", ".zip"};
+  if (std::ranges::any_of(kEndings,
+                          [&](std::string_view ending) { return file_name.ends_with(ending); })) {
+    return Likeness::named_so;
+  }
+  constexpr std::array<std::string_view, 2> kMagics{"\x1f\x8b", "PK\x03\x04"};
+  if (std::ranges::any_of(kMagics,
+                          [&](std::string_view magic) { return octets.starts_with(magic); })) {
+    return Likeness::begins_so;
+  }
+  octets.remove_prefix(octets.starts_with("\xef\xbb\xbf") ? 3 : 0);
+  octets.remove_prefix(std::min(octets.find_first_not_of(" \t\r\n"), octets.size()));
+  return octets.starts_with('{') ? Likeness::begins_so : Likeness::none;
+}
+
+/// Looks through one message; forwarded ones are looked through by themselves.
+class Search {
+ public:
+  Search(const MailLimits& limits, MailContent& content) : limits_(limits), content_(content) {}
+
+  void message(GMimeMessage* message, std::size_t depth) {
+    Candidates candidates;
+    if (GMimeObject* const top = g_mime_message_get_mime_part(message)) {
+      visit(top, depth, candidates);
+    }
+    for (MailedReport& found : candidates.reports) {
+      found.metadata.domain = header(message, "TLS-Report-Domain");
+      found.metadata.submitter = header(message, "TLS-Report-Submitter");
+      content_.reports.push_back(std::move(found));
+    }
+  }
+
+ private:
+  struct Candidates {
+    Likeness likeness = Likeness::begins_so;
+    std::vector<MailedReport> reports;
+  };
+
+  void visit(GMimeObject* object, std::size_t depth, Candidates& candidates) {
+    if (depth >= limits_.depth || parts_ >= limits_.parts) {
+      problem(depth >= limits_.depth ? "its parts are nested too deeply" : "it has too many parts");
+      return;
+    }
+    ++parts_;
+    if (is_a(object, g_mime_multipart_get_type())) {
+      auto* const multipart = reinterpret_cast<GMimeMultipart*>(object);
+      const int count = g_mime_multipart_get_count(multipart);
+      for (int i = 0; i < count && parts_ <= limits_.parts; ++i) {
+        visit(g_mime_multipart_get_part(multipart, i), depth + 1, candidates);
+      }
+    } else if (is_a(object, g_mime_message_part_get_type())) {
+      if (GMimeMessage* const forwarded =
+              g_mime_message_part_get_message(reinterpret_cast<GMimeMessagePart*>(object))) {
+        message(forwarded, depth + 1);
+      }
+    } else if (is_a(object, g_mime_part_get_type())) {
+      leaf(reinterpret_cast<GMimePart*>(object), candidates);
+    }
+  }
+
+  void leaf(GMimePart* part, Candidates& candidates) {
+    GMimeDataWrapper* const content = g_mime_part_get_content(part);
+    GMimeStream* const encoded =
+        content == nullptr ? nullptr : g_mime_data_wrapper_get_stream(content);
+    if (encoded == nullptr) {
+      return;
+    }
+    if (g_mime_stream_length(encoded) > static_cast<gint64>(limits_.part_octets)) {
+      problem("a part is larger than a report may be");
+      return;
+    }
+    const Object<GMimeStream> decoded(g_mime_stream_mem_new());
+    g_mime_data_wrapper_write_to_stream(content, decoded.get());
+    const GByteArray* const bytes =
+        g_mime_stream_mem_get_byte_array(reinterpret_cast<GMimeStreamMem*>(decoded.get()));
+    const std::string_view octets(reinterpret_cast<const char*>(bytes->data), bytes->len);
+    const std::string file_name = text_of(g_mime_part_get_filename(part));
+    const Likeness sure = likeness(reinterpret_cast<GMimeObject*>(part), lower(file_name), octets);
+    if (sure < candidates.likeness) {
+      return;
+    }
+    if (sure > candidates.likeness) {
+      candidates = {sure, {}};
+    }
+    candidates.reports.push_back({std::string(octets), {{}, {}, file_name}});
+  }
+
+  void problem(const char* text) {
+    if (std::ranges::find(content_.problems, text) == content_.problems.end()) {
+      content_.problems.emplace_back(text);
+    }
+  }
+
+  const MailLimits& limits_;
+  MailContent& content_;
+  std::size_t parts_ = 0;
+};
+
+Object<GMimeParser> parser_of(std::string_view octets, GMimeFormat format) {
+  initialize();
+  const Object<GMimeStream> stream(g_mime_stream_mem_new_with_buffer(octets.data(), octets.size()));
+  Object<GMimeParser> parser(g_mime_parser_new_with_stream(stream.get()));
+  g_mime_parser_set_format(parser.get(), format);
+  return parser;
+}
+
+/// The next message's; nullopt: there is none.
+std::optional<MailContent> next(GMimeParser* parser, const MailLimits& limits) {
+  const Object<GMimeMessage> message(g_mime_parser_construct_message(parser, nullptr));
+  if (!message) {
+    return std::nullopt;
+  }
+  MailContent content;
+  Search(limits, content).message(message.get(), 0);
+  return content;
+}
+
+}  // namespace
+
+MailContent reports_in_mail(std::string_view message, const MailLimits& limits) {
+  const auto parser = parser_of(message, GMIME_FORMAT_MESSAGE);
+  return next(parser.get(), limits).value_or(MailContent{});
+}
+
+void read_mbox(std::string_view octets, const std::function<void(MailContent)>& each,
+               const MailLimits& limits) {
+  const auto parser = parser_of(octets, GMIME_FORMAT_MBOX);
+  while (g_mime_parser_eos(parser.get()) == 0) {
+    auto content = next(parser.get(), limits);
+    if (!content) {
+      return;
+    }
+    each(std::move(*content));
+  }
+}
+
+}  // namespace relay::cli
