@@ -98,7 +98,7 @@ struct Sts {
   /// With nothing cached and a TXT record that cannot be looked up.
   enum class OnDnsFailure { proceed, defer } on_dns_failure = OnDnsFailure::proceed;
   int concurrent_fetches = 64;
-  int concurrent_fetches_per_host = 4;  ///< from one address
+  int concurrent_fetches_per_host = 4;  ///< at one address; both for all workers together
   std::uint64_t cache_entries = 1'000'000;
   int history = 5;  ///< replaced policies kept per domain
   friend bool operator==(const Sts&, const Sts&) = default;

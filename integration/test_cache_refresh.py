@@ -4,7 +4,7 @@ import json
 
 from peers.ca import Leaf
 from peers.daemon import wait_until
-from peers.policy_host import Reply
+from peers.policy_host import Reply, policy_body
 
 
 def enforced(world, domain: str, *, max_age: int = 86400, id: str = "1", leaf: Leaf | None = None):
@@ -46,7 +46,11 @@ def test_cache_flow_S20(world):
     assert "failing since" in text and "back-off" in text and "next refresh" in text
     status = world.daemon.ctl("status")["policies"]
     assert status["failing"] == 1 and status["earliest_expiry"] == shown["expires_at"]
-    assert "refresh failing" in world.daemon.run("status").stdout
+    assert [(each["domain"], each["expires_at"]) for each in status["failing_domains"]] == [
+        ("s20.example", shown["expires_at"])]
+    assert {"fault": "fetch-error", "reason": "http-503"}.items() <= status["fetch_failures"][0].items()
+    text = world.daemon.run("status").stdout
+    assert "refresh failing" in text and "s20.example" in text and "fetch-error http-503" in text
     wait_until(lambda: world.daemon.log("policy-lost", domain="s20.example"))
     wait_until(lambda: not world.policies())
     assert not world.daemon.log("policy-refresh-failing", domain="s20none.example")
@@ -115,7 +119,7 @@ def test_policy_history_and_export(make_world):
     assert [entry["domain"] for entry in exported] == ["past.example"]
 
 
-def test_a_damaged_policy_is_dropped_with_a_warning_and_fetched_again(make_world):
+def test_a_damaged_policy_is_told_and_kept_until_it_is_fetched_again(make_world):
     import sqlite3
 
     world = make_world()
@@ -124,21 +128,37 @@ def test_a_damaged_policy_is_dropped_with_a_warning_and_fetched_again(make_world
     database = sqlite3.connect(world.folder / "spool" / "spool.db")
     with database:
         database.execute("UPDATE sts_policies SET body = replace(body, 'enforce', 'testing')")
-    database.close()
+    host.reply = Reply(status=503)
     world.start()
     assert world.daemon.log("policy-damaged", domain="damaged.example")
+    wait_until(lambda: len(host.requests) == 2)
+    assert "damaged.example" not in world.policies()
+    world.daemon.stop()
+    assert database.execute("SELECT domain FROM sts_policies").fetchall() == [("damaged.example",)]
+    database.close()
+    host.reply = Reply(policy_body("enforce", ["mx1.damaged.example"]))
+    world.start()
     wait_until(lambda: "damaged.example" in world.policies())
-    assert len(host.requests) == 2
+    assert len(host.requests) == 3
 
 
 def test_fetches_stay_within_their_limits(make_world):
-    """Many new domains at once: a fetch for each, few at a time from one address."""
-    world = make_world(workers=1, sts={"concurrent_fetches": 4, "concurrent_fetches_per_host": 2})
-    domains = [f"d{n}.many.example" for n in range(40)]
+    """Many new domains at once: a fetch for each, few at a time, whichever worker has a domain."""
+    world = make_world(workers=6, sts={"concurrent_fetches": 5, "concurrent_fetches_per_host": 2})
+    shared = [[f"d{n}.{provider}.example" for n in range(12)] for provider in ("one", "two")]
+    for domains in shared:
+        first, *others = (f"mta-sts.{domain}" for domain in domains)
+        world.add_policy_host(first, names=tuple(others))
+    apart = [f"d{n}.apart.example" for n in range(12)]
+    domains = [domain for group in (*shared, apart) for domain in group]
+    mx = [f"mx1.{domain}" for domain in domains]
     for domain in domains:
-        world.add_domain(domain, "enforce")
-    ids = [world.send(f"x@{domain}") for domain in domains]
-    for id in ids:
-        world.wait_for_delivery(id, "delivered", 40)
-    hosts = [world.policy_hosts[f"mta-sts.{domain}"] for domain in domains]
-    assert [host.connections for host in hosts] == [1] * len(hosts)
+        world.add_domain(domain)
+        world.publish(domain, "enforce", mx).reply.delay = 0.1
+    messages = [world.send(f"x@{domain}") for domain in domains]
+    for message in messages:
+        world.wait_for_delivery(message, "delivered", 40)
+    hosts = {id(host): host for host in world.policy_hosts.values()}.values()
+    assert sorted(host.connections for host in hosts) == [1] * len(apart) + [12, 12]
+    assert max(host.traffic.peak for host in hosts) == 2
+    assert world.policy_traffic.peak == 5

@@ -47,6 +47,7 @@ Expected<void, std::string> Daemon::start() {
   main_loop_.on_signal(SIGHUP, [this] { static_cast<void>(reload()); });
   start_threads();
   watch_dnssec();
+  watch_old_policies();
   announce();
   return {};
 }

@@ -9,6 +9,11 @@ namespace {
 /// Domains that `status` lists, those that report-only rules would have refused most often.
 constexpr std::size_t kWouldRefuseShown = 20;
 constexpr std::chrono::hours kDnssecWatch{1};
+// A clock that is wrong at the start has been set by then.
+constexpr std::chrono::hours kFirstPurge{1};
+constexpr std::chrono::hours kPurge{24};
+// Between parts of it, so that mail does not wait.
+constexpr std::chrono::seconds kPurgeStep{1};
 
 }  // namespace
 
@@ -109,6 +114,18 @@ void Daemon::watch_dnssec() {
         dnssec_state_ = state;
       });
     });
+  });
+}
+
+void Daemon::watch_old_policies() {
+  policy_purge_ = std::make_unique<net::Timer>(main_loop_, [this] { purge_policies(); });
+  policy_purge_->start(kFirstPurge);
+}
+
+void Daemon::purge_policies() {
+  spool_->purge_policies(clock_.wall(), main_loop_, [this](const spool::Stored<std::size_t>& done) {
+    policy_purge_->start(done && *done > 0 ? std::chrono::milliseconds(kPurgeStep)
+                                           : std::chrono::milliseconds(kPurge));
   });
 }
 

@@ -52,9 +52,9 @@ class Daemon {
   Expected<void, std::string> open_rules();
   Expected<void, std::string> make_workers();
   Expected<void, std::string> start_control();
-  /// Stored policies of one worker's domains, and domains whose stored policy was damaged.
+  /// What is stored of one worker's domains, and those whose stored policy was damaged.
   struct PolicyShare {
-    delivery::PolicyResolver::Policies policies;
+    delivery::StoredPolicies stored;
     std::vector<std::string> refetch;
   };
   Expected<std::vector<PolicyShare>, std::string> load_policies(std::size_t count);
@@ -70,6 +70,9 @@ class Daemon {
   [[nodiscard]] WorkerThread& owner_of(const net::DomainName& policy_domain);
   /// Asks now and every hour whether secure DNS answers are to be had.
   void watch_dnssec();
+  /// Has old policies removed from the disk, a while after the start and then every day.
+  void watch_old_policies();
+  void purge_policies();
   [[nodiscard]] control::StatusFacts status() const;
   [[nodiscard]] std::vector<net::SocketAddress> listen_addresses() const;
 
@@ -93,6 +96,7 @@ class Daemon {
   std::unique_ptr<control::ControlActions> actions_;
   std::unique_ptr<control::ControlServer> control_;
   std::unique_ptr<net::Timer> dnssec_watch_;
+  std::unique_ptr<net::Timer> policy_purge_;
   std::string dnssec_state_ = "not asked yet";  ///< as DnsClient::probe_dnssec() says it
   std::unique_ptr<net::Timer> shutdown_deadline_;
   std::size_t draining_ = 0;

@@ -94,6 +94,8 @@ Expected<void, std::string> Daemon::make_workers() {
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     bindings.push_back({sockets_[i], config_->listen[i]});
   }
+  const auto fetch_places = std::make_shared<delivery::FetchPlaces>(delivery::FetchPlaces::Limits{
+      config_->sts.concurrent_fetches, config_->sts.concurrent_fetches_per_host});
   std::vector<delivery::Dispatcher::Place> places;
   for (std::size_t i = 0; i < count; ++i) {
     auto reader = spool::SpoolReader::open(config_->queue.path);
@@ -101,9 +103,20 @@ Expected<void, std::string> Daemon::make_workers() {
       return Unexpected<std::string>(reader.error());
     }
     auto thread = std::make_unique<WorkerThread>();
-    thread->worker = std::make_unique<delivery::Worker>(delivery::Worker::Parts{
-        thread->loop, clock_, *spool_, log_, std::move(*reader), *dns, *tls, settings,
-        std::move((*shares)[i].policies), std::move((*shares)[i].refetch)});
+    PolicyShare& share = (*shares)[i];
+    delivery::Worker::Parts parts{thread->loop,
+                                  clock_,
+                                  *spool_,
+                                  log_,
+                                  std::move(*reader),
+                                  *dns,
+                                  *tls,
+                                  settings,
+                                  std::move(share.stored.policies),
+                                  std::move(share.refetch)};
+    parts.troubles = std::move(share.stored.troubles);
+    parts.fetch_places = fetch_places;
+    thread->worker = std::make_unique<delivery::Worker>(std::move(parts));
     thread->reception = std::make_unique<reception::Reception>(
         reception::ReceptionContext{thread->loop, clock_, *spool_, log_,
                                     reception::ReceptionSettings::from(*config_), connections_},
@@ -124,16 +137,21 @@ Expected<std::vector<Daemon::PolicyShare>, std::string> Daemon::load_policies(st
     const std::string& domain = policy ? (*policy)->domain : policy.error();
     PolicyShare& share = shares[delivery::Dispatcher::owner({}, domain, count)];
     if (policy) {
-      share.policies.push_back(std::move(*policy));
+      share.stored.policies.push_back(std::move(*policy));
     } else {
+      // Its row stays until another takes its place, so that each start tries again.
       log_.warning("policy-damaged", {{"domain", domain}, {"detail", "it is fetched again"}});
-      spool_->forget_policy(domain, {clock_.wall(), "damaged on disk", config_->sts.history});
       share.refetch.push_back(domain);
     }
   });
-  if (!read) {
+  const auto troubles = read ? reader_->each_trouble([&](spool::PolicyTrouble trouble) {
+    auto& share = shares[delivery::Dispatcher::owner({}, trouble.domain, count)];
+    share.stored.troubles.push_back(std::move(trouble));
+  })
+                             : read;
+  if (!troubles) {
     return Unexpected<std::string>(
-        fmt::format("stored policies cannot be read: {}", read.error().reason));
+        fmt::format("stored policies cannot be read: {}", troubles.error().reason));
   }
   return shares;
 }

@@ -7,6 +7,9 @@ namespace {
 
 constexpr std::chrono::hours kRecheckInterval{1};
 constexpr std::uint8_t kManyUses = 2;
+constexpr std::size_t kHardLimit = 2;  // times the limits
+constexpr std::size_t kCommonOctets = 512;
+constexpr std::size_t kLeastOctets = 8UL << 20;
 
 // A clock that was set back makes fetched_at lie in the future; what is left of the policy's life
 // must not exceed max_age all the same.
@@ -22,6 +25,19 @@ std::shared_ptr<const CachedPolicy> within_life(std::shared_ptr<const CachedPoli
 }
 
 }  // namespace
+
+CacheLimits CacheLimits::of(std::size_t domains) {
+  return {domains, std::max(domains * kCommonOctets, kLeastOctets)};
+}
+
+std::size_t octets_of(const CachedPolicy& policy) {
+  std::size_t octets = sizeof(CachedPolicy) + policy.domain.size() + policy.id.size() +
+                       policy.policy.body.size() + policy.policy.mx.size() * sizeof(MxPattern);
+  for (const MxPattern& pattern : policy.policy.mx) {
+    octets += pattern.text().size();
+  }
+  return octets;
+}
 
 std::shared_ptr<const CachedPolicy> PolicyCache::find(std::string_view domain, Time now) {
   const auto entry = entries_.find(domain);
@@ -195,6 +211,7 @@ void PolicyCache::set_policy(Entries::iterator entry, std::shared_ptr<const Cach
   Entry& value = entry->second;
   if (value.policy != nullptr) {
     by_expiry_.erase({value.policy->expires_at, &entry->first});
+    octets_ -= octets_of(*value.policy);
   }
   value.policy = std::move(policy);
   if (value.policy == nullptr) {
@@ -203,6 +220,7 @@ void PolicyCache::set_policy(Entries::iterator entry, std::shared_ptr<const Cach
   Rank rank = Rank::no_policy;
   if (value.policy != nullptr) {
     by_expiry_.emplace(value.policy->expires_at, &entry->first);
+    octets_ += octets_of(*value.policy);
     switch (value.policy->policy.mode) {
       case Mode::none:
         rank = Rank::mode_none;
@@ -229,6 +247,7 @@ void PolicyCache::drop_if_empty(Entries::iterator entry) {
 void PolicyCache::erase(Entries::iterator entry) {
   if (entry->second.policy != nullptr) {
     by_expiry_.erase({entry->second.policy->expires_at, &entry->first});
+    octets_ -= octets_of(*entry->second.policy);
   }
   drop_plan(entry);
   uses(entry->second.rank).erase(entry->second.use);
@@ -236,24 +255,40 @@ void PolicyCache::erase(Entries::iterator entry) {
 }
 
 void PolicyCache::evict(Time now) {
-  while (entries_.size() > capacity_) {
-    const std::string* victim = nullptr;
-    if (!by_expiry_.empty() && by_expiry_.begin()->first <= now) {
-      victim = by_expiry_.begin()->second;
-    } else {
-      // Losing an unexpired enforce policy would be a downgrade that anyone can cause who makes
-      // the cache overflow (RFC 8461 §10.2).
-      for (const Rank rank : {Rank::no_policy, Rank::mode_none, Rank::mode_testing}) {
-        if (victim == nullptr && !uses(rank).empty()) {
-          victim = uses(rank).front();
-        }
-      }
-    }
-    if (victim == nullptr) {
+  while (exceeds(1)) {
+    const std::string* const domain = victim(now);
+    if (domain == nullptr) {
       return;
     }
-    erase(entries_.find(*victim));
+    const auto entry = entries_.find(*domain);
+    const auto policy = entry->second.policy;
+    erase(entry);
+    if (policy != nullptr && on_evict_) {
+      on_evict_(*policy);
+    }
   }
+}
+
+bool PolicyCache::exceeds(std::size_t times) const {
+  return entries_.size() > times * limits_.domains || octets_ > times * limits_.octets;
+}
+
+/// The next to go; null: what is left stays.
+const std::string* PolicyCache::victim(Time now) {
+  if (!by_expiry_.empty() && by_expiry_.begin()->first <= now) {
+    return by_expiry_.begin()->second;
+  }
+  for (const Rank rank : {Rank::no_policy, Rank::mode_none, Rank::mode_testing}) {
+    // Those without a policy free no octets.
+    const bool frees = rank != Rank::no_policy || entries_.size() > limits_.domains;
+    if (frees && !uses(rank).empty()) {
+      return uses(rank).front();
+    }
+  }
+  // Losing an unexpired enforce policy is a downgrade that anyone can cause who makes the cache
+  // overflow (RFC 8461 §10.2), so that it takes as many again, and those in use go last.
+  Uses& enforced = uses(Rank::mode_enforce);
+  return exceeds(kHardLimit) && !enforced.empty() ? enforced.front() : nullptr;
 }
 
 }  // namespace sts

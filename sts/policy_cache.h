@@ -55,10 +55,27 @@ struct FetchBackoff {
 /// What a policy was fetched for: a delivery that waits for it, or to have it ready.
 enum class FetchedFor { delivery, stock };
 
+/// How much a cache keeps. Unexpired enforce policies are kept beyond it, everything else is not;
+/// beyond twice as much the least recently used of them go, too.
+struct CacheLimits {
+  std::size_t domains = 1'000'000;
+  std::size_t octets = 512UL << 20;  ///< of policies with their bodies, in memory
+
+  /// The octets that so many policies of common size take, with room for a few of the largest.
+  [[nodiscard]] static CacheLimits of(std::size_t domains);
+};
+
+/// What a policy takes in memory, about.
+[[nodiscard]] std::size_t octets_of(const CachedPolicy& policy);
+
 class PolicyCache {
  public:
-  /// capacity: of domains. Unexpired enforce policies are kept beyond it, everything else is not.
-  explicit PolicyCache(std::size_t capacity) : capacity_(capacity) {}
+  /// Told of each policy, expired or not, that the limits cost its place; must not use the cache.
+  using OnEvict = std::function<void(const CachedPolicy&)>;
+
+  explicit PolicyCache(CacheLimits limits, OnEvict on_evict = {})
+      : limits_(limits), on_evict_(std::move(on_evict)) {}
+  explicit PolicyCache(std::size_t domains) : PolicyCache(CacheLimits::of(domains)) {}
   PolicyCache(const PolicyCache&) = delete;
   PolicyCache& operator=(const PolicyCache&) = delete;
   PolicyCache(PolicyCache&&) = delete;
@@ -105,6 +122,7 @@ class PolicyCache {
   [[nodiscard]] std::vector<std::shared_ptr<const CachedPolicy>> policies(Time now) const;
   [[nodiscard]] std::size_t size() const { return entries_.size(); }  ///< back-offs too
   [[nodiscard]] std::size_t policy_count() const { return by_expiry_.size(); }
+  [[nodiscard]] std::size_t octets() const { return octets_; }  ///< as octets_of() counts them
 
  private:
   // What is evicted first; within a rank the least recently used.
@@ -142,9 +160,13 @@ class PolicyCache {
   void drop_if_empty(Entries::iterator entry);
   void erase(Entries::iterator entry);
   void evict(Time now);
+  [[nodiscard]] const std::string* victim(Time now);
+  [[nodiscard]] bool exceeds(std::size_t times) const;
   Uses& uses(Rank rank) { return uses_.at(static_cast<std::size_t>(rank)); }
 
-  std::size_t capacity_;
+  CacheLimits limits_;
+  OnEvict on_evict_;
+  std::size_t octets_ = 0;
   Entries entries_;
   std::array<Uses, 4> uses_;
   Agenda by_expiry_;  // of those with a policy

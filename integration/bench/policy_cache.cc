@@ -177,7 +177,7 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "{}\n", read.error().reason);
       return 1;
     }
-    keeper.load(stored);
+    keeper.load({stored, {}});
   }
   fmt::print("{} policies loaded in {:.1f} s, {:.1f} s of CPU\n", keeper.gauges().cached.load(),
              seconds_since(start), cpu_seconds() - cpu);

@@ -28,6 +28,7 @@ class Reply:
     content_length: int | None = None  # when it shall differ from the body's; NO_LENGTH: none
     prelude: bytes = b""  # sent before the response, e.g. a 103
     byte_interval: float = 0.0  # seconds between octets
+    delay: float = 0.0  # seconds before the response
     # silent-tcp | silent | close | hold (answer, then keep open) | cut (end without close_notify)
     fault: str = ""
 
@@ -56,11 +57,33 @@ def policy_body(mode: str, mx: list[str], max_age: int = 86400) -> bytes:
     return ("\r\n".join(lines + [f"max_age: {max_age}"]) + "\r\n").encode()
 
 
-class PolicyHost:
-    """One name, one address, one certificate, one reply; all may be changed while it runs."""
+class Traffic:
+    """Connections that are open at a time, and the most that were."""
 
-    def __init__(self, authority: Authority, name: str, leaf: Leaf | None = None) -> None:
+    def __init__(self) -> None:
+        self.open = 0
+        self.peak = 0
+
+    def __enter__(self) -> None:
+        self.open += 1
+        self.peak = max(self.peak, self.open)
+
+    def __exit__(self, *_) -> None:
+        self.open -= 1
+
+
+class PolicyHost:
+    """One address, one certificate, one reply; all may be changed while it runs.
+
+    names: beside its own, those it shows the certificate to. total: counts with others' traffic.
+    """
+
+    def __init__(self, authority: Authority, name: str, leaf: Leaf | None = None,
+                 names: tuple[str, ...] = (), total: Traffic | None = None) -> None:
         self.name = name
+        self.names = {name, *names}
+        self.traffic = Traffic()
+        self._total = total or Traffic()
         self.reply = Reply()
         self.requests: list[Request] = []
         self.connections = 0
@@ -68,7 +91,7 @@ class PolicyHost:
         self._sni: str | None = None
         self._server: asyncio.Server | None = None
         self.maximum: ssl.TLSVersion | None = None
-        self._context = authority.server_context(leaf or Leaf.good(name))
+        self._context = authority.server_context(leaf or Leaf.good(name, *names))
 
     def use_certificate(self, leaf: Leaf) -> None:
         self._context = self._authority.server_context(leaf)
@@ -83,6 +106,10 @@ class PolicyHost:
 
     async def _accept(self, reader, writer) -> None:
         self.connections += 1
+        with self.traffic, self._total:
+            await self._serve(reader, writer)
+
+    async def _serve(self, reader, writer) -> None:
         try:
             if self.reply.fault == "silent-tcp":
                 await reader.read()
@@ -101,7 +128,7 @@ class PolicyHost:
 
     def _on_sni(self, connection, name, _context) -> None:
         self._sni = name
-        if name == self.name:
+        if name in self.names:
             connection.context = self._context
 
     async def _answer(self, reader, writer) -> None:
@@ -111,6 +138,7 @@ class PolicyHost:
             Request(head[0], {key.lower(): value for key, value in fields.items()}, self._sni)
         )
         reply = self.reply
+        await asyncio.sleep(reply.delay)
         if reply.fault == "silent":
             await reader.read()
         elif reply.byte_interval:

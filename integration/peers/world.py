@@ -22,7 +22,7 @@ from .daemon import Daemon, wait_until
 from .dns import DnsServer
 from .mx import MxHost, Script
 from .network import Network, Ports, PublicNetwork, free_port
-from .policy_host import PolicyHost, Reply, policy_body
+from .policy_host import PolicyHost, Reply, Traffic, policy_body
 
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # scripted faults are no news
 
@@ -67,6 +67,7 @@ class World:
         self.dns = DnsServer()
         self.mx: dict[str, MxHost] = {}
         self.policy_hosts: dict[str, PolicyHost] = {}
+        self.policy_traffic = Traffic()  # of all policy hosts
         self._servers: list[DnsServer | MxHost | PolicyHost] = [self.dns]
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda *_: None)  # scripted faults, all of them
@@ -145,13 +146,16 @@ class World:
         host.reply = Reply(policy_body(mode, mx, max_age) if body is None else body)
         return host
 
-    def add_policy_host(self, name: str, leaf: Leaf | None = None, ip: str = "") -> PolicyHost:
-        host = PolicyHost(self.authority, name, leaf)
+    def add_policy_host(self, name: str, leaf: Leaf | None = None, ip: str = "",
+                        names: tuple[str, ...] = ()) -> PolicyHost:
+        """A listening policy host with its address record; names: more that it serves."""
+        host = PolicyHost(self.authority, name, leaf, names, self.policy_traffic)
         ip = ip or self.address()
         self.call(host.start(ip, self.https_port))
         self._servers.append(host)
-        self.dns.set(name, "AAAA" if ":" in ip else "A", ip)
-        self.policy_hosts[name] = host
+        for each in (name, *names):
+            self.dns.set(each, "AAAA" if ":" in ip else "A", ip)
+            self.policy_hosts[each] = host
         return host
 
     def add_domain(self, domain: str, mode: str = "", **host_options) -> MxHost:

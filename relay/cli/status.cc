@@ -34,6 +34,28 @@ void print_rules(std::string_view title, const Json& rules, net::WallTime time) 
   print(fmt::format("\n{}:\n{}", title, table.text()));
 }
 
+/// How often which fault kept a policy from being fetched: "3 fetch-error http-404, …".
+std::string fetch_failures(const Json& counts) {
+  std::vector<std::string> texts;
+  for (const Json& entry : counts) {
+    texts.push_back(fmt::format("{} {} {}", number_of(entry, "count"), text_of(entry, "fault"),
+                                text_of(entry, "reason")));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+void print_failing(const Json& policies, net::WallTime time) {
+  if (policies.empty()) {
+    return;
+  }
+  Table table({"DOMAIN", "EXPIRES", "FAILING SINCE", "FAULT", "REASON"});
+  for (const Json& each : policies) {
+    table.add({text_of(each, "domain"), moment(each["expires_at"], time),
+               moment(each["since"], time), text_of(each, "fault"), text_of(each, "reason")});
+  }
+  print(fmt::format("\nPolicies that cannot be refreshed, the first to expire:\n{}", table.text()));
+}
+
 void print_status(const Json& status, net::WallTime time) {
   const Json& queue = status["queue"];
   const Json& spool = status["spool"];
@@ -95,7 +117,11 @@ void print_status(const Json& status, net::WallTime time) {
     table.add({"not stored", counted(policies["unsaved"], "policy domain") +
                                  " in memory only; the log says why"});
   }
+  if (!policies["fetch_failures"].empty()) {
+    table.add({"fetches failed", fetch_failures(policies["fetch_failures"])});
+  }
   print(table.text());
+  print_failing(policies["failing_domains"], time);
   print_rules("Exempt from TLS policies", tls["exemptions"], time);
   print_rules("TLS rules that ended in the last 7 days", tls["ended"], time);
 }

@@ -62,6 +62,33 @@ Json failure_view(const rpt::FailureDetail& failure, std::uint64_t count) {
   return json;
 }
 
+Json fault_view(const sts::DiscoveryFault& fault) {
+  return {{"fault", delivery::name(fault.kind)}, {"reason", fault.reason}};
+}
+
+Json failing_view(const std::vector<delivery::FailingPolicy>& policies) {
+  Json list = Json::array();
+  for (const auto& [domain, failing] : policies) {
+    Json json = fault_view(failing.fault);
+    json.update({{"domain", domain},
+                 {"since", to_rfc3339(failing.since)},
+                 {"expires_at", to_rfc3339(failing.expires_at)},
+                 {"alert", sts::name(failing.said)}});
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
+Json fetch_failures_view(const delivery::FetchFailures::Counts& counts) {
+  Json list = Json::array();
+  for (const auto& [key, count] : counts) {
+    Json json = fault_view({key.first, key.second});
+    json["count"] = count;
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
 }  // namespace
 
 Json message_summary(const spool::Envelope& envelope) {
@@ -197,7 +224,9 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
                         {"earliest_expiry", facts.policies.earliest_expiry
                                                 ? Json(to_rfc3339(*facts.policies.earliest_expiry))
                                                 : Json()},
-                        {"unsaved", facts.policies.unsaved}}},
+                        {"unsaved", facts.policies.unsaved},
+                        {"failing_domains", failing_view(facts.policies.failing_policies)},
+                        {"fetch_failures", fetch_failures_view(facts.policies.fetch_failures)}}},
       {"spool", Json{{"failed", facts.spool_failed},
                      {"messages_stored", facts.statistics.messages_stored},
                      {"settlements", facts.statistics.settlements},

@@ -1,6 +1,7 @@
 #include "relay/delivery/policy_fetcher.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,22 +15,39 @@ constexpr auto kPolicyPath = "/.well-known/mta-sts.txt";  // RFC 8461 §3.3
 
 }  // namespace
 
-// Waits for a place among all; looks up its addresses; waits, without a place, until its address
-// takes one more; gets the policy.
+// Waits for a place among all; looks up its addresses; waits, without a place, until each of them
+// takes one more (any of them may be connected to); gets the policy.
 struct PolicyFetcher::Job {
   explicit Job(net::DomainName policy_host) : host(std::move(policy_host)) {}
 
   net::DomainName host;
   std::vector<Done> callbacks;
   std::optional<net::DnsResult> a, aaaa;
-  std::vector<net::SocketAddress> addresses;  // empty: not looked up yet
+  std::vector<net::SocketAddress> addresses;
+  std::vector<std::string> ips;   // of the addresses, in order, each once
+  std::vector<std::string> held;  // those at which it has a place
+  enum class State { waits, runs } state = State::waits;
   net::Operation a_query, aaaa_query, get;
 };
 
-PolicyFetcher::PolicyFetcher(net::DnsClient& dns, net::HttpsClient& https, Options options)
-    : dns_(dns), https_(https), options_(options) {}
+PolicyFetcher::PolicyFetcher(net::EventLoop& loop, net::DnsClient& dns, net::HttpsClient& https,
+                             Options options)
+    : dns_(dns),
+      https_(https),
+      options_(std::move(options)),
+      seat_(options_.places, loop, [this] { pump(); }) {}
 
-PolicyFetcher::~PolicyFetcher() = default;
+PolicyFetcher::~PolicyFetcher() {
+  for (const auto& [host, job] : jobs_) {
+    if (job->state == Job::State::runs) {
+      seat_.give_back(job->held);
+    }
+  }
+}
+
+PolicyFetcher::Usage PolicyFetcher::usage() const {
+  return {fetches_, running_, options_.places->peaks()};
+}
 
 void PolicyFetcher::fetch(const net::DomainName& policy_host, Done done) {
   auto& job = jobs_[policy_host.text()];
@@ -39,23 +57,31 @@ void PolicyFetcher::fetch(const net::DomainName& policy_host, Done done) {
   }
   job->callbacks.push_back(std::move(done));
   if (is_new) {
-    ++usage_.fetches;
+    ++fetches_;
     waiting_.push_back(job.get());
     pump();
   }
 }
 
 void PolicyFetcher::pump() {
-  while (usage_.running < options_.concurrent && !waiting_.empty()) {
-    Job& job = *waiting_.front();
-    waiting_.pop_front();
-    ++usage_.running;
-    usage_.most_running = std::max(usage_.most_running, usage_.running);
-    if (job.addresses.empty()) {
-      look_up(job);
-    } else {
+  for (auto group = parked_.begin(); group != parked_.end();) {
+    auto& [ips, jobs] = *group;
+    while (!jobs.empty() && seat_.take(ips)) {
+      Job& job = *jobs.front();
+      jobs.pop_front();
+      ++running_;
+      job.state = Job::State::runs;
+      job.held = job.ips;
       get(job);
     }
+    group = jobs.empty() ? parked_.erase(group) : std::next(group);
+  }
+  while (!waiting_.empty() && seat_.take()) {
+    Job& job = *waiting_.front();
+    waiting_.pop_front();
+    ++running_;
+    job.state = Job::State::runs;
+    look_up(job);
   }
 }
 
@@ -80,44 +106,36 @@ void PolicyFetcher::addresses_found(Job& job) {
     return finish(job, sts::HttpFailure{false, std::move(found.error())});
   }
   job.addresses = std::move(*found);
-  get(job);
+  for (const net::SocketAddress& address : job.addresses) {
+    job.ips.push_back(address.ip());
+  }
+  std::sort(job.ips.begin(), job.ips.end());
+  job.ips.erase(std::unique(job.ips.begin(), job.ips.end()), job.ips.end());
+  if (seat_.take_at(job.ips)) {
+    job.held = job.ips;
+    return get(job);
+  }
+  // Its place goes to another: one slow provider must not hold up all the others.
+  parked_[job.ips].push_back(&job);
+  job.state = Job::State::waits;
+  --running_;
+  seat_.give_back();
 }
 
 void PolicyFetcher::get(Job& job) {
-  Address& address = addresses_[job.addresses.front().ip()];
-  if (address.running >= options_.concurrent_per_address) {
-    // Its place goes to another: one slow provider must not hold up all the others.
-    address.waiting.push_back(&job);
-    --usage_.running;
-    return pump();
-  }
-  ++address.running;
-  usage_.most_at_one_address = std::max(usage_.most_at_one_address, address.running);
   const net::HttpsRequest request{job.host, options_.https_port, kPolicyPath, job.addresses};
   job.get =
       https_.get(request, [this, &job](Expected<net::HttpsResponse, net::HttpsFailure> response) {
-        got(job, fetch_result(std::move(response)));
+        finish(job, fetch_result(std::move(response)));
       });
 }
 
-void PolicyFetcher::got(Job& job, const sts::FetchResult& result) {
-  const auto address = addresses_.find(job.addresses.front().ip());
-  --address->second.running;
-  if (!address->second.waiting.empty()) {
-    waiting_.push_front(address->second.waiting.front());
-    address->second.waiting.pop_front();
-  }
-  if (address->second.running == 0 && address->second.waiting.empty()) {
-    addresses_.erase(address);
-  }
-  finish(job, result);
-}
-
 void PolicyFetcher::finish(Job& job, const sts::FetchResult& result) {
-  --usage_.running;
+  --running_;
   const std::vector<Done> callbacks = std::move(job.callbacks);
+  const std::vector<std::string> held = std::move(job.held);
   jobs_.erase(jobs_.find(job.host.text()));
-  pump();
+  seat_.give_back(held);
   const std::weak_ptr<int> alive = alive_;
   for (const Done& done : callbacks) {
     if (alive.expired()) {

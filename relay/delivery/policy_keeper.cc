@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace relay::delivery {
@@ -12,6 +13,7 @@ using std::chrono::milliseconds;
 
 constexpr std::chrono::minutes kSaveAgain{5};
 constexpr milliseconds kShortestWait{1000};
+constexpr std::chrono::hours kLossRemembered{24 * 30};  // as long as the disk keeps the policy
 
 /// Why a policy takes the place of another, for the history.
 std::string reason_for(const sts::CachedPolicy* before, const sts::CachedPolicy& fresh) {
@@ -31,34 +33,68 @@ PolicyKeeper::PolicyKeeper(net::EventLoop& loop, const net::Clock& clock, spool:
       log_(log),
       events_(log, clock),
       options_(std::move(options)),
-      cache_(options_.capacity),
+      cache_(sts::CacheLimits::of(options_.capacity),
+             [this](const sts::CachedPolicy& policy) { evicted(policy); }),
       save_timer_(loop, [this] { save_again(); }) {}
 
-void PolicyKeeper::load(const std::vector<std::shared_ptr<const sts::CachedPolicy>>& stored) {
-  const net::WallTime now = clock_.wall();
-  cache_.reserve(stored.size());
-  for (const auto& policy : stored) {
-    if (policy->expires_at <= now) {
-      events_.lost(*policy, "it expired while nothing refreshed it");
-      forget(policy->domain, "expired");
-      continue;
+void PolicyKeeper::load(const StoredPolicies& stored) {
+  std::map<std::string_view, const spool::PolicyTrouble*> troubles;
+  for (const auto& trouble : stored.troubles) {
+    troubles.emplace(trouble.domain, &trouble);
+  }
+  cache_.reserve(stored.policies.size());
+  for (const auto& policy : stored.policies) {
+    const auto found = troubles.find(policy->domain);
+    load_policy(policy, found == troubles.end() ? spool::PolicyTrouble{} : *found->second);
+  }
+  for (const auto& trouble : stored.troubles) {
+    if (trouble.backoff) {
+      cache_.set_backoff(trouble.domain, *trouble.backoff);
     }
-    const auto kept = cache_.store(policy, now, sts::FetchedFor::stock);
-    if (kept == nullptr) {
-      continue;  // of max_age 0, which nobody stores
-    }
-    if (kept->expires_at != policy->expires_at) {
-      // The clock was set back: a life shortened once must not begin anew with each start.
-      save(*kept, "");
-    }
-    cache_.plan(policy->domain, sts::refresh_due(*kept, now, options_.random()));
   }
   publish();
+}
+
+void PolicyKeeper::load_policy(const std::shared_ptr<const sts::CachedPolicy>& policy,
+                               const spool::PolicyTrouble& trouble) {
+  const net::WallTime now = clock_.wall();
+  const std::string& domain = policy->domain;
+  if (policy->expires_at <= now) {
+    lost_.emplace(domain, policy->expires_at);
+    if (trouble.loss == spool::PolicyTrouble::Loss::none) {
+      events_.lost(*policy, "it expired while nothing refreshed it");
+      spool_.save_trouble({domain, trouble.backoff, {}, spool::PolicyTrouble::Loss::told}, now);
+    }
+    return;
+  }
+  const auto kept = cache_.store(policy, now, sts::FetchedFor::stock);
+  if (kept == nullptr || cache_.peek(domain, now) == nullptr) {
+    return;  // of max_age 0, which nobody stores, or the cache is full
+  }
+  if (trouble.backoff) {
+    cache_.set_backoff(domain, *trouble.backoff);
+  }
+  if (trouble.failing) {
+    failing_.emplace(domain, *trouble.failing).first->second.expires_at = kept->expires_at;
+  }
+  if (kept->expires_at != policy->expires_at) {
+    // The clock was set back: a life shortened once must not begin anew with each start.
+    save(*kept, "");
+  }
+  if (trouble.loss == spool::PolicyTrouble::Loss::told) {
+    save_trouble(domain);  // the clock was wrong then
+  }
+  // One that is over is no reason for a barrage after a long stop.
+  const bool waits = trouble.backoff && trouble.backoff->retry_at > now;
+  cache_.plan(domain, sts::next_refresh(*kept, waits ? &*trouble.backoff : nullptr, now,
+                                        options_.random()));
 }
 
 void PolicyKeeper::keep(const Outcome& outcome) {
   const auto& [domain, before, purpose, fetched_for, verdict] = outcome;
   if (!is_known(outcome)) {
+    const bool fetched = verdict.source == sts::PolicyVerdict::Source::fetched;
+    const bool was_troubled = fetched && !trouble_of(domain).empty();
     tell(outcome);
     if (verdict.policy == nullptr) {
       lose(domain, verdict.note);
@@ -66,6 +102,9 @@ void PolicyKeeper::keep(const Outcome& outcome) {
     sts::remember(cache_, domain, verdict, clock_.wall(), fetched_for);
     keep_on_disk(outcome);
     watch(outcome);
+    if (was_troubled || verdict.backoff) {
+      save_trouble(domain);
+    }
   }
   if (verdict.store != nullptr || verdict.backoff || purpose == sts::Purpose::refresh) {
     plan(domain);
@@ -92,6 +131,9 @@ void PolicyKeeper::tell(const Outcome& outcome) {
   if (outcome.verdict.source == sts::PolicyVerdict::Source::fetched) {
     events_.fetched(outcome.before, outcome.verdict, outcome.purpose);
   } else if (outcome.verdict.backoff) {
+    if (outcome.verdict.fault) {  // none: who opted out took the policy host away
+      gauges_.failures.count(*outcome.verdict.fault);
+    }
     events_.failed(outcome.domain, outcome.before, outcome.verdict, outcome.purpose);
   } else if (log_.enabled(conf::LogLevel::debug)) {
     log_.debug("policy", {{"domain", outcome.domain}, {"note", outcome.verdict.note}});
@@ -99,8 +141,13 @@ void PolicyKeeper::tell(const Outcome& outcome) {
 }
 
 void PolicyKeeper::keep_on_disk(const Outcome& outcome) {
-  if (outcome.verdict.store != nullptr) {
-    save(*outcome.verdict.store, reason_for(outcome.before, *outcome.verdict.store));
+  const auto& store = outcome.verdict.store;
+  if (store != nullptr) {
+    lost_.erase(outcome.domain);
+    // A full cache may have no place for it, and the disk is no larger.
+    if (cache_.peek(outcome.domain, clock_.wall()) != nullptr) {
+      save(*store, reason_for(outcome.before, *store));
+    }
   } else if (outcome.verdict.forget) {
     forget(outcome.domain, "replaced by one of max_age 0");
   }
@@ -136,7 +183,9 @@ void PolicyKeeper::lose(const std::string& domain, const std::string& reason) {
   if (lost != nullptr) {
     events_.lost(*lost, reason);
     failing_.erase(domain);
-    forget(domain, "expired");
+    unsaved_.erase(domain);
+    lost_.insert_or_assign(domain, lost->expires_at);
+    save_trouble(domain);
     publish();
   }
 }
@@ -150,6 +199,9 @@ void PolicyKeeper::save(const sts::CachedPolicy& policy, std::string why) {
                           saved(domain, result);
                         }
                       }});
+  if (!trouble_of(policy.domain).empty()) {
+    save_trouble(policy.domain);
+  }
 }
 
 void PolicyKeeper::save_again() {
@@ -164,6 +216,40 @@ void PolicyKeeper::save_again() {
 void PolicyKeeper::forget(const std::string& domain, std::string why) {
   unsaved_.erase(domain);
   spool_.forget_policy(domain, {clock_.wall(), std::move(why), options_.history, nullptr, {}});
+}
+
+spool::PolicyTrouble PolicyKeeper::trouble_of(const std::string& domain) const {
+  spool::PolicyTrouble trouble;
+  trouble.domain = domain;
+  if (const auto* const backoff = cache_.backoff(domain)) {
+    trouble.backoff = *backoff;
+  }
+  if (const auto found = failing_.find(domain); found != failing_.end()) {
+    trouble.failing = found->second;
+  }
+  trouble.loss =
+      lost_.contains(domain) ? spool::PolicyTrouble::Loss::told : spool::PolicyTrouble::Loss::none;
+  return trouble;
+}
+
+void PolicyKeeper::save_trouble(const std::string& domain) {
+  spool_.save_trouble(trouble_of(domain), clock_.wall());
+}
+
+void PolicyKeeper::evicted(const sts::CachedPolicy& policy) {
+  const net::WallTime now = clock_.wall();
+  const std::string& domain = policy.domain;
+  failing_.erase(domain);
+  unsaved_.erase(domain);
+  if (policy.expires_at <= now) {
+    events_.lost(policy, "it was not replaced in time");
+    lost_.insert_or_assign(domain, policy.expires_at);
+    spool_.save_trouble({domain, {}, {}, spool::PolicyTrouble::Loss::told}, now);
+  } else {
+    events_.evicted(policy);
+    // Without history: whoever made the cache overflow would fill the disk instead.
+    spool_.forget_policy(domain, {now, "evicted", 0, nullptr, {}});
+  }
 }
 
 void PolicyKeeper::saved(const std::string& domain, const spool::Stored<void>& result) {
@@ -207,18 +293,21 @@ PolicyState PolicyKeeper::state(const std::string& domain) const {
 }
 
 void PolicyKeeper::publish() {
-  // Some were evicted and so never lost.
-  std::erase_if(failing_,
-                [now = clock_.wall()](const auto& each) { return each.second.expires_at <= now; });
+  const net::WallTime now = clock_.wall();
+  std::erase_if(failing_, [&](const auto& each) { return each.second.expires_at <= now; });
+  std::erase_if(lost_, [&](const auto& each) { return each.second + kLossRemembered <= now; });
   gauges_.cached = cache_.policy_count();
   gauges_.unsaved = unsaved_.size();
   gauges_.failing = failing_.size();
   std::int64_t earliest = 0;
+  std::vector<FailingPolicy> all;
   for (const auto& [domain, failing] : failing_) {
+    all.push_back({domain, failing});
     const std::int64_t at = failing.expires_at.time_since_epoch().count();
     earliest = earliest == 0 ? at : std::min(earliest, at);
   }
   gauges_.earliest_expiry = earliest;
+  gauges_.failing_policies.set(std::move(all));
 }
 
 }  // namespace relay::delivery

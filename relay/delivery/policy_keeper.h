@@ -15,11 +15,18 @@
 #include "relay/log.h"
 #include "relay/net/clock.h"
 #include "relay/net/event_loop.h"
+#include "relay/spool/policy_trouble.h"
 #include "relay/spool/spool.h"
 #include "sts/discovery.h"
 #include "sts/policy_cache.h"
 
 namespace relay::delivery {
+
+/// What the disk has of one worker's domains.
+struct StoredPolicies {
+  std::vector<std::shared_ptr<const sts::CachedPolicy>> policies;
+  std::vector<spool::PolicyTrouble> troubles;
+};
 
 class PolicyKeeper {
  public:
@@ -43,8 +50,9 @@ class PolicyKeeper {
   PolicyKeeper(const PolicyKeeper&) = delete;
   PolicyKeeper& operator=(const PolicyKeeper&) = delete;
 
-  /// Takes stored policies; those that have expired are reported and dropped from the disk.
-  void load(const std::vector<std::shared_ptr<const sts::CachedPolicy>>& stored);
+  /// Takes stored policies and troubles. Policies that have expired are reported once and stay on
+  /// the disk for a while, not in force: it may be the clock that is wrong.
+  void load(const StoredPolicies& stored);
   /// Keeps, logs and plans what a verdict asks for. Two discoveries that waited for one fetch may
   /// both report it.
   void keep(const Outcome& outcome);
@@ -58,12 +66,17 @@ class PolicyKeeper {
 
  private:
   [[nodiscard]] bool is_known(const Outcome& outcome) const;
+  void load_policy(const std::shared_ptr<const sts::CachedPolicy>& policy,
+                   const spool::PolicyTrouble& trouble);
   void tell(const Outcome& outcome);
   void keep_on_disk(const Outcome& outcome);
   void watch(const Outcome& outcome);
   void save(const sts::CachedPolicy& policy, std::string why);
   void save_again();
   void forget(const std::string& domain, std::string why);
+  [[nodiscard]] spool::PolicyTrouble trouble_of(const std::string& domain) const;
+  void save_trouble(const std::string& domain);
+  void evicted(const sts::CachedPolicy& policy);
   void saved(const std::string& domain, const spool::Stored<void>& result);
   void plan(const std::string& domain);
   void publish();
@@ -76,7 +89,8 @@ class PolicyKeeper {
   Options options_;
   sts::PolicyCache cache_;
   std::map<std::string, sts::FailingRefresh> failing_;
-  std::set<std::string> unsaved_;  // in memory only
+  std::map<std::string, net::WallTime> lost_;  // unreplaced: when they expired
+  std::set<std::string> unsaved_;              // in memory only
   net::Timer save_timer_;
   PolicyGauges gauges_;
   /// Answers of the spool may outlive the keeper.

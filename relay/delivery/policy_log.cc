@@ -1,6 +1,9 @@
 #include "relay/delivery/policy_log.h"
 
+#include <algorithm>
 #include <chrono>
+#include <string>
+#include <vector>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -9,6 +12,16 @@
 
 namespace relay::delivery {
 namespace {
+
+constexpr std::chrono::minutes kEvictionsTold{1};
+constexpr std::size_t kNamesShown = 8;
+
+std::string names_text(const std::vector<std::string>& names) {
+  const auto shown = std::min(names.size(), kNamesShown);
+  return fmt::format(
+      "{}{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), " "),
+      shown < names.size() ? " ..." : "");
+}
 
 std::string seconds_text(std::chrono::milliseconds duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
@@ -54,17 +67,18 @@ void PolicyLog::fetched(const sts::CachedPolicy* before, const sts::PolicyVerdic
               {"mx", std::to_string(fresh.policy.mx.size())},
               {"refresh", purpose == sts::Purpose::refresh ? "background" : ""},
               {"diagnostics", diagnostics_text(verdict.diagnostics)}});
-  const auto respect =
-      before == nullptr ? std::string_view{} : weakening(before->policy, fresh.policy);
+  const auto respect = before == nullptr ? std::string{} : weakening(before->policy, fresh.policy);
   if (!respect.empty()) {
-    log_.warning("policy-weakened", {{"domain", fresh.domain},
-                                     {"respect", std::string{respect}},
-                                     {"from", mode_of(before)},
-                                     {"to", mode_of(&fresh)},
-                                     {"old_id", before->id},
-                                     {"id", fresh.id},
-                                     {"old_max_age", seconds_text(before->policy.max_age)},
-                                     {"max_age", seconds_text(fresh.policy.max_age)}});
+    log_.warning("policy-weakened",
+                 {{"domain", fresh.domain},
+                  {"respect", respect},
+                  {"from", mode_of(before)},
+                  {"to", mode_of(&fresh)},
+                  {"old_id", before->id},
+                  {"id", fresh.id},
+                  {"old_max_age", seconds_text(before->policy.max_age)},
+                  {"max_age", seconds_text(fresh.policy.max_age)},
+                  {"new_mx", names_text(widening(before->policy, fresh.policy))}});
   }
 }
 
@@ -113,6 +127,25 @@ void PolicyLog::record(const std::string& domain, const sts::CachedPolicy* befor
     }
   } else if (without_record_.erase(domain) > 0) {
     log_.info("policy-record-back", {{"domain", domain}});
+  }
+}
+
+void PolicyLog::evicted(const sts::CachedPolicy& policy) {
+  bool warn = false;
+  if (policy.policy.mode == sts::Mode::enforce) {
+    ++untold_evictions_;
+    warn = clock_.steady() >= quiet_until_;
+  }
+  log_.write(warn ? conf::LogLevel::warning : conf::LogLevel::debug, "policy-evicted",
+             {{"domain", policy.domain},
+              {"mode", mode_of(&policy)},
+              {"id", policy.id},
+              {"expires_in", seconds_text(policy.expires_at - clock_.wall())},
+              {"enforced", warn ? std::to_string(untold_evictions_) : ""},
+              {"detail", "the policy cache is full, see sts.cache_entries"}});
+  if (warn) {
+    untold_evictions_ = 0;
+    quiet_until_ = clock_.steady() + kEvictionsTold;
   }
 }
 

@@ -1,6 +1,7 @@
 // What the log says about policies: fetched, weakened, lost, or failing to be.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 
@@ -27,6 +28,8 @@ class PolicyLog {
   /// What a delivery found of the domain's TXT record; one line when it goes, one when it is back.
   void record(const std::string& domain, const sts::CachedPolicy* before,
               const sts::PolicyVerdict& verdict);
+  /// A policy in force had to make room. A warning if it was enforced, once a minute at most.
+  void evicted(const sts::CachedPolicy& policy);
   /// A policy expired without being replaced.
   void lost(const sts::CachedPolicy& policy, const std::string& reason);
 
@@ -34,6 +37,8 @@ class PolicyLog {
   Log& log_;
   const net::Clock& clock_;
   std::set<std::string> without_record_;  ///< domains with a policy in force
+  std::uint64_t untold_evictions_ = 0;    ///< of enforced policies, since the last warning
+  net::SteadyTime quiet_until_{};         ///< about these
 };
 
 }  // namespace relay::delivery

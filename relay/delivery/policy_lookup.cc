@@ -1,6 +1,7 @@
 #include "relay/delivery/policy_lookup.h"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -107,12 +108,38 @@ bool weakens(sts::Mode before, sts::Mode after) {
   return strength(after) < strength(before);
 }
 
-std::string_view weakening(const sts::Policy& before, const sts::Policy& after) {
+std::vector<std::string> widening(const sts::Policy& before, const sts::Policy& after) {
+  // Of thousands of patterns each is looked up, as whoever published them might have wished us to
+  // compare each with each.
+  std::unordered_set<std::string_view> old;
+  for (const sts::MxPattern& pattern : before.mx) {
+    old.insert(pattern.text());
+  }
+  std::vector<std::string> added;
+  for (const sts::MxPattern& pattern : after.mx) {
+    const std::string& text = pattern.text();
+    const auto dot = text.find('.');
+    // RFC 8461 §4.1: a wildcard stands for one label, so that it covers no other wildcard.
+    const bool covered = old.contains(text) || (dot != std::string::npos && text.front() != '*' &&
+                                                old.contains("*" + text.substr(dot)));
+    if (!covered) {
+      added.push_back(text);
+    }
+  }
+  return added;
+}
+
+std::string weakening(const sts::Policy& before, const sts::Policy& after) {
   if (weakens(before.mode, after.mode)) {
     return "mode";
   }
-  const bool protects = before.mode != sts::Mode::none;
-  return protects && before.mode == after.mode && after.max_age < before.max_age ? "max_age" : "";
+  if (before.mode == sts::Mode::none || before.mode != after.mode) {
+    return "";
+  }
+  const bool wider = !widening(before, after).empty();
+  const bool shorter = after.max_age < before.max_age;
+  return fmt::format("{}{}{}", wider ? "mx" : "", wider && shorter ? " " : "",
+                     shorter ? "max_age" : "");
 }
 
 std::string_view name(sts::DiscoveryFault::Kind kind) {

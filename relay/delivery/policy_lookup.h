@@ -31,9 +31,12 @@ namespace relay::delivery {
 
 /// Whether a domain asks for less than before.
 [[nodiscard]] bool weakens(sts::Mode before, sts::Mode after);
-/// In what respect a policy asks for less than the one it replaces: "mode", "max_age" (protection
-/// that ends sooner); empty: in none.
-[[nodiscard]] std::string_view weakening(const sts::Policy& before, const sts::Policy& after);
+/// The mx patterns of a policy that no pattern of the one it replaces covers.
+[[nodiscard]] std::vector<std::string> widening(const sts::Policy& before,
+                                                const sts::Policy& after);
+/// In what respects a policy asks for less than the one it replaces: "mode", "mx" (more hosts are
+/// admitted), "max_age" (protection that ends sooner), "mx max_age"; empty: in none.
+[[nodiscard]] std::string weakening(const sts::Policy& before, const sts::Policy& after);
 /// "fetch-error", "policy-invalid", "webpki-invalid"
 [[nodiscard]] std::string_view name(sts::DiscoveryFault::Kind kind);
 

@@ -37,8 +37,12 @@ std::function<double()> chance() {
 }
 
 PolicyFetcher::Options fetcher_options(const PolicyResolver::Options& options) {
-  return {options.concurrent_fetches, options.concurrent_fetches_per_host, options.https_port,
-          options.private_addresses};
+  auto places = options.fetch_places;
+  if (places == nullptr) {
+    places = std::make_shared<FetchPlaces>(
+        FetchPlaces::Limits{options.concurrent_fetches, options.concurrent_fetches_per_host});
+  }
+  return {std::move(places), options.https_port, options.private_addresses};
 }
 
 }  // namespace
@@ -116,7 +120,8 @@ struct PolicyResolver::Flight {
 
 PolicyResolver::PolicyResolver(net::EventLoop& loop, const net::Clock& clock, net::DnsClient& dns,
                                net::HttpsClient& https, spool::Spool& spool, Log& log,
-                               Options options, const Policies& loaded, std::size_t cache_capacity)
+                               Options options, const StoredPolicies& loaded,
+                               std::size_t cache_capacity)
     : loop_(loop),
       clock_(clock),
       dns_(dns),
@@ -125,7 +130,7 @@ PolicyResolver::PolicyResolver(net::EventLoop& loop, const net::Clock& clock, ne
       keeper_(loop, clock, spool, log,
               {cache_capacity, options_.history, options_.random ? options_.random : chance()}),
       refresh_timer_(loop, [this] { refresh_due(); }),
-      fetcher_(dns, https, fetcher_options(options_)) {
+      fetcher_(loop, dns, https, fetcher_options(options_)) {
   keeper_.load(loaded);
 }
 

@@ -41,6 +41,9 @@ class PolicyResolver {
     sts::OnDnsFailure on_dns_failure = sts::OnDnsFailure::proceed;
     int concurrent_fetches = 64;
     int concurrent_fetches_per_host = 4;
+    /// Shared with the resolvers of other workers; null: its own, by these two numbers. A quarter
+    /// of concurrent_fetches is for the background in either case.
+    std::shared_ptr<FetchPlaces> fetch_places;
     int history = 5;  ///< replaced policies kept per domain
     std::uint16_t https_port = 443;
     PrivateAddresses private_addresses = PrivateAddresses::refused;
@@ -50,10 +53,10 @@ class PolicyResolver {
   using Callback = std::function<void(const sts::PolicyVerdict&)>;
   using Policies = std::vector<std::shared_ptr<const sts::CachedPolicy>>;
 
-  /// loaded: the stored policies of this worker's domains.
+  /// loaded: what is stored of this worker's domains.
   PolicyResolver(net::EventLoop& loop, const net::Clock& clock, net::DnsClient& dns,
                  net::HttpsClient& https, spool::Spool& spool, Log& log, Options options,
-                 const Policies& loaded, std::size_t cache_capacity);
+                 const StoredPolicies& loaded, std::size_t cache_capacity);
   ~PolicyResolver();
   PolicyResolver(const PolicyResolver&) = delete;
   PolicyResolver& operator=(const PolicyResolver&) = delete;
@@ -75,7 +78,7 @@ class PolicyResolver {
   [[nodiscard]] const PolicyGauges& gauges() const { return keeper_.gauges(); }
   /// In the background, begun so far.
   [[nodiscard]] std::uint64_t refreshes() const { return started_refreshes_; }
-  [[nodiscard]] const PolicyFetcher::Usage& fetches() const { return fetcher_.usage(); }
+  [[nodiscard]] PolicyFetcher::Usage fetches() const { return fetcher_.usage(); }
 
  private:
   struct Waiter;

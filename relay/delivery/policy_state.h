@@ -3,8 +3,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "relay/net/clock.h"
 #include "sts/policy_cache.h"
@@ -19,12 +24,49 @@ struct PolicyState {
   std::optional<sts::FetchBackoff> backoff;
 };
 
+/// Failed fetches since the start, by fault and reason code. Bounded: of reasons beyond a hundred
+/// each counts as "other". Thread-safe.
+class FetchFailures {
+ public:
+  using Key = std::pair<sts::DiscoveryFault::Kind, std::string>;
+  using Counts = std::map<Key, std::uint64_t>;
+
+  void count(const sts::DiscoveryFault& fault);
+  void add_to(Counts& sums) const;
+
+ private:
+  mutable std::mutex mutex_;
+  Counts counts_;
+};
+
+/// A policy in force that could not be refreshed lately.
+struct FailingPolicy {
+  std::string domain;
+  sts::FailingRefresh failing;
+};
+
+/// The first of these to expire, as many as a person reads.
+[[nodiscard]] std::vector<FailingPolicy> earliest(std::vector<FailingPolicy> all);
+
+/// The earliest() of a worker's. Thread-safe.
+class FailingPolicies {
+ public:
+  void set(std::vector<FailingPolicy> all);
+  [[nodiscard]] std::vector<FailingPolicy> first() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<FailingPolicy> first_;
+};
+
 /// Readable from any thread.
 struct PolicyGauges {
   std::atomic<std::size_t> cached{0};   ///< policies in memory
   std::atomic<std::size_t> failing{0};  ///< of these, those that could not be refreshed lately
   std::atomic<std::int64_t> earliest_expiry{0};  ///< of the failing: ms since 1970; 0: none
   std::atomic<std::size_t> unsaved{0};           ///< in memory only: the store refused them
+  FetchFailures failures;
+  FailingPolicies failing_policies;
 
   /// When the first of the failing policies expires.
   [[nodiscard]] std::optional<net::WallTime> earliest() const {
@@ -37,16 +79,10 @@ struct PolicyGauges {
 struct PolicyTotals {
   std::size_t cached = 0, failing = 0, unsaved = 0;
   std::optional<net::WallTime> earliest_expiry;  ///< of the failing
+  std::vector<FailingPolicy> failing_policies;   ///< the first of them to expire
+  FetchFailures::Counts fetch_failures;
 
-  void add(const PolicyGauges& gauges) {
-    cached += gauges.cached;
-    failing += gauges.failing;
-    unsaved += gauges.unsaved;
-    const auto earliest = gauges.earliest();
-    if (earliest && (!earliest_expiry || *earliest < *earliest_expiry)) {
-      earliest_expiry = earliest;
-    }
-  }
+  void add(const PolicyGauges& gauges);
 };
 
 }  // namespace relay::delivery

@@ -34,15 +34,16 @@ sts::OnDnsFailure on_dns_failure(const conf::Sts& settings) {
   return sts::OnDnsFailure::defer;
 }
 
-PolicyResolver::Options resolver_options(const WorkerSettings& settings) {
+PolicyResolver::Options resolver_options(const WorkerSettings& settings,
+                                         std::shared_ptr<FetchPlaces> fetch_places) {
   PolicyResolver::Options options;
   options.first_contact_wait = settings.sts.first_contact_wait;
   options.first_contact = first_contact(settings.sts);
   options.on_dns_failure = on_dns_failure(settings.sts);
   options.history = settings.sts.history;
   options.concurrent_fetches = std::max(1, settings.sts.concurrent_fetches / settings.workers);
-  options.concurrent_fetches_per_host =
-      std::max(1, settings.sts.concurrent_fetches_per_host / settings.workers);
+  options.concurrent_fetches_per_host = settings.sts.concurrent_fetches_per_host;
+  options.fetch_places = std::move(fetch_places);
   options.https_port = settings.https_port;
   options.private_addresses = settings.private_addresses;
   return options;
@@ -76,8 +77,9 @@ Worker::Worker(Parts parts)
       tls_sessions_(kTlsSessions),
       dns_(loop_, clock_, std::move(parts.dns)),
       https_(loop_, net::HttpsClientOptions{.ca_file = settings_->ca_file}),
-      policies_(loop_, clock_, dns_, https_, spool_, log_, resolver_options(*settings_),
-                parts.policies,
+      policies_(loop_, clock_, dns_, https_, spool_, log_,
+                resolver_options(*settings_, std::move(parts.fetch_places)),
+                {std::move(parts.policies), std::move(parts.troubles)},
                 std::max<std::size_t>(1, settings_->sts.cache_entries /
                                              static_cast<std::size_t>(settings_->workers))),
       conversations_{loop_,         clock_,   std::move(parts.tls),

@@ -68,6 +68,8 @@ class Worker {
     PolicyResolver::Policies policies;             ///< stored policies of this worker's domains
     std::vector<std::string> refetch;              ///< domains whose stored policy was damaged
     std::chrono::milliseconds settle_retry{5000};  ///< Settler's first wait
+    std::vector<spool::PolicyTrouble> troubles{};  ///< stored, of this worker's domains
+    std::shared_ptr<FetchPlaces> fetch_places{};   ///< of all workers; null: its own
   };
   explicit Worker(Parts parts);
   ~Worker();

@@ -88,6 +88,15 @@ void Answers::on_stored(Reschedule& request) {
   }
 }
 
+void Answers::on_stored(SaveTrouble& /*request*/) {}
+
+void Answers::on_stored(PurgePolicies& request) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), removed = request.removed] { done(removed); });
+  }
+}
+
 void Answers::on_stored(SaveOverride& request) {
   if (request.done) {
     add(request.loop, [done = std::move(request.done)] { done({}); });
@@ -141,6 +150,16 @@ void Answers::on_refused(Remove& request, const StoreFault& fault) {
 }
 
 void Answers::on_refused(Reschedule& request, const StoreFault& fault) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
+  }
+}
+
+// Without it a restart forgets a back-off, no more; on a full disk the next one is stored again.
+void Answers::on_refused(SaveTrouble& /*request*/, const StoreFault& /*fault*/) {}
+
+void Answers::on_refused(PurgePolicies& request, const StoreFault& fault) {
   if (request.done) {
     add(request.loop,
         [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });

@@ -40,6 +40,8 @@ class Answers {
   void on_stored(Reschedule& request);
   void on_stored(SavePolicy& request);
   void on_stored(ForgetPolicy& request);
+  void on_stored(SaveTrouble& request);
+  void on_stored(PurgePolicies& request);
   void on_stored(SaveOverride& request);
   void on_stored(RemoveOverride& request);
   void on_stored(Sweep& request);
@@ -51,6 +53,8 @@ class Answers {
   void on_refused(Reschedule& request, const StoreFault& fault);
   void on_refused(SavePolicy& request, const StoreFault& fault);
   void on_refused(ForgetPolicy& request, const StoreFault& fault);
+  void on_refused(SaveTrouble& request, const StoreFault& fault);
+  void on_refused(PurgePolicies& request, const StoreFault& fault);
   void on_refused(SaveOverride& request, const StoreFault& fault);
   void on_refused(RemoveOverride& request, const StoreFault& fault);
   void on_refused(Sweep& request, const StoreFault& fault);

@@ -18,16 +18,19 @@ Sql<std::unique_ptr<GroupCommit>> GroupCommit::open(Database& database, const Id
   std::unique_ptr<GroupCommit> group(new GroupCommit(database, ids));
   auto messages = MessageStore::open(database);
   auto policies = PolicyStore::open(database);
+  auto troubles = TroubleStore::open(database);
   auto overrides = OverrideStore::open(database);
   auto results = ResultStore::open(database);
-  if (!messages || !policies || !overrides || !results) {
+  if (!messages || !policies || !troubles || !overrides || !results) {
     return Unexpected<SqlError>(!messages    ? messages.error()
                                 : !policies  ? policies.error()
+                                : !troubles  ? troubles.error()
                                 : !overrides ? overrides.error()
                                              : results.error());
   }
   group->messages_ = std::move(*messages);
   group->policies_ = std::move(*policies);
+  group->troubles_ = std::move(*troubles);
   group->overrides_ = std::move(*overrides);
   group->results_ = std::move(*results);
   return group;
@@ -179,11 +182,26 @@ Sql<void> GroupCommit::apply(Reschedule& request) {
 }
 
 Sql<void> GroupCommit::apply(SavePolicy& request) {
-  return policies_->save(request.policy, request.write);
+  auto done = policies_->save(request.policy, request.write);
+  return done ? troubles_->remove(request.policy.domain) : done;
 }
 
 Sql<void> GroupCommit::apply(ForgetPolicy& request) {
-  return policies_->forget(request.domain, request.write);
+  auto done = policies_->forget(request.domain, request.write);
+  return done ? troubles_->remove(request.domain) : done;
+}
+
+Sql<void> GroupCommit::apply(SaveTrouble& request) {
+  return troubles_->save(request.trouble, request.at);
+}
+
+Sql<void> GroupCommit::apply(PurgePolicies& request) {
+  auto removed = policies_->purge(request.now);
+  if (!removed) {
+    return Unexpected<SqlError>(std::move(removed.error()));
+  }
+  request.removed = static_cast<std::size_t>(*removed);
+  return {};
 }
 
 Sql<void> GroupCommit::apply(SaveOverride& request) {

@@ -15,6 +15,7 @@
 #include "relay/spool/policy_store.h"
 #include "relay/spool/requests.h"
 #include "relay/spool/result_store.h"
+#include "relay/spool/trouble_store.h"
 
 namespace relay::spool {
 
@@ -38,6 +39,8 @@ class GroupCommit {
   Sql<void> apply(Reschedule& request);
   Sql<void> apply(SavePolicy& request);
   Sql<void> apply(ForgetPolicy& request);
+  Sql<void> apply(SaveTrouble& request);
+  Sql<void> apply(PurgePolicies& request);
   Sql<void> apply(SaveOverride& request);
   Sql<void> apply(RemoveOverride& request);
   Sql<void> apply(Sweep& request);
@@ -49,6 +52,7 @@ class GroupCommit {
   const IdSource& ids_;
   std::unique_ptr<MessageStore> messages_;
   std::unique_ptr<PolicyStore> policies_;
+  std::unique_ptr<TroubleStore> troubles_;
   std::unique_ptr<OverrideStore> overrides_;
   std::unique_ptr<ResultStore> results_;
   std::map<std::chrono::sys_days, rpt::Tally> tallies_;  // of the transaction under way

@@ -18,6 +18,9 @@ namespace {
 
 // Of a row that version 1 of the schema wrote.
 constexpr std::int64_t kNoChecksum = -1;
+constexpr std::chrono::hours kKeptExpired{24 * 30};
+constexpr std::chrono::hours kKeptHistory{24 * 180};
+constexpr std::int64_t kPurgedAtOnce = 500;  // so that nobody's commit waits for long
 
 std::string mx_lines(const sts::Policy& policy) {
   std::string lines;
@@ -112,6 +115,15 @@ Sql<std::unique_ptr<PolicyStore>> PolicyStore::open(Database& database) {
       {&store->trim_,
        "DELETE FROM sts_policy_history WHERE domain = ?1 AND n <= "
        "(SELECT max(n) FROM sts_policy_history WHERE domain = ?1) - ?2"},
+      {&store->purge_policies_,
+       "DELETE FROM sts_policies WHERE domain IN (SELECT domain FROM sts_policies "
+       "WHERE min(expires_at, fetched_at + 31622400000) < ?1 LIMIT ?2)"},
+      {&store->purge_troubles_,
+       "DELETE FROM sts_troubles WHERE domain IN (SELECT domain FROM sts_troubles "
+       "WHERE saved_at < ?1 LIMIT ?2)"},
+      {&store->purge_history_,
+       "DELETE FROM sts_policy_history WHERE (domain, n) IN (SELECT domain, n FROM "
+       "sts_policy_history WHERE replaced_at < ?1 LIMIT ?2)"},
   });
   if (!prepared) {
     return failed(prepared.error());
@@ -145,6 +157,29 @@ Sql<void> PolicyStore::forget(const std::string& domain, const PolicyWrite& writ
     return failed(done.error());
   }
   return {};
+}
+
+Sql<std::int64_t> PolicyStore::purge(net::WallTime now) {
+  std::int64_t removed = 0;
+  const auto purge = [&](Statement& statement, std::chrono::hours kept) -> Sql<void> {
+    auto done = statement.run(stored_time(now - kept), kPurgedAtOnce);
+    if (!done) {
+      return failed(done.error());
+    }
+    removed += *done;
+    return {};
+  };
+  auto done = purge(purge_policies_, kKeptExpired);
+  if (done) {
+    done = purge(purge_troubles_, kKeptExpired);
+  }
+  if (done) {
+    done = purge(purge_history_, kKeptHistory);
+  }
+  if (!done) {
+    return failed(done.error());
+  }
+  return removed;
 }
 
 Sql<void> PolicyStore::remember(const std::string& domain, std::string_view id,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,12 +23,15 @@ class PolicyStore {
   /// Stores or replaces a domain's policy; a different one before it goes into the history.
   Sql<void> save(const sts::CachedPolicy& policy, const PolicyWrite& write);
   Sql<void> forget(const std::string& domain, const PolicyWrite& write);
+  /// Removes some of what Spool::purge_policies() names. Answer: how many rows.
+  Sql<std::int64_t> purge(net::WallTime now);
 
  private:
   PolicyStore() = default;
   Sql<void> remember(const std::string& domain, std::string_view id, std::string_view body,
                      const PolicyWrite& write);
   Statement save_, forget_, remember_, trim_;
+  Statement purge_policies_, purge_troubles_, purge_history_;
 };
 
 /// A row that was read: the policy, or only its domain if the row is damaged (its checksum is

@@ -73,6 +73,18 @@ struct ForgetPolicy {
   PolicyWrite write;
 };
 
+struct SaveTrouble {
+  PolicyTrouble trouble;
+  net::WallTime at;
+};
+
+struct PurgePolicies {
+  net::WallTime now;
+  std::reference_wrapper<net::EventLoop> loop;
+  std::function<void(Stored<std::size_t>)> done;
+  std::size_t removed = 0;  ///< found while applying
+};
+
 struct SaveOverride {
   PolicyOverride rule;
   std::reference_wrapper<net::EventLoop> loop;
@@ -91,7 +103,8 @@ struct Sweep {
   LooseSlices slices;
 };
 
-using Request = std::variant<WriteSlice, CommitMessage, Settle, Count, Remove, Reschedule,
-                             SavePolicy, ForgetPolicy, SaveOverride, RemoveOverride, Sweep>;
+using Request =
+    std::variant<WriteSlice, CommitMessage, Settle, Count, Remove, Reschedule, SavePolicy,
+                 ForgetPolicy, SaveTrouble, PurgePolicies, SaveOverride, RemoveOverride, Sweep>;
 
 }  // namespace relay::spool

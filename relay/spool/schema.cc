@@ -140,6 +140,28 @@ CREATE TABLE policy_overrides (
   ended INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )",
+    // 4: troubles with policies, and what finds the old rows among policies (max_age is a year at
+    // most, so that one whose expiry is damaged has an end as well) and their history.
+    R"(
+CREATE TABLE sts_troubles (
+  domain TEXT PRIMARY KEY,
+  backoff_id TEXT NOT NULL,
+  retry_at INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  tried_at INTEGER NOT NULL,
+  fault TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  failing_since INTEGER NOT NULL,
+  said TEXT NOT NULL,
+  failing_fault TEXT NOT NULL,
+  failing_reason TEXT NOT NULL,
+  loss_told INTEGER NOT NULL,
+  saved_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sts_troubles_by_age ON sts_troubles (saved_at);
+CREATE INDEX sts_policies_by_end ON sts_policies (min(expires_at, fetched_at + 31622400000));
+CREATE INDEX sts_policy_history_by_age ON sts_policy_history (replaced_at);
+)",
 };
 constexpr std::int64_t kVersion = 1 + std::int64_t{kSteps.size()};
 

@@ -156,6 +156,15 @@ void Spool::forget_policy(std::string domain, PolicyWrite write) {
   state_->queue->submit(ForgetPolicy{std::move(domain), std::move(write)});
 }
 
+void Spool::save_trouble(PolicyTrouble trouble, net::WallTime at) {
+  state_->queue->submit(SaveTrouble{std::move(trouble), at});
+}
+
+void Spool::purge_policies(net::WallTime now, net::EventLoop& loop,
+                           std::function<void(Stored<std::size_t>)> done) {
+  state_->queue->submit(PurgePolicies{now, loop, std::move(done), 0});
+}
+
 void Spool::save_override(PolicyOverride rule, net::EventLoop& loop,
                           std::function<void(Stored<void>)> done) {
   state_->queue->submit(SaveOverride{std::move(rule), loop, std::move(done)});

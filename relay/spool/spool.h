@@ -15,6 +15,7 @@
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
 #include "relay/spool/policy_override.h"
+#include "relay/spool/policy_trouble.h"
 #include "relay/spool/store_fault.h"
 #include "rpt/result.h"
 #include "sts/policy_cache.h"
@@ -135,9 +136,16 @@ class Spool {
   void reschedule(MessageId id, net::WallTime next_try, net::EventLoop& loop,
                   std::function<void(Stored<std::size_t>)> done);
   /// Stores (replaces) or forgets a domain's cached policy, in one transaction with the history
-  /// entry of a different one that it takes the place of.
+  /// entry of a different one that it takes the place of. Its troubles are forgotten.
   void save_policy(sts::CachedPolicy policy, PolicyWrite write = {});
   void forget_policy(std::string domain, PolicyWrite write = {});
+  /// Stores (replaces) a domain's troubles; empty ones are removed.
+  void save_trouble(PolicyTrouble trouble, net::WallTime at);
+  /// Removes some of what is too old: policies that expired 30 days ago (a clock that was wrongly
+  /// ahead must not cost them at once), troubles as old, and history of 180 days. Answer: how many
+  /// rows; 0: no more.
+  void purge_policies(net::WallTime now, net::EventLoop& loop,
+                      std::function<void(Stored<std::size_t>)> done);
 
   /// Stores (replaces) a domain's override. done may be empty.
   void save_override(PolicyOverride rule, net::EventLoop& loop,

@@ -14,6 +14,7 @@
 #include "relay/spool/policy_store.h"
 #include "relay/spool/result_store.h"
 #include "relay/spool/schema.h"
+#include "relay/spool/trouble_store.h"
 
 namespace relay::spool {
 
@@ -207,6 +208,14 @@ Stored<SpoolReader::Totals> SpoolReader::totals() {
 
 Stored<void> SpoolReader::each_policy(const std::function<void(StoredPolicy)>& visit) {
   auto done = read_policies(state_->database, "", std::numeric_limits<std::size_t>::max(), visit);
+  if (!done) {
+    return failure(done.error());
+  }
+  return {};
+}
+
+Stored<void> SpoolReader::each_trouble(const std::function<void(PolicyTrouble)>& visit) {
+  auto done = read_troubles(state_->database, visit);
   if (!done) {
     return failure(done.error());
   }

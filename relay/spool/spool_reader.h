@@ -41,6 +41,8 @@ class SpoolReader {
   /// Every stored policy, expired ones too; a damaged one is handed on by its domain.
   using StoredPolicy = Expected<std::shared_ptr<const sts::CachedPolicy>, std::string>;
   Stored<void> each_policy(const std::function<void(StoredPolicy)>& visit);
+  /// Every stored trouble with a policy.
+  Stored<void> each_trouble(const std::function<void(PolicyTrouble)>& visit);
   /// Sound ones in the order of their domains, after a given one, at most limit.
   Stored<std::vector<std::shared_ptr<const sts::CachedPolicy>>> policies(const std::string& after,
                                                                          std::size_t limit);

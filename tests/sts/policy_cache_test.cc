@@ -80,6 +80,57 @@ TEST_CASE("S34: at its limit the cache drops lesser entries and never an unexpir
   }
 }
 
+TEST_CASE("beyond twice its limits the cache gives up enforce policies too, those in use last") {
+  std::vector<std::string> evicted;
+  const auto note = [&](const sts::CachedPolicy& gone) { evicted.push_back(gone.domain); };
+  const auto name = [](int i) { return "d" + std::to_string(i) + ".example"; };
+  const auto one = sts::octets_of(*policy(name(0), sts::Mode::enforce, hours{1}));
+  // Once by the number of domains, once by the octets.
+  for (const sts::CacheLimits limits :
+       {sts::CacheLimits{2, 100 * one}, sts::CacheLimits{100, 2 * one}}) {
+    evicted.clear();
+    sts::PolicyCache cache{limits, note};
+    for (int i = 0; i < 4; ++i) {
+      cache.store(policy(name(i), sts::Mode::enforce, hours{1}), kNow);
+    }
+    CHECK(evicted.empty());
+    CHECK(cache.octets() == 4 * one);
+    CHECK(cache.find(name(0), kNow) != nullptr);
+    cache.store(policy(name(4), sts::Mode::enforce, hours{1}), kNow);
+    CHECK(evicted == std::vector<std::string>{name(1)});
+    cache.store(policy(name(5), sts::Mode::testing, hours{1}), kNow);
+    CHECK(evicted == std::vector<std::string>{name(1), name(5)});
+    CHECK(cache.policies(kNow).size() == 4);
+    cache.store(policy(name(6), sts::Mode::enforce, hours{1}, kNow), kNow + hours{1} - seconds{1});
+    CHECK(evicted.back() == name(2));
+    CHECK(cache.find(name(0), kNow) != nullptr);
+  }
+}
+
+TEST_CASE("a cache is bounded in octets whatever the size of its policies") {
+  const std::size_t limit = 1UL << 20;
+  sts::PolicyCache cache{sts::CacheLimits{1'000'000, limit}};
+  for (int i = 0; i < 200; ++i) {
+    auto large = *policy("d" + std::to_string(i) + ".example", sts::Mode::enforce, hours{1});
+    large.policy.body.assign(64UL << 10, 'x');
+    cache.store(std::make_shared<const sts::CachedPolicy>(large), kNow);
+    CHECK(cache.octets() <= 2 * limit);
+  }
+  CHECK(cache.policies(kNow).size() >= 30);
+  for (int i = 0; i < 200; ++i) {
+    cache.forget("d" + std::to_string(i) + ".example");
+  }
+  CHECK(cache.octets() == 0);
+}
+
+TEST_CASE("what takes no octets is not given up for them") {
+  sts::PolicyCache cache{sts::CacheLimits{10, 1}};
+  cache.set_backoff("failed.example", {"1", kNow, 1, {}});
+  cache.store(policy("a.example", sts::Mode::testing, hours{1}), kNow);
+  CHECK(cache.find("a.example", kNow) == nullptr);
+  CHECK(cache.backoff("failed.example") != nullptr);
+}
+
 TEST_CASE("expired policies are dropped before unexpired lesser ones, the least used first") {
   sts::PolicyCache cache{3};
   cache.store(policy("short.example", sts::Mode::enforce, seconds{1}), kNow);

@@ -56,6 +56,13 @@ class Subject {
       facts.policies.cached = 7;
       facts.policies.failing = 1;
       facts.policies.earliest_expiry = relay::net::WallTime(std::chrono::seconds(86400));
+      using Kind = sts::DiscoveryFault::Kind;
+      facts.policies.failing_policies = {{"a.example",
+                                          {relay::net::WallTime{},
+                                           sts::Alert::warning,
+                                           {Kind::webpki_invalid, "expired"},
+                                           *facts.policies.earliest_expiry}}};
+      facts.policies.fetch_failures = {{{Kind::fetch_error, "http-404"}, 8}};
       return facts;
     };
     daemon.reload = [this] { return reload_answer; };
@@ -399,6 +406,14 @@ TEST_CASE("status adds the queue's totals to what the daemon knows") {
   CHECK(data["policies"]["cached"] == 7);
   CHECK(data["policies"]["failing"] == 1);
   CHECK(data["policies"]["earliest_expiry"] == "1970-01-02T00:00:00Z");
+  CHECK(data["policies"]["failing_domains"] == Json::array({{{"domain", "a.example"},
+                                                             {"since", "1970-01-01T00:00:00Z"},
+                                                             {"expires_at", "1970-01-02T00:00:00Z"},
+                                                             {"alert", "warning"},
+                                                             {"fault", "webpki-invalid"},
+                                                             {"reason", "expired"}}}));
+  CHECK(data["policies"]["fetch_failures"] ==
+        Json::array({{{"fault", "fetch-error"}, {"reason", "http-404"}, {"count", 8}}}));
   CHECK_FALSE(data["version"].get<std::string>().empty());
 }
 

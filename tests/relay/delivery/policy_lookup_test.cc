@@ -93,6 +93,46 @@ TEST_CASE("a policy is weaker if its mode asks for less") {
   }
 }
 
+TEST_CASE("a policy is weaker if it admits hosts that none of the old patterns covers") {
+  using relay::delivery::weakening;
+  using relay::delivery::widening;
+  struct Row {
+    std::vector<std::string> before, after, added;
+  };
+  const std::vector<Row> rows = {
+      {{"mx.a.example"}, {"mx.a.example"}, {}},
+      {{"mx.a.example", "b.a.example"}, {"b.a.example"}, {}},
+      {{"*.a.example"}, {"mx.a.example", "*.a.example"}, {}},
+      {{"*.a.example"}, {"a.example"}, {"a.example"}},
+      {{"*.a.example"}, {"x.mx.a.example"}, {"x.mx.a.example"}},
+      {{"*.a.example"}, {"*.mx.a.example"}, {"*.mx.a.example"}},
+      {{"mx.a.example"}, {"*.a.example"}, {"*.a.example"}},
+      {{"mx.a.example"}, {"mx.a.example", "mx.attacker.example"}, {"mx.attacker.example"}}};
+  const auto policy = [](const std::vector<std::string>& names, sts::Mode mode) {
+    sts::Policy made;
+    made.mode = mode;
+    made.max_age = std::chrono::hours(24);
+    for (const std::string& name : names) {
+      made.mx.push_back(*sts::MxPattern::parse(name));
+    }
+    return made;
+  };
+  using sts::Mode;
+  for (const Row& row : rows) {
+    CAPTURE(row.after.front());
+    const auto before = policy(row.before, Mode::enforce);
+    auto after = policy(row.after, Mode::enforce);
+    CHECK(widening(before, after) == row.added);
+    CHECK(weakening(before, after) == (row.added.empty() ? "" : "mx"));
+    after.max_age = std::chrono::hours(1);
+    CHECK(weakening(before, after) == (row.added.empty() ? "max_age" : "mx max_age"));
+    CHECK(weakening(before, policy(row.after, Mode::testing)) == "mode");
+    // What was not enforced is not taken back.
+    CHECK(weakening(policy(row.before, Mode::testing), after).empty());
+    CHECK(weakening(policy(row.before, Mode::none), after).empty());
+  }
+}
+
 TEST_CASE("diagnostics are named by code and line, a handful at most") {
   using relay::delivery::diagnostics_text;
   CHECK(diagnostics_text({}).empty());

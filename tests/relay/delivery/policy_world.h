@@ -33,6 +33,7 @@ namespace policy_world {
 namespace net = relay::net;
 using relay::delivery::PolicyResolver;
 using relay::delivery::PrivateAddresses;
+using relay::delivery::StoredPolicies;
 using std::chrono::milliseconds;
 using Source = sts::PolicyVerdict::Source;
 
@@ -187,9 +188,18 @@ struct World {
   }
 
   PolicyResolver& start(const PolicyResolver::Policies& loaded = {}) {
+    return start(StoredPolicies{loaded, {}});
+  }
+  PolicyResolver& start(const StoredPolicies& loaded) {
     resolver = std::make_unique<PolicyResolver>(loop, clock, dns, https, *spool, log, options,
-                                                loaded, 1000);
+                                                loaded, cache_capacity);
     return *resolver;
+  }
+  // Ends the resolver and its spool, and starts new ones with what the disk has.
+  void restart() {
+    const StoredPolicies loaded = on_disk();
+    open_spool();
+    start(loaded);
   }
 
   // Asks and lets the loop run until there is an answer.
@@ -261,15 +271,20 @@ struct World {
   }
 
   // What a restart would find.
-  PolicyResolver::Policies stored() {
+  StoredPolicies on_disk() {
     resolver.reset();
     spool.reset();
     auto reader = relay::spool::SpoolReader::open(directory.spool());
     REQUIRE(reader);
     auto policies = (*reader)->policies("", 1000);
     REQUIRE(policies);
-    return *policies;
+    StoredPolicies found{std::move(*policies), {}};
+    REQUIRE((*reader)->each_trouble([&](relay::spool::PolicyTrouble trouble) {
+      found.troubles.push_back(std::move(trouble));
+    }));
+    return found;
   }
+  PolicyResolver::Policies stored() { return on_disk().policies; }
 
   [[nodiscard]] std::string logged() const {
     std::string text(static_cast<std::size_t>(::lseek(log_fd, 0, SEEK_END)), '\0');
@@ -293,8 +308,26 @@ struct World {
   PolicyResolver::Options options;
   std::unique_ptr<net::Timer> timer;
   std::string vfs;
+  std::size_t cache_capacity = 1000;
   std::unique_ptr<relay::spool::Spool> spool;
   std::unique_ptr<PolicyResolver> resolver;
+};
+
+// The last line of an event; empty: none.
+inline std::string line_with(const std::string& log, const std::string& event) {
+  const auto at = log.rfind("event=" + event);
+  const auto start = at == std::string::npos ? at : log.rfind('\n', at) + 1;
+  return at == std::string::npos ? "" : log.substr(start, log.find('\n', at) - start);
+}
+
+// A resolver whose policy of a.example was fetched and whose refresh is due after so long.
+struct Aged : World {
+  explicit Aged(std::chrono::milliseconds age, const std::string& mode = "enforce") {
+    host.serve_body(body(mode));
+    start();
+    CHECK(resolve().source == Source::fetched);
+    clock.advance(age);
+  }
 };
 
 constexpr unsigned kTxt = static_cast<unsigned>(net::DnsType::txt);

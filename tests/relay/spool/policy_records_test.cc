@@ -119,6 +119,67 @@ TEST_CASE("a stored policy that is not what was written is handed on as damaged"
   }
 }
 
+TEST_CASE(
+    "expired policies stay for 30 days and history for 180, whether or not a domain comes back") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  LoopThread thread;
+  const auto spool = open_spool(directory.spool(), clock);
+  const auto reader = open_reader(directory.spool());
+  const auto end = policy("a.example", "1").expires_at;
+  const auto purge = [&](net::WallTime now) {
+    const auto removed = thread.ask<Stored<std::size_t>>(
+        [&](auto answer) { spool->purge_policies(now, thread.loop(), answer); });
+    REQUIRE(removed);
+    return *removed;
+  };
+  const auto days = [](int count) { return std::chrono::hours(24 * count); };
+  spool->save_policy(policy("a.example", "1"));
+  spool->save_policy(policy("later.example", "1", "enforce", 86401));
+  spool->save_policy(policy("old.example", "1"));
+  spool->forget_policy("old.example", {end, "expired", 5});
+  spool->save_policy(policy("old.example", "2", "enforce", 31557600));
+  spool->save_policy(policy("damaged.example", "1"));
+  CHECK(purge(end + days(30)) == 0);
+  run_sql(directory.database(),
+          "UPDATE sts_policies SET expires_at = 1 << 60 WHERE domain = 'damaged.example'");
+  CHECK(purge(end + days(30) + std::chrono::milliseconds(1)) == 1);
+  CHECK(*reader->policy("a.example") == nullptr);
+  CHECK(*reader->policy("later.example") != nullptr);
+  CHECK(purge(end + days(180)) == 1);
+  CHECK((*reader->policy_history("old.example")).size() == 1);
+  CHECK(purge(end + days(180) + std::chrono::milliseconds(1)) == 1);
+  CHECK((*reader->policy_history("old.example")).empty());
+  CHECK(*reader->policy("old.example") != nullptr);
+  CHECK(run_sql(directory.database(), "SELECT count(*) FROM sts_policies") == "2");
+  // A year and a month after its fetch whatever its row says.
+  CHECK(purge(end + days(396)) == 2);
+  CHECK(run_sql(directory.database(), "SELECT count(*) FROM sts_policies") == "0");
+}
+
+TEST_CASE("what is too old is removed in parts until nothing is left") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  LoopThread thread;
+  const auto spool = open_spool(directory.spool(), clock);
+  constexpr std::size_t kPolicies = 1200;
+  for (std::size_t i = 0; i < kPolicies; ++i) {
+    spool->save_policy(policy("d" + std::to_string(i) + ".example", "1"));
+  }
+  std::size_t removed = 0;
+  std::size_t parts = 0;
+  for (std::size_t last = 1; last > 0; ++parts) {
+    const auto answer = thread.ask<Stored<std::size_t>>([&](auto done) {
+      spool->purge_policies(net::WallTime(std::chrono::hours(24 * 365 * 60)), thread.loop(), done);
+    });
+    REQUIRE(answer);
+    last = *answer;
+    removed += last;
+  }
+  CHECK(removed == kPolicies);
+  CHECK(parts > 2);
+}
+
 TEST_CASE("policies are read in pages by domain") {
   const TemporaryDirectory directory;
   const ManualClock clock;
@@ -149,6 +210,8 @@ TEST_CASE("a spool of the first version is brought up to date with everything in
     spool->save_policy(policy("a.example", "1"));
   }
   // As version 1 left it.
+  run_sql(directory.database(), "DROP TABLE sts_troubles");
+  run_sql(directory.database(), "DROP INDEX sts_policies_by_end");
   run_sql(directory.database(), "DROP TABLE policy_overrides");
   run_sql(directory.database(), "DROP TABLE sts_policy_history");
   run_sql(directory.database(), "ALTER TABLE sts_policies DROP COLUMN crc");
