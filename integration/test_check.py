@@ -12,7 +12,7 @@ from peers.ca import Leaf
 from peers.daemon import binary
 
 GOOD, FINDINGS, REFUSED, UNDETERMINED = range(4)
-KEYS = {"domain", "policy_domain", "verdict", "rule", "host", "text", "exit_code", "mx", "sts_record", "policy",
+KEYS = {"domain", "policy_domain", "verdict", "rule", "host", "text", "exit_code", "mx", "sts_record", "policy", "local_rule",
         "hosts", "tls_rpt_record", "tls_rpt_results", "daemon", "findings"}
 
 
