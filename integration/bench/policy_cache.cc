@@ -156,7 +156,7 @@ enum class Promise { kept, broken };
 
 /// Decides about hosts of policies that are spread over the whole cache, from the lookup of policy
 /// and rule to the requirement.
-Promise decide(const PolicyKeeper& keeper, Situation situation, std::size_t count, sts::Time now) {
+Promise decide(PolicyKeeper& keeper, Situation situation, std::size_t count, sts::Time now) {
   constexpr std::size_t kDecisions = 1'000'000;
   constexpr double kMaxNanoseconds = 2000;
   std::mt19937_64 random(1);

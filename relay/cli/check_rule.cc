@@ -39,7 +39,7 @@ std::string rule_demand(const LocalRule& rule) {
 }
 
 std::string rule_end(const LocalRule& rule) {
-  return (rule.until ? fmt::format(", until {}", control::to_rfc3339(*rule.until)) : "") +
+  return (rule.until ? fmt::format(", until {}", conf::to_text(*rule.until)) : "") +
          (rule.reason.empty() ? "" : fmt::format(" ({})", rule.reason));
 }
 

@@ -13,7 +13,7 @@ namespace relay::cli {
 [[nodiscard]] std::string rule_source(const delivery::LocalRule& rule);
 /// What it asks for: "verify, only mx.example.com, report-only"
 [[nodiscard]] std::string rule_demand(const delivery::LocalRule& rule);
-/// ", until 2026-12-31T00:00:00Z (ticket 123)"; "" where neither is given.
+/// ", until 2026-12-31 (ticket 123)"; "" where neither is given.
 [[nodiscard]] std::string rule_end(const delivery::LocalRule& rule);
 /// Whether it changes anything: the plain default does not.
 [[nodiscard]] bool says_something(const delivery::LocalRule* rule);
