@@ -258,10 +258,11 @@ void Survey::get_policy(const net::DomainName& policy_host) {
     return fetched(sts::HttpFailure{false, std::move(addresses.error())});
   }
   const net::HttpsRequest request{policy_host, settings_.worker->https_port, kPolicyPath,
-                                  std::move(*addresses)};
+                                  std::move(*addresses), net::DescribeChain::yes};
   ++open_;
   operations_.push_back(
       https_.get(request, [this](Expected<net::HttpsResponse, net::HttpsFailure> response) {
+        found_.policy.peer = std::move(response ? response->peer : response.error().peer);
         fetched(delivery::fetch_result(std::move(response)));
         step_over();
       }));
@@ -291,6 +292,10 @@ delivery::TlsInputs Survey::inputs() const {
 void Survey::decide() {
   phase_ = Phase::probes;
   found_.at = clock_.wall();
+  if (found_.policy.policy != nullptr && found_.rule != nullptr &&
+      found_.rule->after_first_contact != nullptr) {
+    found_.rule = found_.rule->after_first_contact;
+  }
   const delivery::TlsInputs said = inputs();
   for (HostExamination& host : found_.hosts) {
     const std::string& name = host.host.name.text();

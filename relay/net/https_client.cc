@@ -205,7 +205,7 @@ class HttpsClient::State::Request final : public Operation::Task {
   }
 
   void complete(CURLcode code) {
-    auto result = transfer_->result(code);
+    auto result = transfer_->described(transfer_->result(code));
     leave_curl();
     hand_over_soon(std::move(result));
   }

@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "relay/net/certificate_summary.h"
 #include "relay/net/domain_name.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
@@ -31,12 +33,14 @@ struct HttpsRequest {
   std::string path;
   /// Resolved by the caller; both families are raced, the first 8 of each.
   std::vector<SocketAddress> addresses;
+  DescribeChain chain = DescribeChain::no;
 };
 
 struct HttpsResponse {
   int status = 0;
   std::string content_type;  ///< as sent; empty when absent
   std::string body;          ///< complete, at most max_body; dropped when longer and not 2xx
+  std::optional<TlsPeerSummary> peer{};  ///< only if asked for
 };
 
 struct HttpsFailure {
@@ -44,6 +48,7 @@ struct HttpsFailure {
   Kind kind;
   std::string
       reason;  ///< short code: "connection-refused", "timeout", "X509_V_ERR_CERT_HAS_EXPIRED"
+  std::optional<TlsPeerSummary> peer{};  ///< only if asked for; its certificates were shown
 };
 
 class HttpsClient {

@@ -13,6 +13,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "relay/net/tls_chain.h"
 #include "relay/net/tls_verify.h"
 
 namespace relay::net {
@@ -83,6 +84,7 @@ HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsReque
           required(curl_slist_append(nullptr, resolve_entry(request, addresses_).c_str()))),
       easy_(required(curl_easy_init())),
       host_(request.host.text()),
+      chain_(request.chain),
       max_body_(options.max_body),
       error_text_(CURL_ERROR_SIZE, '\0') {
   if (curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK) {
@@ -214,6 +216,9 @@ CURLcode HttpsTransfer::on_tls_context(CURL* /*easy*/, void* context, void* self
     return CURLE_OUT_OF_MEMORY;
   }
   SSL_CTX_set_info_callback(tls, &HttpsTransfer::on_tls_info);
+  if (transfer.chain_ == DescribeChain::yes) {
+    SSL_CTX_set_cert_verify_callback(tls, &HttpsTransfer::on_chain, self);
+  }
   return CURLE_OK;
 }
 
@@ -230,6 +235,17 @@ void HttpsTransfer::on_tls_info(const ssl_st* tls, int where, int value) noexcep
   } else if ((value >> 8) == SSL3_AL_FATAL) {
     transfer.alert_ = alert;
   }
+}
+
+int HttpsTransfer::on_chain(x509_store_ctx_st* verification, void* self) noexcept {
+  static_cast<HttpsTransfer*>(self)->peer_ = peer_summary(verification);
+  return X509_verify_cert(verification);
+}
+
+HttpsTransfer::Result HttpsTransfer::described(Result result) {
+  auto& peer = result ? result->peer : result.error().peer;
+  peer = std::move(peer_);
+  return result;
 }
 
 HttpsTransfer::Result HttpsTransfer::result(CURLcode code) {

@@ -88,6 +88,7 @@ struct TlsClientOptions {
   /// trust anchors and reference_name all the same.
   std::shared_ptr<const DaneExpectation> dane{};
   const Clock* clock = nullptr;  ///< for the life of tickets; outlives the connection; null: system
+  DescribeChain chain = DescribeChain::no;  ///< for TlsParameters::chain
 };
 
 }  // namespace relay::net

@@ -7,6 +7,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "relay/net/tls_chain.h"
+
 namespace relay::net {
 namespace {
 
@@ -86,7 +88,8 @@ TlsClientSession::TlsClientSession(const TlsClientOptions& options, ssl_st* ssl)
     : ssl_(ssl),
       sessions_(options.sessions),
       clock_(options.clock),
-      has_name_(options.reference_name.has_value()) {
+      has_name_(options.reference_name.has_value()),
+      describe_(options.chain) {
   // Whatever the caller's key leaves out, a verdict holds for one name, one floor and the same
   // TLSA records only.
   key_ = options.session_key + '\n' + (has_name_ ? options.reference_name->text() : std::string()) +
@@ -193,6 +196,9 @@ void TlsClientSession::judge(WallTime at) {
   verdict_ = found_.faults();
   parameters_.dane = dane_.match;
   parameters_.dane_faults = dane_.faults;
+  if (describe_ == DescribeChain::yes) {
+    parameters_.chain = chain_summary(ssl_.get());
+  }
   verdict_until_ = std::min(chain_not_after(ssl_.get()).value_or(at), at + kLongestVerdict);
 }
 

@@ -64,6 +64,7 @@ class TlsClientSession {
   const Clock* clock_;
   std::string key_;
   bool has_name_;
+  DescribeChain describe_;
   FaultList found_;
   DaneVerdict dane_;
   std::optional<ResumableSession> offered_;  // the ticket this handshake tried to resume
