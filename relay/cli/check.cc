@@ -184,7 +184,7 @@ Expected<SurveySettings, std::string> survey_settings(
     }
     settings.only_host = std::move(*host);
   }
-  auto tls = net::TlsClientContext::create(settings.worker->ca_file);
+  auto tls = net::TlsClientContext::create(settings.worker->ca_file, settings.worker->revocation);
   if (!tls) {
     return Unexpected<std::string>(tls.error());
   }

@@ -110,6 +110,18 @@ void judge_expiry(const Examination& examination, const HostExamination& host,
                   validity_text(parameters.chain.front(), examination.at)));
 }
 
+/// Where there is a better one than that of the fault's kind.
+std::string_view remedy_for(const net::CertificateFault& fault) {
+  if (fault.code.starts_with("X509_V_ERR_CERT_NOT_YET_VALID")) {
+    return remedy("certificate-not-yet-valid");
+  }
+  if (fault.code.starts_with("X509_V_ERR_CERT_REVOKED")) {
+    return remedy("certificate-revoked");
+  }
+  return fault.code.starts_with("X509_V_ERR_OCSP_") ? remedy("certificate-staple")
+                                                    : std::string_view{};
+}
+
 void judge_certificate(const Examination& examination, const net::TlsOutcome& outcome,
                        const std::string& where, Findings& findings) {
   const net::TlsParameters& parameters = *parameters_of(outcome);
@@ -134,9 +146,7 @@ void judge_certificate(const Examination& examination, const net::TlsOutcome& ou
         fmt::format("the certificate does not prove the host's name: {}{}{}", fault.code,
                     contrast(fault, parameters.chain, examination.at),
                     matched ? "; its TLSA record does" : ""),
-        fault.code.starts_with("X509_V_ERR_CERT_NOT_YET_VALID")
-            ? remedy("certificate-not-yet-valid")
-            : std::string_view{});
+        remedy_for(fault));
   }
 }
 

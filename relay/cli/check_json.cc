@@ -128,6 +128,7 @@ Json tls_json(const std::optional<net::TlsOutcome>& tls, net::WallTime now) {
             {"dane_faults", Json::array()},
             {"certificate_sha256", nullptr},
             {"key_sha256", nullptr},
+            {"staple", nullptr},
             {"certificates", Json::array()}};
   if (const auto* none = std::get_if<net::TlsNotOffered>(&*tls)) {
     json["state"] = "not-offered";
@@ -144,6 +145,7 @@ Json tls_json(const std::optional<net::TlsOutcome>& tls, net::WallTime now) {
     json["dane_faults"] = faults_json(parameters->dane_faults);
     json["certificate_sha256"] = text_or_null(parameters->certificate_sha256);
     json["key_sha256"] = text_or_null(parameters->key_sha256);
+    json["staple"] = text_or_null(parameters->staple);
     json["certificates"] = chain_json(parameters->chain, now);
   }
   if (const auto* unverified = std::get_if<net::TlsUnverified>(&*tls)) {

@@ -134,6 +134,11 @@ constexpr std::array kRemedies{
            "itself."},
     Remedy{"certificate-not-yet-valid",
            "Set the host's clock, and use a certificate that is valid already."},
+    Remedy{"certificate-revoked",
+           "Ask the authority why it revoked the certificate, and use a new one, with a new key."},
+    Remedy{"certificate-staple",
+           "Make the host staple a fresh OCSP response, which its certificate promises, or use a "
+           "certificate without that promise (TLS feature, must-staple)."},
     Remedy{"tlsa-lookup-failed",
            "Mend the name servers or signatures of the zone that holds the TLSA records."},
     Remedy{"tlsa-unusable", "Publish '3 1 1' records: the SHA-256 of the host's public key."},

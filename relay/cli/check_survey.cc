@@ -35,6 +35,7 @@ Answer answer_of(const net::DnsResult& result) {
 net::HttpsClientOptions https_options(const SurveySettings& settings) {
   net::HttpsClientOptions options;
   options.ca_file = settings.worker->ca_file;
+  options.revocation = settings.worker->revocation;
   options.connect_timeout = std::min(options.connect_timeout, settings.time);
   options.total_timeout = std::min(options.total_timeout, settings.time);
   return options;

@@ -210,6 +210,9 @@ std::string certificate_text(const net::TlsOutcome& outcome) {
   } else {
     text += "certificate valid for the name";
   }
+  if (!parameters.staple.empty()) {
+    text += fmt::format(", stapled status {}", parameters.staple);
+  }
   if (parameters.dane != net::DaneMatch::not_asked) {
     text += fmt::format(", DANE {}", name(parameters.dane));
     if (!parameters.dane_faults.empty()) {

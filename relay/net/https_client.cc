@@ -168,7 +168,7 @@ struct HttpsClient::State {
   }
 
   EventLoop& loop;
-  const HttpsClientOptions options;
+  HttpsClientOptions options;
   std::shared_ptr<CurlDriver> driver;  // of the requests to come; each keeps its own
   std::list<Request*> all;
   CallQueue calls;
@@ -277,7 +277,8 @@ Operation HttpsClient::get(const HttpsRequest& request, Callback done) {
   return Operation(std::move(task));
 }
 
-void HttpsClient::forget_trust() {
+void HttpsClient::renew_trust(Revocation revocation) {
+  state_->options.revocation = revocation;
   state_->driver = state_->new_driver();
 }
 

@@ -16,6 +16,7 @@
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
 #include "relay/net/operation.h"
+#include "relay/net/revocation.h"
 #include "relay/net/socket_address.h"
 
 namespace relay::net {
@@ -25,6 +26,7 @@ struct HttpsClientOptions {
   std::chrono::milliseconds connect_timeout{10000};
   std::chrono::milliseconds total_timeout{60000};
   std::size_t max_body = std::size_t{64} * 1024;
+  Revocation revocation = Revocation::stapled;
 };
 
 struct HttpsRequest {
@@ -61,8 +63,9 @@ class HttpsClient {
 
   /// GET; any complete response is a response, whatever its status.
   Operation get(const HttpsRequest& request, Callback done);
-  /// Requests from now on read ca_file anew; libcurl would keep what it read for a day.
-  void forget_trust();
+  /// Requests from now on read ca_file anew, which libcurl would keep for a day, and check
+  /// certificates so.
+  void renew_trust(Revocation revocation);
 
  private:
   struct State;

@@ -14,6 +14,7 @@
 #include <openssl/x509v3.h>
 
 #include "relay/net/tls_chain.h"
+#include "relay/net/tls_revocation.h"
 #include "relay/net/tls_verify.h"
 
 namespace relay::net {
@@ -85,6 +86,7 @@ HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsReque
       easy_(required(curl_easy_init())),
       host_(request.host.text()),
       chain_(request.chain),
+      revocation_(options.revocation),
       max_body_(options.max_body),
       error_text_(CURL_ERROR_SIZE, '\0') {
   if (curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK) {
@@ -219,6 +221,9 @@ CURLcode HttpsTransfer::on_tls_context(CURL* /*easy*/, void* context, void* self
   if (transfer.chain_ == DescribeChain::yes) {
     SSL_CTX_set_cert_verify_callback(tls, &HttpsTransfer::on_chain, self);
   }
+  if (transfer.revocation_ == Revocation::stapled && !check_staples(tls, &on_staple, self)) {
+    return CURLE_OUT_OF_MEMORY;
+  }
   return CURLE_OK;
 }
 
@@ -235,6 +240,16 @@ void HttpsTransfer::on_tls_info(const ssl_st* tls, int where, int value) noexcep
   } else if ((value >> 8) == SSL3_AL_FATAL) {
     transfer.alert_ = alert;
   }
+}
+
+int HttpsTransfer::on_staple(ssl_st* tls, void* self) noexcept {
+  const StapleVerdict staple = judge_staple(tls, verified_issuer(tls));
+  if (staple.error == X509_V_OK) {
+    return 1;
+  }
+  static_cast<HttpsTransfer*>(self)->refused_ =
+      HttpsFailure{Kind::certificate, verify_error_symbol(staple.error)};
+  return 0;
 }
 
 int HttpsTransfer::on_chain(x509_store_ctx_st* verification, void* self) noexcept {

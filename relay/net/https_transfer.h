@@ -62,6 +62,7 @@ class HttpsTransfer {
   static curl_socket_t on_socket(void* self, curlsocktype purpose, curl_sockaddr* address) noexcept;
   static CURLcode on_tls_context(CURL* easy, void* context, void* self) noexcept;
   static void on_tls_info(const ssl_st* tls, int where, int value) noexcept;
+  static int on_staple(ssl_st* tls, void* self) noexcept;
   static int on_chain(x509_store_ctx_st* verification, void* self) noexcept;
 
   [[nodiscard]] bool take_header(std::string_view line);
@@ -82,6 +83,7 @@ class HttpsTransfer {
   std::unique_ptr<CURL, FreeEasy> easy_;
   std::string host_;
   DescribeChain chain_;
+  Revocation revocation_;
   std::optional<TlsPeerSummary> peer_;
   std::size_t max_body_;
   HttpsHead head_;

@@ -44,6 +44,9 @@ struct TlsParameters {
   /// Of the peer's certificate and of its SubjectPublicKeyInfo, lower-case hex; empty: none shown.
   std::string certificate_sha256{}, key_sha256{};
   ChainSummary chain{};  ///< only if asked for (TlsClientOptions); empty in a resumed session
+  /// What a stapled OCSP response said: "good", "revoked", "unknown", or why it proves nothing:
+  /// "out-of-date". Empty: there was none, as in a resumed session.
+  std::string staple{};
 };
 
 /// The peer did not offer STARTTLS or did not answer it with 220.

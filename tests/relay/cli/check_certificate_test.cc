@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -119,6 +120,17 @@ TEST_CASE("a host's certificate is shown with the session that showed it") {
   CHECK(json[1]["subject"] == "CN=Sub,O=Authority");
 }
 
+TEST_CASE("what a host staples is shown") {
+  auto parameters = shown(days(90));
+  parameters.staple = "out-of-date";
+  const auto report =
+      report_on(at_now(policy_of(policy_text("enforce")), net::TlsVerified{std::move(parameters)}));
+  CHECK(to_text(report, Colour::none)
+            .find(", certificate valid for the name, stapled status "
+                  "out-of-date\n") != std::string::npos);
+  CHECK(to_json(report)["hosts"][0]["sessions"][0]["tls"]["staple"] == "out-of-date");
+}
+
 TEST_CASE("a certificate that ends soon is a warning where it must be valid, else a note") {
   const net::TlsOutcome soon = net::TlsVerified{shown(days(5))};
   const auto weight = [](const Examination& found) {
@@ -170,11 +182,15 @@ TEST_CASE("the finding about a faulty certificate says what the certificate says
     CHECK(each->text ==
           std::string("the certificate does not prove the host's name: ") + row.symbol + row.tail);
   }
-  const net::TlsOutcome early =
-      net::TlsUnverified{shown(days(90)), {{Fault::not_trusted, "X509_V_ERR_CERT_NOT_YET_VALID"}}};
-  const auto findings = findings_of(at_now(policy_of(policy_text("enforce")), early));
-  CHECK(finding(findings, "certificate-not-trusted")->remedy ==
-        remedy("certificate-not-yet-valid"));
+  const auto remedied = [](const char* symbol) {
+    const net::TlsOutcome outcome =
+        net::TlsUnverified{shown(days(90)), {{Fault::not_trusted, symbol}}};
+    const auto findings = findings_of(at_now(policy_of(policy_text("enforce")), outcome));
+    return finding(findings, "certificate-not-trusted")->remedy;
+  };
+  CHECK(remedied("X509_V_ERR_CERT_NOT_YET_VALID") == remedy("certificate-not-yet-valid"));
+  CHECK(remedied("X509_V_ERR_CERT_REVOKED") == remedy("certificate-revoked"));
+  CHECK(remedied("X509_V_ERR_OCSP_VERIFY_NEEDED") == remedy("certificate-staple"));
 }
 
 TEST_CASE("the policy host's certificate is shown, and its faults say what it says") {
