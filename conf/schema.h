@@ -61,6 +61,7 @@ inline constexpr Choice<7> kTlsLevels{kTlsLevelNames};
 inline constexpr Choice<6> kDefaultTlsLevels{
     {"none", "opportunistic", "encrypt", "verify", "dane", "dane-only"}};
 inline constexpr Choice<2> kDaneWithSts{{"dane", "both"}};
+inline constexpr Choice<2> kRevocation{{"off", "stapled"}};
 inline constexpr Choice<2> kDnssec{{"trust_ad", "validate"}};
 inline constexpr Choice<2> kFirstContacts{{"deliver", "hold"}};
 inline constexpr Choice<2> kOnDnsFailures{{"proceed", "defer"}};
@@ -169,6 +170,7 @@ void visit(Visitor& visitor, TlsPolicy& policy) {
   visitor.value("default", policy.default_level, kDefaultTlsLevels);
   visitor.value("report_only", policy.report_only, Flag{});
   visitor.value("dane_with_sts", policy.dane_with_sts, kDaneWithSts);
+  visitor.value("revocation", policy.revocation, kRevocation);
   visitor.value("preload", policy.preload, Text{TextKind::file});
   visitor.map("domains", policy.domains, ByDomain{ByDomain::Wildcards::allowed});
 }

@@ -47,6 +47,8 @@ struct TlsPolicy {
   TlsLevel default_level = TlsLevel::opportunistic;
   bool report_only = false;  ///< everything: nothing is refused, only counted
   enum class DaneWithSts { dane, both } dane_with_sts = DaneWithSts::dane;
+  /// Of MX hosts and of policy hosts: by the OCSP responses that they staple, or not at all.
+  enum class Revocation { off, stapled } revocation = Revocation::stapled;
   std::string preload;                     ///< a file of pins for first contact; empty: none
   std::map<std::string, TlsRule> domains;  ///< "example.com" or "*.example.com", lower case
   friend bool operator==(const TlsPolicy&, const TlsPolicy&) = default;

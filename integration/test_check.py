@@ -1,5 +1,6 @@
 """stsrelay check: what it says about a domain, by itself and beside a daemon; and its exit codes."""
 
+import datetime
 import json
 import os
 import pty
@@ -11,9 +12,10 @@ import pytest
 from peers.ca import Leaf
 from peers.daemon import binary
 
+DAY = datetime.timedelta(days=1)
 GOOD, FINDINGS, REFUSED, UNDETERMINED = range(4)
 KEYS = {"domain", "policy_domain", "verdict", "rule", "host", "text", "exit_code", "mx", "sts_record", "policy",
-        "hosts", "tls_rpt_record", "tls_rpt_results", "daemon", "findings"}
+        "local_rule", "hosts", "tls_rpt_record", "tls_rpt_results", "daemon", "findings"}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,14 @@ def test_a_domain_in_order_is_good(world):
     assert host["listed"] and host["requirement"] == "verified"
     (session,) = host["sessions"]
     assert session["tls"]["version"] == "TLSv1.3" and session["tls"]["verified"]
+    leaf, issuer = session["tls"]["certificates"]
+    assert leaf["names"] == [mx.name] and leaf["days_left"] in (29, 30)
+    assert leaf["issuer"] == issuer["subject"] == "CN=Test Intermediate"
+    assert leaf["valid_from"] < leaf["valid_until"]
+    tls = report["policy"]["tls"]
+    assert tls["version"] == "TLSv1.3" and tls["cipher"].startswith("TLS_AES_")
+    assert tls["certificates"][0]["names"] == ["mta-sts.good.example"]
+    assert report["local_rule"]["origin"] == "tls_policy.default"
     assert rpt(report) == [[]]
     assert report["tls_rpt_record"]["texts"] == ["v=TLSRPTv1; rua=mailto:tls@good.example"]
     # No mail, and a polite end.
@@ -132,6 +142,29 @@ def test_certificate_fault(world, leaf, code, rpt_type, mode, exit_code, verdict
     assert (got, report["verdict"]) == (exit_code, verdict)
     assert code in faults(report)
     assert rpt_type in rpt(report)[0]
+    shown = report["hosts"][0]["sessions"][0]["tls"]["certificates"][0]
+    assert shown["names"] == ([] if leaf == "common-name-only" else [f"mx1.{domain}"])
+    assert (shown["days_left"] < 0) == (leaf == "expired")
+    assert (shown["issuer"] == shown["subject"]) == (leaf == "self-signed")
+
+
+def test_certificates_that_end_soon(world):
+    domain = "soon.example"
+    name = f"mta-sts.{domain}"
+    world.add_domain(domain, leaf=Leaf(names=(f"mx1.{domain}",), not_after=13 * DAY))
+    world.publish(domain, "enforce", [f"mx1.{domain}"], leaf=Leaf(names=(name,), not_after=2 * DAY))
+    code, report = check(world, domain)
+    assert (code, report["verdict"]) == (FINDINGS, "delivered-verified")
+    assert faults(report) == {"certificate-expires", "policy-certificate-expires"}
+    text = run(domain, "--config", str(world.config_file)).stdout
+    assert f"mx1.{domain}; issued by CN=Test Intermediate; " in text and "12 days left" in text
+    assert f"{name}; issued by CN=Test Intermediate; " in text and "1 day left" in text
+    # Without a policy nothing depends on it.
+    other = "soon-alone.example"
+    world.add_domain(other, leaf=Leaf(names=(f"mx1.{other}",), not_after=13 * DAY))
+    _, report = check(world, other)
+    assert faults(report) == {"no-protection"}
+    assert "certificate-expires" in codes(report, "note")
 
 
 @pytest.mark.parametrize("mode, exit_code", [("enforce", REFUSED), ("testing", FINDINGS)])
@@ -210,6 +243,8 @@ def test_policy_host_with_a_bad_certificate(world):
     code, report = check(world, "hostcert.example")
     assert (code, faults(report)) == (FINDINGS, {"policy-host-certificate", "no-protection"})
     assert report["policy"]["fetch"]["certificate"] == "invalid"
+    (shown, _) = report["policy"]["tls"]["certificates"]
+    assert shown["names"] == ["mta-sts.hostcert.example"] and shown["days_left"] < 0
     assert rpt(report) == [["sts-webpki-invalid"]]
 
 
@@ -366,3 +401,70 @@ def test_without_a_daemon_that_is_said(world):
     world.add_domain("alone.example", "enforce")
     _, report = check(world, "alone.example", "--no-connect")
     assert report["daemon"]["state"] == "unreachable" and report["daemon"]["detail"]
+
+
+def test_a_daemons_overrides_count(make_world):
+    world = make_world()
+    world.add_domain("exempt.example", "enforce", leaf=Leaf.faulty("expired", "mx1.exempt.example"))
+    code, report = check(world, "exempt.example")
+    assert (code, report["verdict"]) == (REFUSED, "refused")
+    until = (datetime.datetime.utcnow() + 30 * DAY).strftime("%Y-%m-%d")
+    world.daemon.ctl("policy", "override", "exempt.example", "--level", "opportunistic", "--until",
+                     until, "--reason", "ticket 123")
+    code, report = check(world, "exempt.example")
+    assert (code, report["verdict"]) == (FINDINGS, "delivered")
+    (found,) = [f for f in report["findings"] if f["code"] == "exempted"]
+    assert found["text"].startswith("an override exempts the domain") and found["remedy"]
+    assert f"until {until} (ticket 123)" in found["text"]
+    assert report["local_rule"]["origin"] == "override"
+    text = run("exempt.example", "--config", str(world.config_file)).stdout
+    assert f"opportunistic, until {until} (ticket 123)" in text
+    # The daemon delivers what the command said it would.
+    world.wait_for_delivery(world.send("x@exempt.example"), "delivered")
+    world.daemon.ctl("policy", "override", "exempt.example", "--remove")
+    code, report = check(world, "exempt.example")
+    assert (code, report["verdict"]) == (REFUSED, "refused")
+
+    world.add_domain("pinned.example")
+    world.daemon.ctl("policy", "override", "*.example", "--mx", "mx9.elsewhere.example")
+    code, report = check(world, "pinned.example")
+    assert (code, report["rule"]) == (REFUSED, "mx-not-pinned")
+    assert "override" in codes(report, "note")
+
+
+def test_report_only_says_what_would_have_been_refused(make_world):
+    leaf = Leaf.faulty("expired", "mx1.counted.example")
+    world = make_world(start=False, tls_policy={"report_only": True})
+    world.daemon.log_file.touch()
+    world.add_domain("counted.example", "enforce", leaf=leaf)
+    code, report = check(world, "counted.example")
+    assert (code, report["verdict"]) == (FINDINGS, "delivered")
+    assert report["text"].endswith("the host would be refused: verified-tls-not-met.")
+    assert {"would-refuse", "certificate-expired"} <= faults(report)
+    assert report["hosts"][0]["would_refuse"] == "verified-tls-not-met"
+    assert report["local_rule"]["report_only"] is True
+    # The same by command, of a daemon whose configuration enforces.
+    world = make_world()
+    world.add_domain("counted.example", "enforce", leaf=leaf)
+    assert check(world, "counted.example")[0] == REFUSED
+    world.daemon.ctl("policy", "override", "counted.example", "--level", "verify", "--report-only")
+    code, report = check(world, "counted.example")
+    assert (code, report["hosts"][0]["would_refuse"]) == (FINDINGS, "verified-tls-not-met")
+    (found,) = [f for f in report["findings"] if f["code"] == "would-refuse"]
+    assert "an override is report-only" in found["text"]
+
+
+def test_a_preloaded_pin_counts_until_the_domain_has_a_policy(make_world):
+    world = make_world(start=False)
+    preload = world.folder / "preload.yaml"
+    preload.write_text("listed.example: [mx9.listed.example]\n")
+    world.write_config(tls_policy={"preload": str(preload)})
+    world.daemon.log_file.touch()
+    world.add_domain("listed.example")
+    code, report = check(world, "listed.example")
+    assert (code, report["rule"]) == (REFUSED, "mx-not-pinned")
+    assert report["local_rule"]["origin"] == "preload"
+    world.publish("listed.example", "enforce", ["mx1.listed.example"])
+    code, report = check(world, "listed.example")
+    assert (code, report["verdict"]) == (GOOD, "delivered-verified")
+    assert report["local_rule"]["origin"] == "tls_policy.default"

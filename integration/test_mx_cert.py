@@ -74,6 +74,26 @@ def test_mx_certificate(world, row):
         assert [(c.successes, c.failures) for c in world.counts(domain)] == [(1, 0)]
 
 
+@pytest.mark.parametrize("mode", ["enforce", "testing"])
+def test_staple_that_revokes(world, mode):
+    domain = f"revoked-{mode}.example"
+    mx = world.add_domain(domain, leaf=Leaf.faulty("revoked", f"mx1.{domain}"))
+    world.publish(domain, mode, [mx.name])
+    message = world.send(f"x@{domain}")
+    (_refused if mode == "enforce" else _delivered)(mx, world, message)
+    (count,) = wait_until(lambda: world.counts(domain))
+    assert set(count.types) == {"certificate-not-trusted"}
+    assert count.reasons == {"X509_V_ERR_CERT_REVOKED"}
+
+
+def test_staple_that_says_good(world):
+    domain = "stapled.example"
+    mx = world.add_domain(domain, leaf=Leaf(names=(f"mx1.{domain}",), staple="GOOD"))
+    world.publish(domain, "enforce", [mx.name])
+    _delivered(mx, world, world.send(f"x@{domain}"))
+    assert mx.sessions[0].sni == mx.name
+
+
 def test_mx_certificate_C19(world):
     """A ticket from an unverified session never makes a verified one."""
     mx = world.add_domain("c19-opportunistic.example",

@@ -222,6 +222,7 @@ CERTIFICATE = [
     (r"intermediate missing", _faulty("no-intermediate")),
     (r"issuer name constraints exclude the host", _faulty("name-constraints")),
     (r"EKU without serverAuth", _faulty("no-server-auth")),
+    (r"stapled OCSP says revoked", _faulty("revoked")),
     (r"server answers unknown SNI with another name's certificate", lambda match: None),
 ]
 
@@ -232,8 +233,7 @@ def _policy_domain(row: dict) -> str:
     return named[1].encode("idna").decode() if named else f"{row['id'].lower()}.example"
 
 
-@pytest.mark.parametrize("row", rows("policy_host_cert", later={
-    "H16": "revocation checks are off; RFC 8461 section 3.3 makes them optional"}))
+@pytest.mark.parametrize("row", rows("policy_host_cert"))
 def test_policy_host_certificate(world, row):
     certificate = _meaning(CERTIFICATE, row, "cert")
     domain = _policy_domain(row)
@@ -245,6 +245,19 @@ def test_policy_host_certificate(world, row):
     _expect(world, domain, row["expect"])
     if row["expect"] == "ok":
         assert host.requests[0].sni == host.requests[0].headers["host"].split(":")[0] == host.name
+
+
+@pytest.mark.parametrize("setting, status, expected", [
+    ("stapled", "GOOD", "ok"),
+    ("stapled", "UNKNOWN", "ok"),
+    ("off", "REVOKED", "ok"),
+])
+def test_staple_that_revokes_nothing(make_world, setting, status, expected):
+    world = make_world(tls_policy={"revocation": setting})
+    domain = f"{setting}-{status}.example".lower()
+    host = _publish(world, domain)
+    host.use_certificate(Leaf(names=(host.name,), staple=status))
+    _expect(world, domain, expected)
 
 
 @pytest.mark.parametrize("table, column", [(GIVEN, "given"), (CERTIFICATE, "cert")])

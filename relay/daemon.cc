@@ -138,7 +138,8 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
     return Unexpected<std::vector<std::string>>(preload.error());
   }
   // Trust anchors first: they can fail, and then nothing changes.
-  auto tls = net::TlsClientContext::create(now->test_world ? now->test_world->ca_file : "");
+  auto tls = net::TlsClientContext::create(now->test_world ? now->test_world->ca_file : "",
+                                           revocation(*now));
   if (!tls) {
     return Unexpected<std::vector<std::string>>(std::vector{tls.error()});
   }

@@ -78,7 +78,7 @@ Expected<void, std::string> Daemon::make_workers() {
   const std::size_t count = worker_count(*config_);
   const auto settings =
       worker_settings(*config_, reachable_at(listen_addresses()), rules_->rules());
-  auto tls = net::TlsClientContext::create(settings->ca_file);
+  auto tls = net::TlsClientContext::create(settings->ca_file, settings->revocation);
   if (!tls) {
     return Unexpected<std::string>(tls.error());
   }

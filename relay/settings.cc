@@ -194,6 +194,16 @@ std::size_t worker_count(const conf::Config& config) {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
+net::Revocation revocation(const conf::Config& config) {
+  switch (config.tls_policy.revocation) {
+    case conf::TlsPolicy::Revocation::off:
+      return net::Revocation::off;
+    case conf::TlsPolicy::Revocation::stapled:
+      break;
+  }
+  return net::Revocation::stapled;
+}
+
 std::shared_ptr<const delivery::WorkerSettings> worker_settings(
     const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
     std::shared_ptr<const delivery::LocalRules> rules) {
@@ -208,6 +218,7 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   settings->composition = config.tls_policy.dane_with_sts == conf::TlsPolicy::DaneWithSts::both
                               ? delivery::Composition::both
                               : delivery::Composition::dane_decides;
+  settings->revocation = revocation(config);
   settings->workers = static_cast<int>(worker_count(config));
   if (config.test_world) {
     settings->smtp_port = config.test_world->smtp_port;

@@ -11,6 +11,7 @@
 #include "relay/net/clock.h"
 #include "relay/net/dns_client.h"
 #include "relay/net/expected.h"
+#include "relay/net/revocation.h"
 #include "relay/net/socket_address.h"
 
 namespace relay {
@@ -29,6 +30,8 @@ namespace relay {
 [[nodiscard]] std::size_t worker_count(const conf::Config& config);
 
 /// own_addresses: where this relay listens.
+[[nodiscard]] net::Revocation revocation(const conf::Config& config);
+
 [[nodiscard]] std::shared_ptr<const delivery::WorkerSettings> worker_settings(
     const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
     std::shared_ptr<const delivery::LocalRules> rules);

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 HOUR = datetime.timedelta(hours=1)
@@ -28,6 +29,7 @@ class Leaf:
     issuer: str = "intermediate"  # intermediate | root | stranger | self | constrained
     send_chain: bool = True  # whether the server sends the intermediate
     server_auth: bool = True
+    staple: str = ""  # what its server staples, by name of x509.ocsp.OCSPCertStatus; empty: nothing
 
     @staticmethod
     def good(*names: str) -> "Leaf":
@@ -44,6 +46,7 @@ class Leaf:
             "no-intermediate": dict(send_chain=False),
             "name-constraints": dict(issuer="constrained"),
             "no-server-auth": dict(server_auth=False),
+            "revoked": dict(staple="REVOKED"),
         }
         if fault == "common-name-only":
             return Leaf(names=(), common_name=names[0])
@@ -82,6 +85,29 @@ class Authority:
                 path.write_bytes(self._issue(leaf))
                 self._files[leaf] = path
             return self._files[leaf]
+
+    def staple(self, leaf: Leaf) -> bytes:
+        """The OCSP response that leaf's server is to staple."""
+        issuer = self._issuers[leaf.issuer]
+        certificate = x509.load_pem_x509_certificate(self.pem_file(leaf).read_bytes())
+        status = ocsp.OCSPCertStatus[leaf.staple]
+        revoked = status is ocsp.OCSPCertStatus.REVOKED
+        response = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=certificate,
+                issuer=issuer.certificate,
+                algorithm=hashes.SHA1(),
+                cert_status=status,
+                this_update=_now() - HOUR,
+                next_update=_now() + DAY,
+                revocation_time=_now() - DAY if revoked else None,
+                revocation_reason=x509.ReasonFlags.key_compromise if revoked else None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.NAME, issuer.certificate)
+            .sign(issuer.key, hashes.SHA256())
+        )
+        return response.public_bytes(serialization.Encoding.DER)
 
     def server_context(
         self,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from . import stapling
 from .ca import Authority, Leaf
 
 EXTENSIONS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
@@ -178,6 +179,14 @@ class MxHost:
             self._context.sni_callback = self._on_sni
         return self._context
 
+    async def stapling_stream(self, reader, writer) -> tuple[stapling.Stream, str | None] | None:
+        """TLS for a certificate that comes with a staple, and the client's SNI; else None."""
+        if not self._leaf.staple:
+            return None
+        context = stapling.context(str(self._authority.pem_file(self._leaf)),
+                                   self._authority.staple(self._leaf))
+        return await stapling.accept(context, reader, writer)
+
     def _on_sni(self, connection, name, _context) -> None:
         self._snis[id(connection)] = name
 
@@ -251,6 +260,11 @@ class _Dialogue:
 
     async def _handshake(self) -> None:
         self._buffer = b""
+        if stapled := await self._host.stapling_stream(self._reader, self._writer):
+            stream, self._session.sni = stapled
+            self._session.tls, self._session.cipher = stream.version(), stream.cipher()
+            self._reader = self._writer = stream
+            return
         await self._writer.start_tls(self._host.context(), ssl_handshake_timeout=30)
         tls = self._writer.get_extra_info("ssl_object")
         self._session.tls = tls.version()

@@ -10,6 +10,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
+from . import stapling
 from .ca import Authority, Leaf
 
 PATH = "/.well-known/mta-sts.txt"
@@ -91,10 +92,14 @@ class PolicyHost:
         self._sni: str | None = None
         self._server: asyncio.Server | None = None
         self.maximum: ssl.TLSVersion | None = None
-        self._context = authority.server_context(leaf or Leaf.good(name, *names))
+        self.use_certificate(leaf or Leaf.good(name, *names))
 
     def use_certificate(self, leaf: Leaf) -> None:
         self._context = self._authority.server_context(leaf)
+        self._stapled = None
+        if leaf.staple:
+            pem_file = str(self._authority.pem_file(leaf))
+            self._stapled = stapling.context(pem_file, self._authority.staple(leaf))
 
     async def start(self, ip: str, port: int) -> None:
         self._server = await asyncio.start_server(self._accept, ip, port)
@@ -113,6 +118,10 @@ class PolicyHost:
         try:
             if self.reply.fault == "silent-tcp":
                 await reader.read()
+                return
+            if self._stapled:
+                stream, self._sni = await stapling.accept(self._stapled, reader, writer)
+                await self._answer(stream, stream)
                 return
             await writer.start_tls(self._listener_context())
             await self._answer(reader, writer)

@@ -9,10 +9,10 @@
 
 #include <fmt/format.h>
 
+#include "relay/cli/check_daemon.h"
 #include "relay/cli/check_report.h"
 #include "relay/cli/check_survey.h"
 #include "relay/cli/commands.h"
-#include "relay/cli/control_client.h"
 #include "relay/settings.h"
 
 namespace relay::cli {
@@ -95,28 +95,6 @@ Expected<PolicyExamination, std::string> policy_from(const std::string& file,
   return found;
 }
 
-DaemonCache ask_daemon(const std::string& path, const std::string& domain) {
-  using State = DaemonCache::State;
-  auto client = ControlClient::connect(path, std::chrono::seconds(5));
-  if (!client) {
-    return {State::unreachable, client.error(), {}, {}, {}, {}};
-  }
-  const auto response = (*client)->ask(control::PolicyShow{domain});
-  if (!response) {
-    return {State::unreachable, response.error(), {}, {}, {}, {}};
-  }
-  if (!response->error.empty()) {
-    return {State::absent, response->error, {}, {}, {}, {}};
-  }
-  const Json data = Json::parse(response->data);
-  return {State::held,
-          {},
-          data.at("mode").get<std::string>(),
-          data.at("id").get<std::string>(),
-          data.at("fetched_at").get<std::string>(),
-          data.at("expires_at").get<std::string>()};
-}
-
 /// The socket to ask; empty: nobody named one.
 std::string daemon_socket(const CommonOptions& common, const Ground& on) {
   if (!common.socket.empty()) {
@@ -172,10 +150,11 @@ Examination survey(SurveySettings settings) {
   return std::move(survey.examination());
 }
 
-Expected<SurveySettings, std::string> survey_settings(const CheckOptions& options, const Ground& on,
-                                                      PolicyExamination policy) {
+/// overrides: that the daemon goes by.
+Expected<SurveySettings, std::string> survey_settings(
+    const CheckOptions& options, const Ground& on,
+    const std::vector<spool::PolicyOverride>& overrides) {
   SurveySettings settings;
-  settings.policy = std::move(policy);
   settings.recipient_domain = options.domain;
   auto preload = load_preload(on.config);
   if (!preload) {
@@ -183,8 +162,8 @@ Expected<SurveySettings, std::string> survey_settings(const CheckOptions& option
   }
   settings.worker =
       worker_settings(on.config, {},
-                      std::make_shared<const delivery::LocalRules>(
-                          delivery::LocalRules::Sources{on.config.tls_policy, *preload, {}}));
+                      std::make_shared<const delivery::LocalRules>(delivery::LocalRules::Sources{
+                          on.config.tls_policy, *preload, overrides}));
   auto hop = delivery::next_hop(on.config.routes, options.domain, settings.worker->smtp_port);
   if (const auto* end = std::get_if<delivery::Undeliverable>(&hop)) {
     return Unexpected<std::string>(end->reason);
@@ -205,7 +184,7 @@ Expected<SurveySettings, std::string> survey_settings(const CheckOptions& option
     }
     settings.only_host = std::move(*host);
   }
-  auto tls = net::TlsClientContext::create(settings.worker->ca_file);
+  auto tls = net::TlsClientContext::create(settings.worker->ca_file, settings.worker->revocation);
   if (!tls) {
     return Unexpected<std::string>(tls.error());
   }
@@ -230,13 +209,23 @@ int check_domain(const CommonOptions& common, const CheckOptions& options,
   if (!on) {
     return on.error();
   }
-  auto settings = survey_settings(options, *on, std::move(policy));
+  const std::string socket = daemon_socket(common, *on);
+  Expected<std::vector<spool::PolicyOverride>, std::string> overrides;
+  if (!socket.empty()) {
+    overrides = daemon_overrides(socket);
+  }
+  auto settings =
+      survey_settings(options, *on, overrides ? *overrides : std::vector<spool::PolicyOverride>{});
   if (!settings) {
     return fail(settings.error());
   }
+  settings->policy = std::move(policy);
   Examination examination = survey(std::move(*settings));
-  if (const std::string socket = daemon_socket(common, *on); !socket.empty()) {
-    examination.daemon = ask_daemon(socket, examination.domain);
+  if (!overrides) {
+    examination.daemon.state = DaemonCache::State::unreachable;
+    examination.daemon.detail = overrides.error();
+  } else if (!socket.empty()) {
+    examination.daemon = daemon_cache(socket, examination.domain);
   }
   return show(common, std::move(examination));
 }

@@ -38,12 +38,14 @@ CheckOutcome delivered(const HostExamination& host, HostFate fate) {
             name,
             fmt::format("A message would be delivered to {} {}, with its name proved.", name, how)};
   }
+  const std::string refusal = unenforced_refusal(host);
+  const std::string why =
+      refusal.empty() ? "nothing demands that the host proves its name"
+                      : fmt::format("were report-only off, the host would be refused: {}", refusal);
   return {Verdict::delivered,
           {},
           name,
-          fmt::format("A message would be delivered to {} {}; nothing demands that the host proves "
-                      "its name.",
-                      name, how)};
+          fmt::format("A message would be delivered to {} {}; {}.", name, how, why)};
 }
 
 /// Which rule keeps mail from a host that a policy rules out.
@@ -312,6 +314,20 @@ HostFate fate_of(const HostExamination& host) {
     best = std::min(best, fate_of(host, session));
   }
   return best;
+}
+
+std::string unenforced_refusal(const HostExamination& host) {
+  const delivery::HostDecision& decision = host.decision;
+  if (!decision.unenforced) {
+    return {};
+  }
+  if (decision.refusal_unenforced != delivery::Refusal::none) {
+    return std::string(delivery::name(decision.refusal_unenforced));
+  }
+  const HostSession* session = used_session(host);
+  const bool met =
+      session == nullptr || !session->tls || !delivery::would_refuse(decision, &*session->tls);
+  return met ? "" : std::string(decision.unenforced->name()) + "-tls-not-met";
 }
 
 CheckOutcome outcome_of(const Examination& examination) {

@@ -12,6 +12,7 @@
 #include "relay/delivery/destination.h"
 #include "relay/delivery/session_result.h"
 #include "relay/delivery/tls_policy.h"
+#include "relay/net/certificate_summary.h"
 #include "relay/net/clock.h"
 #include "relay/net/socket_address.h"
 #include "relay/net/tls_outcome.h"
@@ -59,8 +60,9 @@ struct Lint {
 
 struct PolicyExamination {
   enum class Source { none, https, file } source = Source::none;
-  std::string where;                      ///< URL or file name
-  std::optional<sts::FetchResult> fetch;  ///< https only
+  std::string where;                        ///< URL or file name
+  std::optional<sts::FetchResult> fetch;    ///< https only
+  std::optional<net::TlsPeerSummary> peer;  ///< the policy host; absent: showed no certificate
   std::string body;
   std::vector<Lint> lint;
   std::shared_ptr<const sts::CachedPolicy> policy;  ///< that a sender would obey; null: none
@@ -119,6 +121,10 @@ enum class HostFate {
 [[nodiscard]] std::string_view name(HostFate fate);
 [[nodiscard]] HostFate fate_of(const HostExamination& host);
 [[nodiscard]] HostFate fate_of(const HostExamination& host, const HostSession& session);
+
+/// Report-only: the rule that would refuse the host if it were enforced, "mx-not-in-policy",
+/// "verified-tls-not-met"; empty: none.
+[[nodiscard]] std::string unenforced_refusal(const HostExamination& host);
 
 /// What would become of a message to the domain.
 struct CheckOutcome {

@@ -5,22 +5,14 @@
 
 #include <fmt/format.h>
 
+#include "relay/cli/check_certificate.h"
+#include "relay/cli/check_judgement.h"
 #include "sts/record.h"
 
 namespace relay::cli {
 namespace {
 
-using Severity = CheckFinding::Severity;
-using Findings = std::vector<CheckFinding>;
-
 constexpr std::chrono::hours kShortLife{7 * 24};
-
-void add(Findings& findings, Severity severity, std::string code, std::string where,
-         std::string text, std::string_view advice = {}) {
-  const std::string_view known = advice.empty() ? remedy(code) : advice;
-  findings.push_back(
-      {severity, std::move(code), std::move(where), std::move(text), std::string(known)});
-}
 
 std::string_view code_of(const delivery::Undeliverable& end) {
   using Kind = delivery::Undeliverable::Kind;
@@ -80,7 +72,21 @@ void judge_record(const Examination& examination, Findings& findings) {
   }
 }
 
-void judge_fetch(const PolicyExamination& policy, Findings& findings) {
+/// ": it names www.example.com, 2026-01-01 to 2026-04-01, ended 3 days ago"
+std::string shown_instead(const PolicyExamination& policy, net::WallTime now) {
+  if (!policy.peer || policy.peer->chain.empty()) {
+    return {};
+  }
+  const net::CertificateSummary& leaf = policy.peer->chain.front();
+  return fmt::format("; it names {}, {}", names_text(leaf), validity_text(leaf, now));
+}
+
+void judge_fetch(const PolicyExamination& policy, net::WallTime now, Findings& findings) {
+  if (policy.peer && !policy.peer->chain.empty() && expires_soon(policy.peer->chain.front(), now)) {
+    add(findings, Severity::warning, "policy-certificate-expires", policy.where,
+        fmt::format("the policy host's certificate ends soon: {}",
+                    validity_text(policy.peer->chain.front(), now)));
+  }
   if (!policy.fault) {
     return;
   }
@@ -90,8 +96,9 @@ void judge_fetch(const PolicyExamination& policy, Findings& findings) {
       return add(findings, Severity::error, "policy-fetch-error", policy.where,
                  "the policy could not be fetched: " + reason, remedy(reason));
     case sts::DiscoveryFault::Kind::webpki_invalid:
-      return add(findings, Severity::error, "policy-host-certificate", policy.where,
-                 "the policy host's certificate is not valid: " + reason);
+      return add(
+          findings, Severity::error, "policy-host-certificate", policy.where,
+          "the policy host's certificate is not valid: " + reason + shown_instead(policy, now));
     case sts::DiscoveryFault::Kind::policy_invalid:
       return;  // The lines say it.
   }
@@ -145,140 +152,6 @@ void judge_policy(const Examination& examination, Findings& findings) {
   judge_patterns(examination, findings);
 }
 
-/// How much a fault weighs that only a policy makes one.
-Severity under_policy(const Examination& examination) {
-  const auto& policy = examination.policy.policy;
-  if (policy == nullptr || policy->policy.mode == sts::Mode::none) {
-    return Severity::note;
-  }
-  return policy->policy.mode == sts::Mode::enforce ? Severity::error : Severity::warning;
-}
-
-void judge_coverage(const Examination& examination, const HostExamination& host,
-                    Findings& findings) {
-  const std::string& where = host.host.name.text();
-  if (host.decision.coverage == delivery::Coverage::uncovered) {
-    const bool harmless = host.decision.requirement.has_value() &&
-                          under_policy(examination) == Severity::error;  // DANE vouches for it.
-    add(findings, harmless ? Severity::note : under_policy(examination), "mx-not-in-policy", where,
-        "the policy does not list this host (RFC 8461 section 4.1)");
-  }
-  switch (host.decision.refusal) {
-    case delivery::Refusal::none:
-    case delivery::Refusal::mx_not_in_policy:
-    case delivery::Refusal::tlsa_lookup_failed:
-      return;
-    case delivery::Refusal::mx_not_pinned:
-    case delivery::Refusal::dane_required:
-    case delivery::Refusal::mx_not_trusted:
-      return add(findings, Severity::error, std::string(delivery::name(host.decision.refusal)),
-                 where, host.explanation);
-  }
-}
-
-void judge_addresses(const HostExamination& host, Findings& findings) {
-  using Problem = delivery::HostAddresses::Problem;
-  const std::string& where = host.host.name.text();
-  const std::string& text = host.addresses.reason;
-  switch (host.addresses.problem) {
-    case Problem::none:
-      return;
-    case Problem::lookup_failed:
-      return add(findings, Severity::warning, "host-lookup-failed", where, text);
-    case Problem::no_such_host:
-    case Problem::no_address:
-      return add(findings, Severity::error, "host-missing", where, text);
-    case Problem::refused:
-      return add(findings, Severity::error, "host-private-address", where, text);
-  }
-}
-
-void judge_tlsa(const HostExamination& host, Findings& findings) {
-  using State = delivery::HostDane::State;
-  if (!host.dane) {
-    return;
-  }
-  const std::string& where = host.host.name.text();
-  if (host.dane->state == State::lookup_failed) {
-    add(findings, Severity::error, "tlsa-lookup-failed", where,
-        "the TLSA records could not be looked up, so the host must not be used: " +
-            host.dane->failure);
-  } else if (host.dane->state == State::unusable) {
-    add(findings, Severity::warning, "tlsa-unusable", where,
-        "none of its TLSA records can be used for SMTP (RFC 7672 section 3.1)");
-  }
-}
-
-std::string_view code_of(net::CertificateFaultKind kind) {
-  switch (kind) {
-    case net::CertificateFaultKind::host_mismatch:
-      return "certificate-host-mismatch";
-    case net::CertificateFaultKind::expired:
-      return "certificate-expired";
-    case net::CertificateFaultKind::not_trusted:
-      return "certificate-not-trusted";
-  }
-  return {};
-}
-
-void judge_certificate(const Examination& examination, const net::TlsOutcome& outcome,
-                       const std::string& where, Findings& findings) {
-  const net::TlsParameters& parameters = *parameters_of(outcome);
-  if (parameters.dane == net::DaneMatch::no_match) {
-    add(findings, Severity::error, "tlsa-no-match", where,
-        "the certificate matches none of the TLSA records (RFC 7672 section 3)");
-  } else if (parameters.dane == net::DaneMatch::chain_faults) {
-    add(findings, Severity::error, "tlsa-chain-faults", where, delivery::tls_complaint(outcome));
-  }
-  if (parameters.version == "TLSv1" || parameters.version == "TLSv1.1") {
-    add(findings, Severity::warning, "tls-old", where, "the session used " + parameters.version);
-  }
-  const auto* unverified = std::get_if<net::TlsUnverified>(&outcome);
-  if (unverified == nullptr) {
-    return;
-  }
-  // RFC 7672 §3.1.1: names, dates and issuers mean nothing where a TLSA record matches.
-  const bool matched = parameters.dane == net::DaneMatch::matched;
-  for (const net::CertificateFault& fault : unverified->faults) {
-    add(findings, matched ? Severity::note : under_policy(examination),
-        std::string(code_of(fault.kind)), where,
-        fmt::format("the certificate does not prove the host's name: {}{}", fault.code,
-                    matched ? "; its TLSA record does" : ""));
-  }
-}
-
-void judge_tls(const Examination& examination, const net::TlsOutcome& outcome,
-               const std::string& where, Findings& findings) {
-  if (const auto* none = std::get_if<net::TlsNotOffered>(&outcome)) {
-    const bool missing = none->reason == "not-advertised";
-    return add(findings, Severity::error, missing ? "starttls-missing" : "starttls-refused", where,
-               missing ? "the host does not offer STARTTLS"
-                       : "the host does not start TLS: " + none->reason);
-  }
-  if (const auto* failed = std::get_if<net::TlsFailed>(&outcome)) {
-    return add(findings, Severity::error, "tls-handshake-failed", where,
-               "the TLS handshake fails: " + failed->reason);
-  }
-  judge_certificate(examination, outcome, where, findings);
-}
-
-void judge_session(const Examination& examination, const HostExamination& host,
-                   const HostSession& session, Findings& findings) {
-  const std::string where = fmt::format("{} [{}]", host.host.name.text(), session.address.ip());
-  if (!session.connect_failure.empty()) {
-    return add(findings, Severity::warning, "connect-failed", where,
-               "no connection: " + session.connect_failure, remedy("connect-failed-smtp"));
-  }
-  if (session.tls) {
-    judge_tls(examination, *session.tls, where, findings);
-  }
-  using Kind = smtp::SessionEnd::Kind;
-  if (session.end && session.end->kind != Kind::quit &&
-      session.end->kind != Kind::tls_requirement && session.end->kind != Kind::tls_failed) {
-    add(findings, Severity::warning, "session-refused", where, session.end->detail);
-  }
-}
-
 void judge_reports(const Examination& examination, Findings& findings) {
   const TextRecords& record = examination.tls_rpt_record;
   const std::string where = "_smtp._tls." + examination.domain;
@@ -301,6 +174,22 @@ void judge_reports(const Examination& examination, Findings& findings) {
 }
 
 }  // namespace
+
+void add(Findings& findings, Severity severity, std::string code, std::string where,
+         std::string text, std::string_view advice) {
+  const std::string_view known = advice.empty() ? remedy(code) : advice;
+  findings.push_back(
+      {severity, std::move(code), std::move(where), std::move(text), std::string(known)});
+}
+
+/// How much a fault weighs that only a policy makes one.
+Severity under_policy(const Examination& examination) {
+  const auto& policy = examination.policy.policy;
+  if (policy == nullptr || policy->policy.mode == sts::Mode::none) {
+    return Severity::note;
+  }
+  return policy->policy.mode == sts::Mode::enforce ? Severity::error : Severity::warning;
+}
 
 std::string_view name(Severity severity) {
   switch (severity) {
@@ -338,20 +227,16 @@ Findings findings_of(const Examination& examination) {
   Findings findings;
   judge_mx(examination, findings);
   judge_record(examination, findings);
-  judge_fetch(examination.policy, findings);
+  judge_fetch(examination.policy, examination.at, findings);
   const Findings body = findings_of(examination.policy.lint);
   findings.insert(findings.end(), body.begin(), body.end());
   if (examination.domain.empty()) {
     return findings;
   }
   judge_policy(examination, findings);
+  judge_rule(examination, findings);
   for (const HostExamination& host : examination.hosts) {
-    judge_coverage(examination, host, findings);
-    judge_addresses(host, findings);
-    judge_tlsa(host, findings);
-    for (const HostSession& session : host.sessions) {
-      judge_session(examination, host, session, findings);
-    }
+    judge_host(examination, host, findings);
   }
   judge_reports(examination, findings);
   return findings;

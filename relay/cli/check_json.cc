@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include "relay/cli/check_certificate.h"
 #include "relay/cli/check_report.h"
+#include "relay/cli/check_rule.h"
 #include "sts/record.h"
 
 namespace relay::cli {
@@ -67,7 +69,16 @@ Json fetch_json(const std::optional<sts::FetchResult>& fetch) {
           {"failure", failure.reason}};
 }
 
-Json policy_json(const PolicyExamination& examination) {
+Json peer_json(const std::optional<net::TlsPeerSummary>& peer, net::WallTime now) {
+  if (!peer) {
+    return nullptr;
+  }
+  return {{"version", peer->version},
+          {"cipher", peer->cipher},
+          {"certificates", chain_json(peer->chain, now)}};
+}
+
+Json policy_json(const PolicyExamination& examination, net::WallTime now) {
   Json diagnostics = Json::array();
   for (const Lint& each : examination.lint) {
     diagnostics.push_back({{"line", each.line},
@@ -86,6 +97,7 @@ Json policy_json(const PolicyExamination& examination) {
   return {{"source", source_name(examination.source)},
           {"where", text_or_null(examination.where)},
           {"fetch", fetch_json(examination.fetch)},
+          {"tls", peer_json(examination.peer, now)},
           {"fault", examination.fault ? Json(examination.fault->reason) : Json(nullptr)},
           {"mode", policy == nullptr ? Json(nullptr) : Json(sts::name(policy->policy.mode))},
           {"max_age", policy == nullptr ? Json(nullptr) : Json(policy->policy.max_age.count())},
@@ -102,7 +114,7 @@ Json faults_json(const std::vector<net::CertificateFault>& faults) {
   return json;
 }
 
-Json tls_json(const std::optional<net::TlsOutcome>& tls) {
+Json tls_json(const std::optional<net::TlsOutcome>& tls, net::WallTime now) {
   if (!tls) {
     return nullptr;
   }
@@ -115,7 +127,9 @@ Json tls_json(const std::optional<net::TlsOutcome>& tls) {
             {"dane", "not-asked"},
             {"dane_faults", Json::array()},
             {"certificate_sha256", nullptr},
-            {"key_sha256", nullptr}};
+            {"key_sha256", nullptr},
+            {"staple", nullptr},
+            {"certificates", Json::array()}};
   if (const auto* none = std::get_if<net::TlsNotOffered>(&*tls)) {
     json["state"] = "not-offered";
     json["reason"] = none->reason;
@@ -131,6 +145,8 @@ Json tls_json(const std::optional<net::TlsOutcome>& tls) {
     json["dane_faults"] = faults_json(parameters->dane_faults);
     json["certificate_sha256"] = text_or_null(parameters->certificate_sha256);
     json["key_sha256"] = text_or_null(parameters->key_sha256);
+    json["staple"] = text_or_null(parameters->staple);
+    json["certificates"] = chain_json(parameters->chain, now);
   }
   if (const auto* unverified = std::get_if<net::TlsUnverified>(&*tls)) {
     json["faults"] = faults_json(unverified->faults);
@@ -138,12 +154,12 @@ Json tls_json(const std::optional<net::TlsOutcome>& tls) {
   return json;
 }
 
-Json session_json(const HostExamination& host, const HostSession& session) {
+Json session_json(const HostExamination& host, const HostSession& session, net::WallTime now) {
   return {{"address", session.address.ip()},
           {"fate", name(fate_of(host, session))},
           {"server_name", text_or_null(session.server_name)},
           {"connect_failure", text_or_null(session.connect_failure)},
-          {"tls", tls_json(session.tls)},
+          {"tls", tls_json(session.tls, now)},
           {"end", session.end ? text_or_null(session.end->detail) : Json(nullptr)}};
 }
 
@@ -159,14 +175,14 @@ Json coverage_json(delivery::Coverage coverage) {
   return nullptr;
 }
 
-Json host_json(const HostExamination& host) {
+Json host_json(const HostExamination& host, net::WallTime now) {
   Json addresses = Json::array();
   for (const net::SocketAddress& address : host.addresses.usable) {
     addresses.push_back(address.ip());
   }
   Json sessions = Json::array();
   for (const HostSession& session : host.sessions) {
-    sessions.push_back(session_json(host, session));
+    sessions.push_back(session_json(host, session, now));
   }
   const auto& requirement = host.decision.requirement;
   return {{"host", host.host.name.text()},
@@ -181,6 +197,7 @@ Json host_json(const HostExamination& host) {
             {"failure", host.dane ? text_or_null(host.dane->failure) : Json(nullptr)}}},
           {"requirement", requirement ? Json(requirement->name()) : Json(nullptr)},
           {"refusal", delivery::name(host.decision.refusal)},
+          {"would_refuse", text_or_null(unenforced_refusal(host))},
           {"explanation", host.explanation},
           {"sessions", std::move(sessions)},
           {"fate", name(fate_of(host))}};
@@ -283,7 +300,7 @@ Json to_json(const CheckReport& report) {
   const Examination& found = report.examination;
   Json hosts = Json::array();
   for (const HostExamination& host : found.hosts) {
-    hosts.push_back(host_json(host));
+    hosts.push_back(host_json(host, found.at));
   }
   return {{"domain", text_or_null(found.recipient_domain)},
           {"policy_domain", text_or_null(found.domain)},
@@ -294,7 +311,8 @@ Json to_json(const CheckReport& report) {
           {"exit_code", check_exit_code(report.outcome, report.findings)},
           {"mx", mx_json(found.mx)},
           {"sts_record", sts_record_json(found.sts_record)},
-          {"policy", policy_json(found.policy)},
+          {"policy", policy_json(found.policy, found.at)},
+          {"local_rule", rule_json(found.rule.get())},
           {"hosts", std::move(hosts)},
           {"tls_rpt_record", records_json(found.tls_rpt_record)},
           {"tls_rpt_results", results_json(report.results)},

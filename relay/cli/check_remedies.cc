@@ -51,6 +51,9 @@ constexpr std::array kRemedies{
         "policy-host-certificate",
         "Give the policy host a valid certificate from a public authority for its own name, with "
         "the whole chain."},
+    Remedy{"policy-certificate-expires",
+           "Renew the policy host's certificate and reload its web server: once it has ended, "
+           "senders keep the old policy until it expires and then have none."},
     // Policy body
     Remedy{"empty-body", "Serve the policy's lines at the URL."},
     Remedy{"byte-order-mark",
@@ -86,6 +89,16 @@ constexpr std::array kRemedies{
     Remedy{"mx-pattern-unused", "Remove the mx line from the policy unless the host comes back."},
     Remedy{"no-protection",
            "Publish an MTA-STS policy, or sign the zone and publish TLSA records."},
+    // The operator's rule
+    Remedy{"exempted",
+           "Mend what the exemption is for, then remove it (for an override: `stsrelay policy "
+           "override DOMAIN --remove`)."},
+    Remedy{"override",
+           "Remove it with `stsrelay policy override DOMAIN --remove` once it is not wanted."},
+    Remedy{"report-only",
+           "Turn report-only off once `stsrelay status` counts nothing that would be refused."},
+    Remedy{"would-refuse",
+           "Mend the host's other findings before report-only ends: mail for it is refused then."},
     // MX hosts
     Remedy{"mx-not-in-policy",
            "Add an mx line for the host to the policy and change the id, or "
@@ -116,6 +129,16 @@ constexpr std::array kRemedies{
     Remedy{"certificate-not-trusted",
            "Use a certificate from a public authority and send the intermediate certificates with "
            "it."},
+    Remedy{"certificate-expires",
+           "Renew the host's certificate, reload its mail server, and see why it is not renewed by "
+           "itself."},
+    Remedy{"certificate-not-yet-valid",
+           "Set the host's clock, and use a certificate that is valid already."},
+    Remedy{"certificate-revoked",
+           "Ask the authority why it revoked the certificate, and use a new one, with a new key."},
+    Remedy{"certificate-staple",
+           "Make the host staple a fresh OCSP response, which its certificate promises, or use a "
+           "certificate without that promise (TLS feature, must-staple)."},
     Remedy{"tlsa-lookup-failed",
            "Mend the name servers or signatures of the zone that holds the TLSA records."},
     Remedy{"tlsa-unusable", "Publish '3 1 1' records: the SHA-256 of the host's public key."},

@@ -35,6 +35,7 @@ Answer answer_of(const net::DnsResult& result) {
 net::HttpsClientOptions https_options(const SurveySettings& settings) {
   net::HttpsClientOptions options;
   options.ca_file = settings.worker->ca_file;
+  options.revocation = settings.worker->revocation;
   options.connect_timeout = std::min(options.connect_timeout, settings.time);
   options.total_timeout = std::min(options.total_timeout, settings.time);
   return options;
@@ -258,10 +259,11 @@ void Survey::get_policy(const net::DomainName& policy_host) {
     return fetched(sts::HttpFailure{false, std::move(addresses.error())});
   }
   const net::HttpsRequest request{policy_host, settings_.worker->https_port, kPolicyPath,
-                                  std::move(*addresses)};
+                                  std::move(*addresses), net::DescribeChain::yes};
   ++open_;
   operations_.push_back(
       https_.get(request, [this](Expected<net::HttpsResponse, net::HttpsFailure> response) {
+        found_.policy.peer = std::move(response ? response->peer : response.error().peer);
         fetched(delivery::fetch_result(std::move(response)));
         step_over();
       }));
@@ -291,6 +293,10 @@ delivery::TlsInputs Survey::inputs() const {
 void Survey::decide() {
   phase_ = Phase::probes;
   found_.at = clock_.wall();
+  if (found_.policy.policy != nullptr && found_.rule != nullptr &&
+      found_.rule->after_first_contact != nullptr) {
+    found_.rule = found_.rule->after_first_contact;
+  }
   const delivery::TlsInputs said = inputs();
   for (HostExamination& host : found_.hosts) {
     const std::string& name = host.host.name.text();

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "relay/cli/check_certificate.h"
 #include "relay/cli/check_report.h"
+#include "relay/cli/check_rule.h"
+#include "relay/cli/check_writer.h"
 #include "sts/record.h"
 
 namespace relay::cli {
@@ -11,46 +14,6 @@ namespace {
 
 constexpr std::size_t kLinesShown = 200;
 constexpr std::size_t kColumnsShown = 500;
-
-enum class Style { heading, good, warning, bad, faint };
-
-class Writer {
- public:
-  explicit Writer(Colour colour) : colour_(colour) {}
-
-  void heading(std::string_view text) {
-    text_ += fmt::format("\n{}\n", paint(Style::heading, text));
-  }
-  void row(std::string_view label, std::string_view value) {
-    text_ += fmt::format("  {:<14} {}\n", label, value);
-  }
-  void line(std::string_view text) { text_ += fmt::format("{}\n", text); }
-  [[nodiscard]] std::string paint(Style style, std::string_view text) const {
-    return colour_ == Colour::none ? std::string(text)
-                                   : fmt::format("\x1b[{}m{}\x1b[0m", code(style), text);
-  }
-  [[nodiscard]] std::string take() { return std::move(text_); }
-
- private:
-  static std::string_view code(Style style) {
-    switch (style) {
-      case Style::heading:
-        return "1";
-      case Style::good:
-        return "32";
-      case Style::warning:
-        return "33";
-      case Style::bad:
-        return "31";
-      case Style::faint:
-        return "2";
-    }
-    return {};
-  }
-
-  Colour colour_;
-  std::string text_;
-};
 
 Style style_of(HostFate fate) {
   switch (fate) {
@@ -174,13 +137,27 @@ void write_body(const PolicyExamination& policy, Writer& out) {
   write_lint(policy.lint, 0, out);
 }
 
-void write_policy(const PolicyExamination& policy, Writer& out) {
+void write_chain(const net::ChainSummary& chain, net::WallTime now, Writer& out) {
+  if (chain.empty()) {
+    return;
+  }
+  out.row("certificate", certificate_line(chain, now));
+  if (chain.size() > 1) {
+    out.row("sent with it", issuers_line(chain));
+  }
+}
+
+void write_policy(const PolicyExamination& policy, net::WallTime now, Writer& out) {
   if (policy.source == PolicyExamination::Source::none) {
     return;
   }
   out.heading("Policy " + printable(policy.where));
   if (policy.fetch) {
     out.row("fetch", fetch_text(*policy.fetch));
+  }
+  if (policy.peer) {
+    out.row("TLS", fmt::format("{} {}", policy.peer->version, policy.peer->cipher));
+    write_chain(policy.peer->chain, now, out);
   }
   if (policy.policy != nullptr) {
     std::vector<std::string> patterns;
@@ -194,6 +171,16 @@ void write_policy(const PolicyExamination& policy, Writer& out) {
     out.row("in force", fmt::format("no: {}", policy.fault->reason));
   }
   write_body(policy, out);
+}
+
+void write_rule(const delivery::LocalRule* rule, Writer& out) {
+  if (!says_something(rule)) {
+    return;
+  }
+  out.heading("Local rule");
+  out.row("set by", rule->origin == "override" ? "override (`stsrelay policy override`)"
+                                               : printable(rule->origin));
+  out.row("says", printable(rule_demand(*rule) + rule_end(*rule)));
 }
 
 std::string dane_text(const std::optional<delivery::HostDane>& dane) {
@@ -222,6 +209,9 @@ std::string certificate_text(const net::TlsOutcome& outcome) {
     text += fmt::format("certificate not valid ({})", codes(unverified->faults));
   } else {
     text += "certificate valid for the name";
+  }
+  if (!parameters.staple.empty()) {
+    text += fmt::format(", stapled status {}", parameters.staple);
   }
   if (parameters.dane != net::DaneMatch::not_asked) {
     text += fmt::format(", DANE {}", name(parameters.dane));
@@ -258,7 +248,7 @@ std::string fate_text(const HostExamination& host) {
   return std::string(name(fate));
 }
 
-void write_host(const HostExamination& host, Writer& out) {
+void write_host(const HostExamination& host, net::WallTime now, Writer& out) {
   out.heading("MX host " + host.host.name.text());
   std::vector<std::string> addresses;
   for (const net::SocketAddress& address : host.addresses.usable) {
@@ -274,8 +264,14 @@ void write_host(const HostExamination& host, Writer& out) {
   out.row("rule", printable(host.explanation));
   for (const HostSession& session : host.sessions) {
     out.row(session.address.ip(), session_text(session));
+    if (const net::TlsParameters* parameters = parameters_of(session.tls)) {
+      write_chain(parameters->chain, now, out);
+    }
   }
   out.row("verdict", out.paint(style_of(fate_of(host)), fate_text(host)));
+  if (const std::string refusal = unenforced_refusal(host); !refusal.empty()) {
+    out.row("report-only", out.paint(Style::warning, "would have been refused: " + refusal));
+  }
 }
 
 void write_results(const std::vector<rpt::SessionResult>& results, Writer& out) {
@@ -350,9 +346,10 @@ std::string to_text(const CheckReport& report, Colour colour) {
   if (!found.domain.empty()) {
     write_dns(found, out);
   }
-  write_policy(found.policy, out);
+  write_policy(found.policy, found.at, out);
+  write_rule(found.rule.get(), out);
   for (const HostExamination& host : found.hosts) {
-    write_host(host, out);
+    write_host(host, found.at, out);
   }
   write_results(report.results, out);
   write_daemon(found.daemon, out);

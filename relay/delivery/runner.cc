@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "relay/delivery/session_result.h"
+
 namespace relay::delivery {
 namespace {
 
@@ -266,6 +268,15 @@ void Runner::log_notes() {
   }
 }
 
+void Runner::log_staple(const std::string& host, const net::TlsOutcome& outcome) {
+  const net::TlsParameters* parameters = parameters_of(outcome);
+  if (parameters != nullptr && !parameters->staple.empty() &&
+      context_.log.enabled(conf::LogLevel::debug)) {
+    context_.log.debug(
+        "staple", {{"host", host}, {"ip", converse_->address.ip()}, {"says", parameters->staple}});
+  }
+}
+
 void Runner::log_session(const ConversationReport& report) {
   const std::string host = host_text(*converse_);
   if (const auto* failed = std::get_if<ConnectFailed>(&report)) {
@@ -281,6 +292,7 @@ void Runner::log_session(const ConversationReport& report) {
   std::string& tls = tls_[{host, converse_->address.ip()}];
   if (session.tls) {
     tls = describe(*session.tls);
+    log_staple(host, *session.tls);
   }
   if (session.origin == SessionUsed::Origin::reused && !session.end) {
     return;  // One line per session, not per message; its deliveries have their own lines.

@@ -76,6 +76,7 @@ class Runner {
   void addresses_found();
   void conversation_over(const ConversationReport& report);
   void log_notes();
+  void log_staple(const std::string& host, const net::TlsOutcome& outcome);
   void log_session(const ConversationReport& report);
   [[nodiscard]] smtp::ClientTransaction transaction(
       const std::vector<std::size_t>& recipients) const;

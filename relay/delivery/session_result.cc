@@ -79,14 +79,6 @@ ResultType result_type(net::CertificateFaultKind kind) {
   return ResultType::certificate_not_trusted;
 }
 
-const net::TlsParameters* parameters_of(const net::TlsOutcome& outcome) {
-  if (const auto* verified = std::get_if<net::TlsVerified>(&outcome)) {
-    return &verified->parameters;
-  }
-  const auto* unverified = std::get_if<net::TlsUnverified>(&outcome);
-  return unverified != nullptr ? &unverified->parameters : nullptr;
-}
-
 std::string codes_of(const std::vector<net::CertificateFault>& faults) {
   std::string codes;
   for (const net::CertificateFault& fault : faults) {
@@ -198,6 +190,14 @@ std::string unlisted_text(const net::TlsParameters& parameters) {
 }
 
 }  // namespace
+
+const net::TlsParameters* parameters_of(const net::TlsOutcome& outcome) {
+  if (const auto* verified = std::get_if<net::TlsVerified>(&outcome)) {
+    return &verified->parameters;
+  }
+  const auto* unverified = std::get_if<net::TlsUnverified>(&outcome);
+  return unverified != nullptr ? &unverified->parameters : nullptr;
+}
 
 std::optional<DaneEvaluation> evaluate(const HostDane& dane, Refusal why, std::string_view mx_host,
                                        const std::optional<net::TlsOutcome>& tls) {

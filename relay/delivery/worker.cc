@@ -76,7 +76,8 @@ Worker::Worker(Parts parts)
       reader_(std::move(parts.reader)),
       tls_sessions_(kTlsSessions),
       dns_(loop_, clock_, std::move(parts.dns)),
-      https_(loop_, net::HttpsClientOptions{.ca_file = settings_->ca_file}),
+      https_(loop_, net::HttpsClientOptions{.ca_file = settings_->ca_file,
+                                            .revocation = settings_->revocation}),
       policies_(loop_, clock_, dns_, https_, spool_, log_,
                 resolver_options(*settings_, std::move(parts.fetch_places)),
                 {std::move(parts.policies), std::move(parts.troubles)},
@@ -140,7 +141,7 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
   // Verdicts made with the old trust anchors; those still to be made have the old number.
   ++conversations_.generation;
   tls_sessions_.clear();
-  https_.forget_trust();
+  https_.renew_trust(settings_->revocation);
   pool_.close_all();
   pool_.set_limits(pool_limits());
   queue_.set_limits(queue_limits());

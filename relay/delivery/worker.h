@@ -22,6 +22,7 @@
 #include "relay/net/dns_client.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/https_client.h"
+#include "relay/net/revocation.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
 
@@ -41,6 +42,7 @@ struct WorkerSettings {
   std::uint16_t smtp_port = 25;
   std::uint16_t https_port = 443;
   std::string ca_file;
+  net::Revocation revocation = net::Revocation::stapled;
   PrivateAddresses private_addresses = PrivateAddresses::refused;
 };
 

@@ -168,7 +168,7 @@ struct HttpsClient::State {
   }
 
   EventLoop& loop;
-  const HttpsClientOptions options;
+  HttpsClientOptions options;
   std::shared_ptr<CurlDriver> driver;  // of the requests to come; each keeps its own
   std::list<Request*> all;
   CallQueue calls;
@@ -205,7 +205,7 @@ class HttpsClient::State::Request final : public Operation::Task {
   }
 
   void complete(CURLcode code) {
-    auto result = transfer_->result(code);
+    auto result = transfer_->described(transfer_->result(code));
     leave_curl();
     hand_over_soon(std::move(result));
   }
@@ -285,7 +285,8 @@ Operation HttpsClient::ask(const HttpsRequest& request, const HttpsPost* post, C
   return Operation(std::move(task));
 }
 
-void HttpsClient::forget_trust() {
+void HttpsClient::renew_trust(Revocation revocation) {
+  state_->options.revocation = revocation;
   state_->driver = state_->new_driver();
 }
 

@@ -8,13 +8,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "relay/net/certificate_summary.h"
 #include "relay/net/domain_name.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
 #include "relay/net/operation.h"
+#include "relay/net/revocation.h"
 #include "relay/net/socket_address.h"
 
 namespace relay::net {
@@ -24,6 +27,7 @@ struct HttpsClientOptions {
   std::chrono::milliseconds connect_timeout{10000};
   std::chrono::milliseconds total_timeout{60000};
   std::size_t max_body = std::size_t{64} * 1024;
+  Revocation revocation = Revocation::stapled;
 };
 
 struct HttpsRequest {
@@ -32,6 +36,7 @@ struct HttpsRequest {
   std::string path;
   /// Resolved by the caller; both families are raced, the first 8 of each.
   std::vector<SocketAddress> addresses;
+  DescribeChain chain = DescribeChain::no;
 };
 
 /// What is handed over, and how.
@@ -51,6 +56,7 @@ struct HttpsResponse {
   std::string body;           ///< complete, at most max_body; dropped when longer and not 2xx
   std::string location{};     ///< of a redirect, which is not followed: absolute, any scheme
   std::string retry_after{};  ///< as sent; empty when absent
+  std::optional<TlsPeerSummary> peer{};  ///< only if asked for
 };
 
 struct HttpsFailure {
@@ -58,6 +64,7 @@ struct HttpsFailure {
   Kind kind;
   std::string
       reason;  ///< short code: "connection-refused", "timeout", "X509_V_ERR_CERT_HAS_EXPIRED"
+  std::optional<TlsPeerSummary> peer{};  ///< only if asked for; its certificates were shown
 };
 
 class HttpsClient {
@@ -73,8 +80,9 @@ class HttpsClient {
   /// POST; a complete head is a response, whatever becomes of the body behind it: the peer has
   /// decided. The response's body is empty when it is longer than max_body.
   Operation post(const HttpsRequest& request, const HttpsPost& post, Callback done);
-  /// Requests from now on read ca_file anew; libcurl would keep what it read for a day.
-  void forget_trust();
+  /// Requests from now on read ca_file anew, which libcurl would keep for a day, and check
+  /// certificates so.
+  void renew_trust(Revocation revocation);
 
  private:
   Operation ask(const HttpsRequest& request, const HttpsPost* post, Callback done);

@@ -14,6 +14,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "relay/net/tls_chain.h"
+#include "relay/net/tls_revocation.h"
 #include "relay/net/tls_verify.h"
 
 namespace relay::net {
@@ -94,6 +96,8 @@ HttpsTransfer::HttpsTransfer(const HttpsClientOptions& options, const HttpsReque
           required(curl_slist_append(nullptr, resolve_entry(request, addresses_).c_str()))),
       easy_(required(curl_easy_init())),
       host_(request.host.text()),
+      chain_(request.chain),
+      revocation_(options.revocation),
       max_body_(options.max_body),
       use_(post == nullptr ? HttpsBodyUse::read : HttpsBodyUse::ignored),
       head_(use_),
@@ -255,6 +259,12 @@ CURLcode HttpsTransfer::on_tls_context(CURL* /*easy*/, void* context, void* self
     return CURLE_OUT_OF_MEMORY;
   }
   SSL_CTX_set_info_callback(tls, &HttpsTransfer::on_tls_info);
+  if (transfer.chain_ == DescribeChain::yes) {
+    SSL_CTX_set_cert_verify_callback(tls, &HttpsTransfer::on_chain, self);
+  }
+  if (transfer.revocation_ == Revocation::stapled && !check_staples(tls, &on_staple, self)) {
+    return CURLE_OUT_OF_MEMORY;
+  }
   return CURLE_OK;
 }
 
@@ -271,6 +281,27 @@ void HttpsTransfer::on_tls_info(const ssl_st* tls, int where, int value) noexcep
   } else if ((value >> 8) == SSL3_AL_FATAL) {
     transfer.alert_ = alert;
   }
+}
+
+int HttpsTransfer::on_staple(ssl_st* tls, void* self) noexcept {
+  const StapleVerdict staple = judge_staple(tls, verified_issuer(tls));
+  if (staple.error == X509_V_OK) {
+    return 1;
+  }
+  static_cast<HttpsTransfer*>(self)->refused_ =
+      HttpsFailure{Kind::certificate, verify_error_symbol(staple.error)};
+  return 0;
+}
+
+int HttpsTransfer::on_chain(x509_store_ctx_st* verification, void* self) noexcept {
+  static_cast<HttpsTransfer*>(self)->peer_ = peer_summary(verification);
+  return X509_verify_cert(verification);
+}
+
+HttpsTransfer::Result HttpsTransfer::described(Result result) {
+  auto& peer = result ? result->peer : result.error().peer;
+  peer = std::move(peer_);
+  return result;
 }
 
 HttpsTransfer::Result HttpsTransfer::result(CURLcode code) {

@@ -17,6 +17,7 @@
 #include "relay/net/socket_address.h"
 
 struct ssl_st;
+struct x509_store_ctx_st;
 
 namespace relay::net {
 
@@ -35,6 +36,8 @@ class HttpsTransfer {
   [[nodiscard]] CURL* easy() const { return easy_.get(); }
   /// What the transfer came to; the response is moved out.
   [[nodiscard]] Result result(CURLcode code);
+  /// The same with what was asked about the peer.
+  [[nodiscard]] Result described(Result result);
 
  private:
   struct FreeEasy {
@@ -63,6 +66,8 @@ class HttpsTransfer {
   static curl_socket_t on_socket(void* self, curlsocktype purpose, curl_sockaddr* address) noexcept;
   static CURLcode on_tls_context(CURL* easy, void* context, void* self) noexcept;
   static void on_tls_info(const ssl_st* tls, int where, int value) noexcept;
+  static int on_staple(ssl_st* tls, void* self) noexcept;
+  static int on_chain(x509_store_ctx_st* verification, void* self) noexcept;
 
   [[nodiscard]] bool take_header(std::string_view line);
   /// Why a response that libcurl takes for complete is not; null: it is.
@@ -82,6 +87,9 @@ class HttpsTransfer {
   std::unique_ptr<curl_slist, FreeList> fields_;  // of the request, beside libcurl's own
   std::unique_ptr<CURL, FreeEasy> easy_;
   std::string host_;
+  DescribeChain chain_;
+  Revocation revocation_;
+  std::optional<TlsPeerSummary> peer_;
   std::size_t max_body_;
   HttpsBodyUse use_;
   HttpsHead head_;

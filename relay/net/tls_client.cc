@@ -11,6 +11,7 @@
 #include "relay/net/handles.h"
 #include "relay/net/tls_client_session.h"
 #include "relay/net/tls_dane.h"
+#include "relay/net/tls_revocation.h"
 #include "relay/net/tls_verify.h"
 
 namespace relay::net {
@@ -93,11 +94,12 @@ void TlsSessionCache::forget(Entries::iterator entry) {
 }
 
 Expected<std::shared_ptr<TlsClientContext>, std::string> TlsClientContext::create(
-    const std::string& ca_file) {
+    const std::string& ca_file, Revocation revocation) {
   std::unique_ptr<SSL_CTX, FreeContext> context(SSL_CTX_new(TLS_client_method()));
   if (!context || SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
       SSL_CTX_set_min_proto_version(context.get(), TLS1_VERSION) != 1 ||
-      !allow_dane(context.get())) {
+      !allow_dane(context.get()) ||
+      (revocation == Revocation::stapled && !request_staples(context.get()))) {
     return Unexpected<std::string>("cannot set up TLS: " + library_error());
   }
   if (auto loaded = load_anchors(context.get(), ca_file); !loaded) {
@@ -108,7 +110,7 @@ Expected<std::shared_ptr<TlsClientContext>, std::string> TlsClientContext::creat
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
   collect_faults(context.get());
   TlsClientSession::collect_tickets(context.get());
-  return std::shared_ptr<TlsClientContext>(new TlsClientContext(context.release()));
+  return std::shared_ptr<TlsClientContext>(new TlsClientContext(context.release(), revocation));
 }
 
 TlsClientContext::~TlsClientContext() {

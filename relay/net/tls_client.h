@@ -17,6 +17,7 @@
 #include "relay/net/dane.h"
 #include "relay/net/domain_name.h"
 #include "relay/net/expected.h"
+#include "relay/net/revocation.h"
 #include "relay/net/tls_outcome.h"
 
 struct ssl_ctx_st;
@@ -65,16 +66,19 @@ class TlsClientContext {
   /// ca_file: PEM bundle replacing the system's trust store; empty: the system's. The error says
   /// which file and why.
   static Expected<std::shared_ptr<TlsClientContext>, std::string> create(
-      const std::string& ca_file);
+      const std::string& ca_file, Revocation revocation = Revocation::stapled);
   ~TlsClientContext();
   TlsClientContext(const TlsClientContext&) = delete;
   TlsClientContext& operator=(const TlsClientContext&) = delete;
 
   [[nodiscard]] ssl_ctx_st* get() const { return context_; }  ///< for relay/net only
+  [[nodiscard]] Revocation revocation() const { return revocation_; }
 
  private:
-  explicit TlsClientContext(ssl_ctx_st* context) : context_(context) {}
+  TlsClientContext(ssl_ctx_st* context, Revocation revocation)
+      : context_(context), revocation_(revocation) {}
   ssl_ctx_st* context_;
+  Revocation revocation_;
 };
 
 struct TlsClientOptions {
@@ -88,6 +92,7 @@ struct TlsClientOptions {
   /// trust anchors and reference_name all the same.
   std::shared_ptr<const DaneExpectation> dane{};
   const Clock* clock = nullptr;  ///< for the life of tickets; outlives the connection; null: system
+  DescribeChain chain = DescribeChain::no;  ///< for TlsParameters::chain
 };
 
 }  // namespace relay::net

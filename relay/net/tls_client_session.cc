@@ -7,6 +7,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "relay/net/tls_chain.h"
+#include "relay/net/tls_revocation.h"
+
 namespace relay::net {
 namespace {
 
@@ -82,11 +85,14 @@ void TlsClientSession::FreeSsl::operator()(ssl_st* ssl) const {
   SSL_free(ssl);
 }
 
-TlsClientSession::TlsClientSession(const TlsClientOptions& options, ssl_st* ssl)
+TlsClientSession::TlsClientSession(const TlsClientOptions& options, Revocation revocation,
+                                   ssl_st* ssl)
     : ssl_(ssl),
       sessions_(options.sessions),
       clock_(options.clock),
-      has_name_(options.reference_name.has_value()) {
+      has_name_(options.reference_name.has_value()),
+      describe_(options.chain),
+      revocation_(revocation) {
   // Whatever the caller's key leaves out, a verdict holds for one name, one floor and the same
   // TLSA records only.
   key_ = options.session_key + '\n' + (has_name_ ? options.reference_name->text() : std::string()) +
@@ -110,7 +116,8 @@ std::unique_ptr<TlsClientSession> TlsClientSession::create(TlsClientContext& con
   if (ssl == nullptr) {
     return nullptr;
   }
-  std::unique_ptr<TlsClientSession> session(new TlsClientSession(options, ssl));
+  std::unique_ptr<TlsClientSession> session(
+      new TlsClientSession(options, context.revocation(), ssl));
   return session->prepare(options) ? std::move(session) : nullptr;
 }
 
@@ -190,10 +197,34 @@ void TlsClientSession::judge(WallTime at) {
   if (!has_name_) {
     found_.add({CertificateFaultKind::not_trusted, "no-reference-name"});
   }
+  if (revocation_ == Revocation::stapled) {
+    judge_revocation();
+  }
   verdict_ = found_.faults();
   parameters_.dane = dane_.match;
   parameters_.dane_faults = dane_.faults;
+  if (describe_ == DescribeChain::yes) {
+    parameters_.chain = chain_summary(ssl_.get());
+  }
   verdict_until_ = std::min(chain_not_after(ssl_.get()).value_or(at), at + kLongestVerdict);
+}
+
+void TlsClientSession::judge_revocation() {
+  const StapleVerdict staple = judge_staple(ssl_.get(), verified_issuer(ssl_.get()));
+  parameters_.staple = staple.finding;
+  if (staple.error != X509_V_OK) {
+    found_.add(staple.error, 0);
+  }
+  if (!dane_.issuer) {
+    return;
+  }
+  const StapleVerdict by_records = judge_staple(ssl_.get(), dane_.issuer.get());
+  parameters_.staple = by_records.finding;
+  if (by_records.error != X509_V_OK) {
+    dane_.match = DaneMatch::chain_faults;
+    dane_.faults.push_back(
+        {CertificateFaultKind::not_trusted, verify_error_symbol(by_records.error)});
+  }
 }
 
 void TlsClientSession::send_close_notify() {

@@ -49,11 +49,12 @@ class TlsClientSession {
   };
   enum class State { handshake, open };
 
-  TlsClientSession(const TlsClientOptions& options, ssl_st* ssl);
+  TlsClientSession(const TlsClientOptions& options, Revocation revocation, ssl_st* ssl);
   bool prepare(const TlsClientOptions& options);
   void store(std::shared_ptr<ssl_session_st> ticket, WallTime at);
   void adopt(ResumableSession&& session);
   void judge(WallTime at);
+  void judge_revocation();
   [[nodiscard]] WallTime now() const {
     return clock_ != nullptr ? clock_->wall() : SystemClock().wall();
   }
@@ -64,6 +65,8 @@ class TlsClientSession {
   const Clock* clock_;
   std::string key_;
   bool has_name_;
+  DescribeChain describe_;
+  Revocation revocation_;
   FaultList found_;
   DaneVerdict dane_;
   std::optional<ResumableSession> offered_;  // the ticket this handshake tried to resume

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -58,10 +59,21 @@ bool expect_names(X509_STORE_CTX* store, const std::vector<DomainName>& names) {
   });
 }
 
-DaneVerdict verdict_by(const FaultList& found) {
+/// A match by a DANE-EE record ends the chain at the certificate itself.
+std::shared_ptr<X509> issuer_in(X509_STORE_CTX* store) {
+  const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(store);
+  if (sk_X509_num(chain) < 2) {
+    return nullptr;
+  }
+  X509* const issuer = sk_X509_value(chain, 1);
+  X509_up_ref(issuer);
+  return {issuer, &X509_free};
+}
+
+DaneVerdict verdict_by(const FaultList& found, std::shared_ptr<X509> issuer) {
   const auto& faults = found.faults();
   if (faults.empty()) {
-    return {DaneMatch::matched, {}};
+    return {DaneMatch::matched, {}, std::move(issuer)};
   }
   const std::string no_match = verify_error_symbol(X509_V_ERR_DANE_NO_MATCH);
   if (std::ranges::any_of(faults, [&no_match](const CertificateFault& fault) {
@@ -69,7 +81,7 @@ DaneVerdict verdict_by(const FaultList& found) {
       })) {
     return {DaneMatch::no_match, {}};
   }
-  return {DaneMatch::chain_faults, faults};
+  return {DaneMatch::chain_faults, faults, std::move(issuer)};
 }
 
 /// A verification of its own over the same chain, with the records and their names.
@@ -90,7 +102,7 @@ DaneVerdict judge(X509_STORE_CTX* given, SSL* ssl, const DaneExpectation& expect
   if (X509_verify_cert(store.get()) <= 0 && faults.faults().empty()) {
     return {DaneMatch::no_match, {}};  // no memory, or no verification for another reason
   }
-  return verdict_by(faults);
+  return verdict_by(faults, issuer_in(store.get()));
 }
 
 /// Records that OpenSSL cannot use match nothing.

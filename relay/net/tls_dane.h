@@ -10,6 +10,7 @@
 
 struct ssl_ctx_st;
 struct ssl_st;
+struct x509_st;
 struct x509_store_ctx_st;
 
 namespace relay::net {
@@ -17,6 +18,9 @@ namespace relay::net {
 struct DaneVerdict {
   DaneMatch match = DaneMatch::not_asked;
   std::vector<CertificateFault> faults{};  ///< chain_faults: never empty
+  /// Who issued the certificate, by the chain to a DANE-TA record; null: no_match, a DANE-EE record
+  /// (RFC 7672 §3.1.1: only the key counts) or an anchor that is a bare key.
+  std::shared_ptr<x509_st> issuer{};
 };
 
 /// Lets the sessions of context have TLSA records. False when out of memory.

@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "relay/net/certificate_summary.h"
+
 namespace relay::net {
 
 /// The oldest protocol version a handshake may settle on.
@@ -41,6 +43,10 @@ struct TlsParameters {
   std::vector<CertificateFault> dane_faults{};  ///< chain_faults: never empty
   /// Of the peer's certificate and of its SubjectPublicKeyInfo, lower-case hex; empty: none shown.
   std::string certificate_sha256{}, key_sha256{};
+  ChainSummary chain{};  ///< only if asked for (TlsClientOptions); empty in a resumed session
+  /// What a stapled OCSP response said: "good", "revoked", "unknown", or why it proves nothing:
+  /// "out-of-date". Empty: there was none, as in a resumed session.
+  std::string staple{};
 };
 
 /// The peer did not offer STARTTLS or did not answer it with 220.

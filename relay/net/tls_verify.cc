@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -11,6 +10,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include "relay/net/tls_chain.h"
 #include "relay/net/tls_dane.h"
 
 namespace relay::net {
@@ -188,14 +188,6 @@ std::string hex_sha256(const Value* value, int (*encode)(const Value*, unsigned 
     return {};
   }
   return fmt::format("{:02x}", fmt::join(hash, ""));
-}
-
-std::optional<WallTime> to_wall_time(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) {
-    return std::nullopt;
-  }
-  return WallTime(std::chrono::seconds(timegm(&parts)));
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ tls_policy:
   default: dane-only
   report_only: true
   dane_with_sts: both
+  revocation: off
   preload: /etc/stsrelay/preload.yaml
   domains:
     Example.COM: {level: verify, report_only: true}
@@ -49,6 +50,7 @@ tls_policy:
   CHECK(policy.default_level == TlsLevel::dane_only);
   CHECK(policy.report_only);
   CHECK(policy.dane_with_sts == conf::TlsPolicy::DaneWithSts::both);
+  CHECK(policy.revocation == conf::TlsPolicy::Revocation::off);
   CHECK(policy.preload == "/etc/stsrelay/preload.yaml");
   REQUIRE(policy.domains.size() == 5);
   CHECK(policy.domains.at("example.com").level == TlsLevel::verify);
@@ -177,7 +179,7 @@ TEST_CASE("tls_policy: what mx and fingerprints imply, and what may stand togeth
 
 TEST_CASE("tls_policy: what is written and read again is the same") {
   const auto config = conf::parse(
-      "tls_policy: {default: verify, preload: /p, dane_with_sts: both, domains: {"
+      "tls_policy: {default: verify, preload: /p, dane_with_sts: both, revocation: off, domains: {"
       "\"*.a.example\": {mx: [\"*.b.example\"], reason: \"a: 'b' #\"}, "
       "c.example: {level: none, until: 2026-12-31, reason: x}, "
       "d.example: {level: verify, until: 2026-12-31T01:02:03Z, report_only: true}, "

@@ -108,21 +108,14 @@ std::set<std::string> keys(const Json& json) {
 }
 
 TEST_CASE("the JSON has the same keys whatever was found") {
-  const std::set<std::string> top{"domain",
-                                  "policy_domain",
-                                  "verdict",
-                                  "rule",
-                                  "host",
-                                  "text",
-                                  "exit_code",
-                                  "mx",
-                                  "sts_record",
-                                  "policy",
-                                  "tls_rpt_record",
-                                  "hosts",
-                                  "tls_rpt_results",
-                                  "daemon",
-                                  "findings"};
+  const std::set<std::string> top{"domain",     "policy_domain",
+                                  "verdict",    "rule",
+                                  "host",       "text",
+                                  "exit_code",  "mx",
+                                  "sts_record", "policy",
+                                  "local_rule", "tls_rpt_record",
+                                  "hosts",      "tls_rpt_results",
+                                  "daemon",     "findings"};
   const Json good = to_json(report_on(examined(policy_of(policy_text("enforce")))));
   const Json empty = to_json(report_on(Examination{}));
   const Json bad = to_json(report_on(unprotected(net::TlsFailed{"tls-alert-40"})));

@@ -74,6 +74,7 @@ inline void set_session(HostExamination& host, const net::TlsOutcome& outcome) {
 inline void decide(Examination& examination) {
   delivery::TlsInputs inputs;
   inputs.policy = examination.policy.policy.get();
+  inputs.rule = examination.rule;
   inputs.mx = examination.mx.origin;
   for (HostExamination& host : examination.hosts) {
     const std::string& name = host.host.name.text();

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,16 @@ TEST_CASE("a listener on every address is reachable at each interface's, with it
            address.ip() != "0.0.0.0";
   }));
   CHECK(relay::reachable_at({}).empty());
+}
+
+TEST_CASE("revocation is checked by staples unless it is turned off") {
+  const auto revocation = [](const char* yaml) {
+    return relay::worker_settings(*conf::parse(yaml), {},
+                                  std::make_shared<const relay::delivery::LocalRules>())
+        ->revocation;
+  };
+  CHECK(revocation("") == relay::net::Revocation::stapled);
+  CHECK(revocation("tls_policy: {revocation: off}") == relay::net::Revocation::off);
 }
 
 TEST_CASE("workers are as many as configured, or one per core and at least one") {

@@ -105,8 +105,14 @@ Certificate Certificate::make(const CertificateRequest& request, const Certifica
     case CertificateRequest::Use::client:
       add_extension(certificate, issuer, NID_ext_key_usage, "clientAuth");
       break;
+    case CertificateRequest::Use::ocsp_responder:
+      add_extension(certificate, issuer, NID_ext_key_usage, "OCSPSigning");
+      break;
   }
   add_alternative_names(certificate, request, issuer);
+  if (request.must_staple) {
+    add_extension(certificate, issuer, NID_tlsfeature, "status_request");
+  }
   EVP_PKEY* signer = issuer != nullptr ? issuer->key() : made.key();
   require(X509_sign(certificate, signer, EVP_sha256()) > 0, "cannot sign a certificate");
   return made;

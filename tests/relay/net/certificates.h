@@ -12,13 +12,14 @@ struct x509_st;
 namespace support {
 
 struct CertificateRequest {
-  enum class Use { server, client, authority };
+  enum class Use { server, client, authority, ocsp_responder };
   std::string common_name{};
   std::vector<std::string> dns_names{};
   std::vector<std::string> emails{};
   Use use = Use::server;
   std::chrono::seconds valid_from = -std::chrono::hours(1);   ///< from now
   std::chrono::seconds valid_until = std::chrono::hours(24);  ///< from now
+  bool must_staple = false;                                   ///< TLS feature (RFC 7633)
 };
 
 /// A certificate with its private key (EC P-256).

@@ -81,7 +81,7 @@ TEST_CASE("trust anchors are read anew when the old ones are to be forgotten") {
              {.common_name = "Other", .use = support::CertificateRequest::Use::authority})
              .pem();
   SUBCASE("for the next request") {
-    world.client().forget_trust();
+    world.client().renew_trust(relay::net::Revocation::stapled);
     check_failure(world.get(host), Kind::certificate,
                   "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY");
   }
@@ -92,7 +92,7 @@ TEST_CASE("trust anchors are read anew when the old ones are to be forgotten") {
           result = std::move(outcome);
           world.loop.stop();
         });
-    world.client().forget_trust();
+    world.client().renew_trust(relay::net::Revocation::stapled);
     support::run(world.loop);
     REQUIRE(result);
     CHECK(*result);
@@ -100,7 +100,7 @@ TEST_CASE("trust anchors are read anew when the old ones are to be forgotten") {
   SUBCASE("a request cancelled after that takes its driver with it") {
     Operation operation = world.client().get(world.request({host.address()}),
                                              [](const HttpsResult&) { FAIL("cancelled"); });
-    world.client().forget_trust();
+    world.client().renew_trust(relay::net::Revocation::stapled);
     operation.cancel();
     support::settle(world.loop);
   }

@@ -21,6 +21,7 @@
 #include "relay/net/https_client.h"
 #include "tests/relay/net/certificates.h"
 #include "tests/relay/net/loop_fixture.h"
+#include "tests/relay/net/staples.h"
 
 namespace support {
 
@@ -129,6 +130,9 @@ class PolicyHost {
       : PolicyHost([answer](const TlsPeer& peer) { peer.send(answer); }, certificate, newest) {}
 
   [[nodiscard]] const relay::net::SocketAddress& address() const { return server_.address(); }
+  /// To be called once, before the first connection.
+  void staple(std::string response) { stapler_.serve(context_.get(), std::move(response)); }
+  [[nodiscard]] const Stapler& stapler() const { return stapler_; }
   [[nodiscard]] int connections() const { return connections_; }
   [[nodiscard]] int requests() const { return requests_; }
   [[nodiscard]] std::string last_request() const {
@@ -165,6 +169,7 @@ class PolicyHost {
   }
 
   std::unique_ptr<SSL_CTX, FreeContext> context_;
+  Stapler stapler_;
   Script script_;
   std::atomic<int> connections_ = 0;
   std::atomic<int> requests_ = 0;

@@ -17,6 +17,7 @@
 #include "relay/net/tls_client.h"
 #include "tests/relay/net/certificates.h"
 #include "tests/relay/net/loop_fixture.h"
+#include "tests/relay/net/staples.h"
 
 namespace support {
 
@@ -26,6 +27,7 @@ struct TlsServerOptions {
   /// Sent with the leaf.
   std::vector<Certificate> intermediates{};
   std::chrono::seconds ticket_life{0};  ///< the hint it gives; 0: the library's
+  std::string staple{};                 ///< OCSP response in DER; empty: none
 };
 
 /// Handshakes with each connection, then echoes until the peer ends.
@@ -48,6 +50,7 @@ class TlsServer {
     if (options.ticket_life > std::chrono::seconds::zero()) {
       SSL_CTX_set_timeout(context_.get(), options.ticket_life.count());
     }
+    stapler_.serve(context_.get(), options.staple);
     // Not by the macros: they hold C casts.
     SSL_CTX_callback_ctrl(context_.get(), SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
                           reinterpret_cast<void (*)()>(&TlsServer::on_name));
@@ -55,6 +58,7 @@ class TlsServer {
   }
 
   [[nodiscard]] const relay::net::SocketAddress& address() const { return server_.address(); }
+  [[nodiscard]] const Stapler& stapler() const { return stapler_; }
   /// The SNI of the last handshake; "" without one. Read it after the peer's answer arrived.
   [[nodiscard]] std::string last_name() const {
     const std::scoped_lock lock(mutex_);
@@ -88,6 +92,7 @@ class TlsServer {
 
   mutable std::mutex mutex_;
   std::string last_name_;
+  Stapler stapler_;
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
   PeerServer server_;
 };
@@ -99,9 +104,11 @@ inline Certificate new_authority() {
       {.common_name = "Test CA", .use = CertificateRequest::Use::authority});
 }
 
-inline std::shared_ptr<relay::net::TlsClientContext> trusting(const Certificate& authority) {
+inline std::shared_ptr<relay::net::TlsClientContext> trusting(
+    const Certificate& authority,
+    relay::net::Revocation revocation = relay::net::Revocation::stapled) {
   const TemporaryFile file(authority.pem());
-  auto context = relay::net::TlsClientContext::create(file.path());
+  auto context = relay::net::TlsClientContext::create(file.path(), revocation);
   REQUIRE(context.has_value());
   return *context;
 }
