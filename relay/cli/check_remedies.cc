@@ -182,6 +182,9 @@ std::string_view remedy(std::string_view code) {
   if (code.starts_with("http-")) {
     return "Serve the policy at the URL with status 200.";
   }
+  if (code.starts_with("tls-rpt-")) {
+    return remedy("tls-rpt-uri");
+  }
   if (code.starts_with("tls-")) {
     return "Offer TLS 1.2 or newer at the policy host, for the name that the client sends (SNI).";
   }

@@ -96,6 +96,7 @@ TEST_CASE("every reason not to use a URI has a remedy") {
     REQUIRE(report.findings.size() == 1);
     CHECK(report.findings[0].code == "tls-rpt-uri");
     CHECK_FALSE(report.findings[0].remedy.empty());
+    CHECK(report.findings[0].remedy.find("policy host") == std::string::npos);
   }
 }
 
