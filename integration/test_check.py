@@ -258,6 +258,26 @@ def test_records_that_announce_nothing(world):
     assert faults(check(world, "several.example")[1]) == {"record-lookup-failed", "no-protection"}
 
 
+def test_where_reports_would_go(world):
+    world.add_domain("reports.example", "enforce")
+    name = "_smtp._tls.reports.example"
+    world.dns.set(name, "TXT", "v=TLSRPTv1; rua=mailto:a@reports.example,http://r.example/,"
+                  "https://r.example/v1")
+    code, report = check(world, "reports.example")
+    assert (code, faults(report)) == (FINDINGS, {"tls-rpt-uri"})
+    record = report["tls_rpt_record"]
+    assert record["destinations"] == ["mailto:a@reports.example", "https://r.example/v1"]
+    assert record["skipped"] == [{"uri": "http://r.example/", "reason": "plain-http"}]
+    world.dns.set(name, "TXT", ["v=TLSRPTv1; rua=mailto:a@reports.example",
+                                "v=TLSRPTv1; rua=mailto:b@reports.example"])
+    code, report = check(world, "reports.example")
+    assert (faults(report), report["tls_rpt_record"]["fault"]) == ({"tls-rpt-several"}, "several")
+    world.dns.set(name, "TXT", "v=TLSRPTv1; ruf=mailto:a@reports.example")
+    code, report = check(world, "reports.example")
+    assert (faults(report), report["tls_rpt_record"]["fault"]) == ({"tls-rpt-malformed"},
+                                                                   "malformed")
+
+
 def test_domains_without_a_host(world):
     code, report = check(world, "nowhere.example")
     assert (code, faults(report)) == (REFUSED, {"no-such-domain"})

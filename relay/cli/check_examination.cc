@@ -222,6 +222,15 @@ std::string_view name(Verdict verdict) {
   return {};
 }
 
+std::optional<std::string> to_ascii(std::string_view text) {
+  auto name = net::DomainName::parse(text);
+  return name ? std::optional{name->text()} : std::nullopt;
+}
+
+rpt::Expected<rpt::Record, rpt::RecordFault> report_record(const TextRecords& records) {
+  return rpt::parse_records(records.texts, to_ascii);
+}
+
 std::vector<Lint> lint(std::string_view body, const sts::ToAscii& to_ascii) {
   const auto tolerant = sts::parse_policy(body, sts::Strictness::tolerant, to_ascii).diagnostics;
   const auto weight_of = [&](const sts::Diagnostic& strict) {

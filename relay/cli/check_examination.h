@@ -17,6 +17,7 @@
 #include "relay/net/socket_address.h"
 #include "relay/net/tls_outcome.h"
 #include "relay/smtp/client_session.h"
+#include "rpt/record.h"
 #include "rpt/result.h"
 #include "sts/discovery.h"
 #include "sts/policy.h"
@@ -39,6 +40,13 @@ struct MxExamination {
   std::vector<delivery::MxHost> hosts;                   ///< by preference
   std::optional<delivery::Undeliverable> undeliverable;  ///< there is no host to try
 };
+
+/// U-labels to A-labels, for records and policies.
+[[nodiscard]] std::optional<std::string> to_ascii(std::string_view text);
+
+/// What the TXT records at _smtp._tls say.
+[[nodiscard]] rpt::Expected<rpt::Record, rpt::RecordFault> report_record(
+    const TextRecords& records);
 
 /// One diagnostic of a policy body, by both levels of strictness.
 struct Lint {

@@ -152,6 +152,18 @@ void judge_policy(const Examination& examination, Findings& findings) {
   judge_patterns(examination, findings);
 }
 
+void judge_destinations(const rpt::Record& record, const std::string& where, Findings& findings) {
+  for (const rpt::SkippedUri& each : record.skipped) {
+    add(findings, Severity::warning, "tls-rpt-uri", where,
+        fmt::format("no report is sent to '{}': {}", each.uri, each.reason),
+        remedy("tls-rpt-" + each.reason));
+  }
+  if (record.destinations.empty()) {
+    add(findings, Severity::warning, "tls-rpt-no-destination", where,
+        "the record names no place that reports can be sent to");
+  }
+}
+
 void judge_reports(const Examination& examination, Findings& findings) {
   const TextRecords& record = examination.tls_rpt_record;
   const std::string where = "_smtp._tls." + examination.domain;
@@ -162,14 +174,20 @@ void judge_reports(const Examination& examination, Findings& findings) {
     return add(findings, Severity::note, "tls-rpt-lookup-failed", where,
                "the TXT records could not be looked up: " + record.failure);
   }
-  const auto count =
-      std::count_if(record.texts.begin(), record.texts.end(),
-                    [](const std::string& text) { return text.starts_with("v=TLSRPTv1"); });
-  if (count == 0) {
-    add(findings, Severity::note, "tls-rpt-absent", where, "nobody is told of TLS failures");
-  } else if (count > 1) {
-    add(findings, Severity::warning, "tls-rpt-several", where,
-        "several records ask for reports, so none counts (RFC 8460 section 3)");
+  const auto parsed = report_record(record);
+  if (parsed) {
+    return judge_destinations(*parsed, where, findings);
+  }
+  switch (parsed.error()) {
+    case rpt::RecordFault::absent:
+      return add(findings, Severity::note, "tls-rpt-absent", where,
+                 "nobody is told of TLS failures");
+    case rpt::RecordFault::several:
+      return add(findings, Severity::warning, "tls-rpt-several", where,
+                 "several records ask for reports, so none counts (RFC 8460 section 3)");
+    case rpt::RecordFault::malformed:
+      return add(findings, Severity::warning, "tls-rpt-malformed", where,
+                 "the record breaks the grammar, so no reports are sent (RFC 8460 section 3)");
   }
 }
 

@@ -27,6 +27,24 @@ Json sts_record_json(const TextRecords& records) {
   return json;
 }
 
+Json report_record_json(const TextRecords& records) {
+  Json json = records_json(records);
+  const auto parsed = report_record(records);
+  const bool asked = records.answer == Answer::found || records.answer == Answer::absent;
+  json["fault"] = asked && !parsed ? Json(rpt::name(parsed.error())) : Json(nullptr);
+  json["destinations"] = Json::array();
+  json["skipped"] = Json::array();
+  if (parsed) {
+    for (const rpt::Destination& each : parsed->destinations) {
+      json["destinations"].push_back(each.uri);
+    }
+    for (const rpt::SkippedUri& each : parsed->skipped) {
+      json["skipped"].push_back({{"uri", each.uri}, {"reason", each.reason}});
+    }
+  }
+  return json;
+}
+
 Json mx_json(const MxExamination& mx) {
   Json hosts = Json::array();
   for (const delivery::MxHost& host : mx.hosts) {
@@ -314,7 +332,7 @@ Json to_json(const CheckReport& report) {
           {"policy", policy_json(found.policy, found.at)},
           {"local_rule", rule_json(found.rule.get())},
           {"hosts", std::move(hosts)},
-          {"tls_rpt_record", records_json(found.tls_rpt_record)},
+          {"tls_rpt_record", report_record_json(found.tls_rpt_record)},
           {"tls_rpt_results", results_json(report.results)},
           {"daemon", daemon_json(found.daemon)},
           {"findings", findings_json(report.findings)}};

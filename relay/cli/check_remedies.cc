@@ -152,6 +152,24 @@ constexpr std::array kRemedies{
     Remedy{"tls-rpt-absent",
            "Publish 'v=TLSRPTv1; rua=mailto:ADDRESS' at _smtp._tls to hear of failures."},
     Remedy{"tls-rpt-several", "Keep one TXT record that begins with 'v=TLSRPTv1' at _smtp._tls."},
+    Remedy{"tls-rpt-malformed",
+           "Write the record as 'v=TLSRPTv1; rua=mailto:ADDRESS', with several URIs separated by "
+           "commas."},
+    Remedy{
+        "tls-rpt-no-destination",
+        "Name at least one place in the record: 'rua=mailto:ADDRESS' or 'rua=https://HOST/PATH'."},
+    Remedy{"tls-rpt-uri", "Write the URI as mailto:ADDRESS or https://HOST/PATH, or remove it."},
+    Remedy{"tls-rpt-plain-http", "Offer the address by https:// and write it so."},
+    Remedy{"tls-rpt-unsupported-scheme",
+           "Use a mailto: or https: URI; no other can be reported to."},
+    Remedy{"tls-rpt-no-scheme", "Write 'mailto:' before the address."},
+    Remedy{"tls-rpt-several-recipients",
+           "Give each address a mailto: URI of its own, separated by commas."},
+    Remedy{"tls-rpt-ip-address", "Name the host by its domain name, not by its IP address."},
+    Remedy{"tls-rpt-bad-escape",
+           "Write '%' followed by two hex digits, also for ',', '!' and ';' (%2C, %21, %3B)."},
+    Remedy{"tls-rpt-too-many", "Keep to ten URIs."},
+    Remedy{"tls-rpt-too-long", "Use a shorter URI."},
     Remedy{"tls-rpt-lookup-failed", "Mend the name servers' answer for _smtp._tls."},
 };
 
@@ -168,6 +186,9 @@ std::string_view remedy(std::string_view code) {
   }
   if (code.starts_with("http-")) {
     return "Serve the policy at the URL with status 200.";
+  }
+  if (code.starts_with("tls-rpt-")) {
+    return remedy("tls-rpt-uri");
   }
   if (code.starts_with("tls-")) {
     return "Offer TLS 1.2 or newer at the policy host, for the name that the client sends (SNI).";

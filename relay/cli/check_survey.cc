@@ -47,11 +47,6 @@ std::size_t addresses_kept(const SurveySettings& settings) {
 
 }  // namespace
 
-std::optional<std::string> to_ascii(std::string_view text) {
-  auto name = net::DomainName::parse(text);
-  return name ? std::optional{name->text()} : std::nullopt;
-}
-
 Survey::Survey(net::EventLoop& loop, const net::Clock& clock, SurveySettings settings,
                std::function<void(const std::string&)> progress, std::function<void()> done)
     : loop_(loop),

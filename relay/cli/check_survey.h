@@ -103,7 +103,4 @@ class Survey {
   net::Timer deadline_;
 };
 
-/// For sts::Discovery and sts::parse_policy().
-[[nodiscard]] std::optional<std::string> to_ascii(std::string_view text);
-
 }  // namespace relay::cli

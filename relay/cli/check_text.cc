@@ -74,6 +74,23 @@ std::string mx_text(const MxExamination& mx) {
   return fmt::format("{} ({})", fmt::join(hosts, ", "), name(mx.origin));
 }
 
+void write_reports(const TextRecords& records, Writer& out) {
+  const auto parsed = report_record(records);
+  std::string text = records_text(records);
+  if (!parsed && parsed.error() != rpt::RecordFault::absent) {
+    text += fmt::format(" (no reports: {})", rpt::name(parsed.error()));
+  }
+  out.row("_smtp._tls", text);
+  if (parsed) {
+    for (const rpt::Destination& each : parsed->destinations) {
+      out.row("  reports to", each.uri);
+    }
+    for (const rpt::SkippedUri& each : parsed->skipped) {
+      out.row("  not used", fmt::format("{} ({})", each.uri, each.reason));
+    }
+  }
+}
+
 void write_dns(const Examination& found, Writer& out) {
   out.heading("DNS");
   if (found.mx.origin == delivery::MxOrigin::route || found.domain != found.recipient_domain) {
@@ -88,7 +105,7 @@ void write_dns(const Examination& found, Writer& out) {
     record += fmt::format(" (no policy: {})", sts::name(parsed.error()));
   }
   out.row("_mta-sts", record);
-  out.row("_smtp._tls", records_text(found.tls_rpt_record));
+  write_reports(found.tls_rpt_record, out);
 }
 
 std::string fetch_text(const sts::FetchResult& fetch) {

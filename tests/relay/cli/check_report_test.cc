@@ -21,6 +21,7 @@ DNS
   MX             10 mx1.example.com (insecure)
   _mta-sts       "v=STSv1; id=1;" (id 1)
   _smtp._tls     "v=TLSRPTv1; rua=mailto:tls@example.com"
+    reports to   mailto:tls@example.com
 
 Policy https://mta-sts.example.com/.well-known/mta-sts.txt
   fetch          HTTP 200 text/plain, certificate valid
@@ -124,6 +125,7 @@ TEST_CASE("the JSON has the same keys whatever was found") {
     CHECK(keys(json["policy"]) == keys(good["policy"]));
     CHECK(keys(json["sts_record"]) == keys(good["sts_record"]));
     CHECK(keys(json["daemon"]) == keys(good["daemon"]));
+    CHECK(keys(json["tls_rpt_record"]) == keys(good["tls_rpt_record"]));
   }
   CHECK(keys(bad["hosts"][0]["sessions"][0]["tls"]) ==
         keys(good["hosts"][0]["sessions"][0]["tls"]));

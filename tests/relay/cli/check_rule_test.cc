@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -59,8 +60,8 @@ const CheckFinding* finding(const std::vector<CheckFinding>& findings, std::stri
   return nullptr;
 }
 
-const net::TlsOutcome kGood = net::TlsVerified{parameters()};
-const net::TlsOutcome kExpired =
+const net::TlsOutcome good_outcome = net::TlsVerified{parameters()};
+const net::TlsOutcome expired_outcome =
     unverified(net::CertificateFaultKind::expired, "X509_V_ERR_CERT_HAS_EXPIRED");
 
 TEST_CASE("a rule is told by who set it, what it asks for, until when and why") {
@@ -92,7 +93,7 @@ TEST_CASE("an exemption is a finding whoever set it, and what it lets through is
   for (const std::string origin : {"override", "tls_policy.domains.example.com"}) {
     CAPTURE(origin);
     const auto found =
-        ruled(examined(policy_of(policy_text("enforce"))), exemption(origin), kExpired);
+        ruled(examined(policy_of(policy_text("enforce"))), exemption(origin), expired_outcome);
     const auto report = report_on(found);
     CHECK(name(report.outcome.verdict) == "delivered");
     const CheckFinding* const each = finding(report.findings, "exempted");
@@ -108,7 +109,7 @@ TEST_CASE("an exemption is a finding whoever set it, and what it lets through is
 }
 
 TEST_CASE("an override is a note, and refuses what it rules out") {
-  const auto report = report_on(ruled(unprotected(), pin(), kGood));
+  const auto report = report_on(ruled(unprotected(), pin(), good_outcome));
   CHECK(name(report.outcome.verdict) == "refused");
   CHECK(report.outcome.rule == "mx-not-pinned");
   const CheckFinding* const each = finding(report.findings, "override");
@@ -135,12 +136,12 @@ TEST_CASE("report-only: what would have been refused is said, host by host") {
     const net::TlsOutcome& outcome;
     const char* refusal;
   };
-  const Row rows[] = {
-      {"certificate", examined(policy_of(policy_text("enforce"))), report_only(), kExpired,
+  const std::vector<Row> rows = {
+      {"certificate", examined(policy_of(policy_text("enforce"))), report_only(), expired_outcome,
        "verified-tls-not-met"},
       {"foreign MX", examined(policy_of(policy_text("enforce", "mx9.example.com"))), report_only(),
-       kGood, "mx-not-in-policy"},
-      {"pin", unprotected(), pin(LocalRule::Effect::report_only), kGood, "mx-not-pinned"},
+       good_outcome, "mx-not-in-policy"},
+      {"pin", unprotected(), pin(LocalRule::Effect::report_only), good_outcome, "mx-not-pinned"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);
@@ -163,7 +164,7 @@ TEST_CASE("report-only: what would have been refused is said, host by host") {
 
 TEST_CASE("report-only: what meets the policy is only noted") {
   const auto report =
-      report_on(ruled(examined(policy_of(policy_text("enforce"))), report_only(), kGood));
+      report_on(ruled(examined(policy_of(policy_text("enforce"))), report_only(), good_outcome));
   CHECK(finding(report.findings, "would-refuse") == nullptr);
   REQUIRE(finding(report.findings, "report-only") != nullptr);
   CHECK(finding(report.findings, "report-only")->severity == Severity::note);
@@ -172,8 +173,8 @@ TEST_CASE("report-only: what meets the policy is only noted") {
 }
 
 TEST_CASE("report-only: without connecting, what the names alone rule out is said") {
-  Examination found =
-      ruled(examined(policy_of(policy_text("enforce", "mx9.example.com"))), report_only(), kGood);
+  Examination found = ruled(examined(policy_of(policy_text("enforce", "mx9.example.com"))),
+                            report_only(), good_outcome);
   found.connecting = Examination::Connecting::no;
   found.hosts.front().sessions.clear();
   CHECK(unenforced_refusal(found.hosts.front()) == "mx-not-in-policy");

@@ -97,7 +97,7 @@ inline Examination examined(PolicyExamination policy,
   host.addresses.usable = {*net::SocketAddress::from_ip("192.0.2.1", 25)};
   found.hosts.push_back(std::move(host));
   decide(found);
-  set_session(found.hosts.front(), outcome.value_or(net::TlsVerified{parameters()}));
+  set_session(found.hosts.front(), std::move(outcome).value_or(net::TlsVerified{parameters()}));
   return found;
 }
 

@@ -133,7 +133,7 @@ TEST_CASE("a policy host's certificate is described when that is asked for") {
 
 TEST_CASE(
     "a policy host's certificate that is refused is described too, and refused all the same") {
-  const auto authority = support::authority();
+  const auto& authority = support::authority();
   struct Row {
     const char* what;
     Certificate certificate;
