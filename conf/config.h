@@ -82,7 +82,7 @@ struct Delivery {
   Duration connection_idle{std::chrono::seconds(5)};
   Duration connection_age{std::chrono::minutes(5)};
   int messages_per_connection = 100;
-  int hosts_per_attempt = 20;  ///< MX hosts looked at
+  int hosts_per_attempt = 100;  ///< MX hosts looked at
   int addresses_per_host = 5;
   int sessions_per_attempt = 2;  ///< failed ones that had got past EHLO
   bool force_8bit = false;

@@ -96,8 +96,11 @@ DiscoveryStep Discovery::on_record(const RecordResult& result, Time now) {
   if (const auto* failure = std::get_if<RecordFailure>(&result)) {
     auto step = without_record("the TXT record could not be looked up: " + failure->reason, now);
     auto* verdict = std::get_if<PolicyVerdict>(&step);
-    if (verdict != nullptr && cached_ == nullptr &&
-        approach_.on_dns_failure == OnDnsFailure::defer) {
+    if (verdict == nullptr) {
+      return step;
+    }
+    verdict->record_unknown = true;
+    if (cached_ == nullptr && approach_.on_dns_failure == OnDnsFailure::defer) {
       verdict->hold =
           "whether " + domain_ + " has an MTA-STS policy is not known, because " + verdict->note;
     }
@@ -156,6 +159,7 @@ PolicyVerdict Discovery::without_waiting() const {
   PolicyVerdict verdict =
       id_.empty() ? fall_back({}, "the TXT record takes too long to look up")
                   : fall_back(fetch_error("timeout"), "the policy takes too long to fetch");
+  verdict.record_unknown = id_.empty();
   if (cached_ == nullptr && approach_.first_contact == FirstContact::hold) {
     verdict.hold = "the first MTA-STS policy of " + domain_ + " is awaited: " + verdict.note;
   }

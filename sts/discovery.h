@@ -46,6 +46,8 @@ struct PolicyVerdict {
   /// Why there is no valid TXT record although a cached policy other than none is in force; empty
   /// where there is one. Whoever blocks the record tries to make the policy be forgotten (§10.2).
   std::string record_fault;
+  /// Nobody answered whether there is a TXT record.
+  bool record_unknown = false;
   /// Not empty: the delivery is to be deferred, because what applies to it is not known and the
   /// settings ask to wait then. A sentence that says why.
   std::string hold;

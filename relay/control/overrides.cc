@@ -67,6 +67,7 @@ Json listed_view(const delivery::LocalRules::Listed& listed) {
           {"level", conf::name(rule.level)},
           {"until", rule.until ? Json(to_rfc3339(*rule.until)) : Json()},
           {"reason", rule.reason},
+          {"report_only", rule.effect == delivery::LocalRule::Effect::report_only},
           {"rule", rule.origin}};
 }
 

@@ -55,7 +55,8 @@ Step DeliveryAttempt::start(net::WallTime now) {
   if (const auto* fixed = std::get_if<FixedAddress>(&next_hop_.target)) {
     mx_origin_ = MxOrigin::route;
     addresses_ = {fixed->address};
-    decision_ = decide(inputs(), nullptr, fixed->address.ip());
+    const HostDane none;  // an address has no TLSA records
+    decision_ = decide(inputs(), &none, fixed->address.ip());
     return decision_.requirement ? converse(*decision_.requirement, ConnectionUse::pooled_or_new)
                                  : walk_ended(now);
   }
@@ -89,6 +90,8 @@ Step DeliveryAttempt::on_mx(const net::DnsResult& answer, net::WallTime /*now*/)
 
 Step DeliveryAttempt::on_policy(const sts::PolicyVerdict& verdict, net::WallTime now) {
   const bool again = policy_check_ == PolicyCheck::last;
+  policy_unknown_ =
+      verdict.policy == nullptr && (verdict.fault.has_value() || verdict.record_unknown);
   if (again && same_policy(verdict.policy.get(), policy_.get())) {
     count_policy_fault(now);
     return finish(troubles_.decisive());
@@ -314,7 +317,8 @@ Step DeliveryAttempt::after_end(const SessionUsed& session, net::WallTime now) {
 }
 
 void DeliveryAttempt::tls_trouble(const SessionUsed& session) {
-  const std::string complaint = session.tls ? tls_complaint(*session.tls) : end_text(*session.end);
+  const std::string complaint =
+      session.tls ? tls_complaint(*session.tls, *decision_.requirement) : end_text(*session.end);
   const bool by_sender = inputs().message == spool::MessageTls::required;
   trouble(by_sender ? Trouble::Kind::requiretls : Trouble::Kind::policy,
           by_sender ? "5.7.10" : "4.7.5",
@@ -345,10 +349,13 @@ void DeliveryAttempt::drop_self(std::string_view how) {
 Step DeliveryAttempt::walk_ended(net::WallTime now) {
   const bool by_policy =
       troubles_.any(Trouble::Kind::policy) || troubles_.any(Trouble::Kind::requiretls);
-  // RFC 8461 §5.1: before giving up under a policy, look for a newer one past every cache.
-  if (by_policy && policy_ != nullptr && policy_check_ == PolicyCheck::first) {
+  // RFC 8461 §5.1: before giving up under a policy, look for a newer one past every cache; and for
+  // one that could vouch for the host where the sender demands that somebody does.
+  const bool may_find = policy_ != nullptr || troubles_.any(Trouble::Kind::requiretls);
+  const std::optional<net::DomainName> domain = next_hop_.policy_domain();
+  if (by_policy && may_find && domain && policy_check_ == PolicyCheck::first) {
     policy_check_ = PolicyCheck::last;
-    return FindPolicy{*next_hop_.policy_domain(), Freshness::past_cache};
+    return FindPolicy{*domain, Freshness::past_cache};
   }
   count_policy_fault(now);
   return finish(troubles_.decisive());
@@ -356,9 +363,11 @@ Step DeliveryAttempt::walk_ended(net::WallTime now) {
 
 Step DeliveryAttempt::finish(const Trouble& trouble) {
   // RFC 8461 §5.1, §10.2: under enforce a forged DNS answer must not be able to bounce mail. What
-  // the right host itself said, and what the sender demands, is beyond such doubt.
+  // the right host itself said is beyond such doubt; and so is what the sender demands, once it is
+  // known which policy there is.
   const bool permanent =
-      trouble.kind == Trouble::Kind::unsuitable || trouble.kind == Trouble::Kind::requiretls ||
+      trouble.kind == Trouble::Kind::unsuitable ||
+      (trouble.kind == Trouble::Kind::requiretls && !policy_unknown_) ||
       (trouble.kind == Trouble::Kind::host_missing && !failures_stay_temporary(inputs()));
   std::string status = trouble.status;
   if (!permanent && status.starts_with('5')) {
@@ -434,7 +443,9 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
     facts.sending_ip = session->local_ip;
     facts.server_name = session->server_name;
     facts.tls = session->tls;
-    count_would_refuse(&*facts.tls);
+    if (decision_.refusal_unenforced == Refusal::none) {  // else it is counted already
+      count_would_refuse(&*facts.tls);
+    }
   }
   if (dane_) {
     facts.dane = evaluate(*dane_, decision_.refusal, host_name(), facts.tls);
@@ -445,8 +456,9 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
 void DeliveryAttempt::count_would_refuse(const net::TlsOutcome* outcome) {
   if (would_refuse(decision_, outcome)) {
     result_.would_refuse.push_back(next_hop_.policy_domain()->text());
-    note("would-refuse", explain(decision_, inputs(), host_name()) +
-                             (outcome != nullptr ? "; but " + tls_complaint(*outcome) : ""));
+    note("would-refuse",
+         explain(decision_, inputs(), host_name()) +
+             (outcome != nullptr ? "; but " + tls_complaint(*outcome, *decision_.unenforced) : ""));
   }
 }
 

@@ -148,6 +148,7 @@ class DeliveryAttempt {
   std::shared_ptr<const sts::CachedPolicy> policy_;
   sts::PolicyVerdict::Source policy_source_ = sts::PolicyVerdict::Source::none;
   std::optional<sts::DiscoveryFault> policy_fault_;
+  bool policy_unknown_ = false;  // there is none, or nobody could say
   enum class PolicyCheck { first, last } policy_check_ = PolicyCheck::first;
   std::optional<Undeliverable> no_host_;  ///< what the MX answer came to, if no host
 

@@ -161,8 +161,11 @@ std::vector<LocalRules::Listed> LocalRules::exemptions(net::WallTime now) const 
     const Rule* const override_rule = overrides_.given_for(listed.domain);
     const bool replaced =
         override_rule != nullptr && *override_rule != listed.rule && !(*override_rule)->over(now);
-    if (listed.rule->purpose == LocalRule::Purpose::exemption && !listed.rule->over(now) &&
-        !replaced) {
+    // With report_only for everything, nothing is a special case.
+    const bool waives = listed.rule->purpose == LocalRule::Purpose::exemption ||
+                        (listed.rule->effect == LocalRule::Effect::report_only &&
+                         default_->effect == LocalRule::Effect::enforced);
+    if (waives && !listed.rule->over(now) && !replaced) {
       result.push_back(listed);
     }
   }

@@ -71,7 +71,8 @@ class LocalRules {
   [[nodiscard]] std::size_t preloaded() const { return preload_.size(); }
   /// All but preloaded pins, those by command first, each by domain.
   [[nodiscard]] const std::vector<Listed>& listed() const { return listed_; }
-  /// Exemptions that count now.
+  /// Exemptions that count now, and rules of single domains that are report-only: they waive what
+  /// the domain publishes, too.
   [[nodiscard]] std::vector<Listed> exemptions(net::WallTime now) const;
   /// Rules whose end came after since and not after now.
   [[nodiscard]] std::vector<Listed> ended(net::WallTime since, net::WallTime now) const;

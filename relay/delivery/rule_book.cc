@@ -20,6 +20,7 @@ std::vector<LogField> describe(const LocalRules::Listed& listed) {
   const LocalRule& rule = *listed.rule;
   return {{"domain", listed.domain},
           {"tls_level", std::string(conf::name(rule.level))},
+          {"effect", rule.effect == LocalRule::Effect::report_only ? "report-only" : ""},
           {"until", until_text(rule.until)},
           {"reason", rule.reason},
           {"rule", rule.origin}};

@@ -184,6 +184,11 @@ rpt::PolicyResult no_policy_result(const SessionFacts& facts) {
   return result;
 }
 
+std::string unlisted_text(const net::TlsParameters& parameters) {
+  return fmt::format("neither its certificate ({}) nor its key ({}) is a listed one",
+                     parameters.certificate_sha256, parameters.key_sha256);
+}
+
 }  // namespace
 
 const net::TlsParameters* parameters_of(const net::TlsOutcome& outcome) {
@@ -237,8 +242,13 @@ std::string tls_complaint(const net::TlsOutcome& outcome) {
   if (const auto* unverified = std::get_if<net::TlsUnverified>(&outcome)) {
     return fmt::format("its certificate does not prove that ({})", codes_of(unverified->faults));
   }
-  return fmt::format("neither its certificate ({}) nor its key ({}) is a listed one",
-                     parameters.certificate_sha256, parameters.key_sha256);
+  return unlisted_text(parameters);
+}
+
+std::string tls_complaint(const net::TlsOutcome& outcome, const smtp::TlsRequirement& required) {
+  const net::TlsParameters* parameters = parameters_of(outcome);
+  return parameters != nullptr && !required.lists(*parameters) ? unlisted_text(*parameters)
+                                                               : tls_complaint(outcome);
 }
 
 std::optional<rpt::SessionResult> session_result(const SessionFacts& facts) {

@@ -63,6 +63,9 @@ struct SessionFacts {
 
 /// What was wrong with TLS, for a person, with the codes that TLS-RPT uses.
 [[nodiscard]] std::string tls_complaint(const net::TlsOutcome& outcome);
+/// The same of a session that does not meet what was required.
+[[nodiscard]] std::string tls_complaint(const net::TlsOutcome& outcome,
+                                        const smtp::TlsRequirement& required);
 
 /// The result to count. nullopt: there was no TLS session, as after a refused connection or a 421
 /// greeting; or it is counted already (reused, plaintext after a failed handshake); or it is not

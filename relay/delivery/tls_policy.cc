@@ -141,7 +141,11 @@ void weigh_level(const TlsInputs& inputs, const HostDane* dane, HostDecision& de
       return;
     case LocalLevel::dane_only:
       decision.add(Finding::local_dane_only);
-      if (dane != nullptr && !usable(dane)) {
+      // RFC 7672 §2.2.1: TLSA records prove nothing of a host whose name anybody could have forged.
+      if (inputs.mx == MxOrigin::insecure) {
+        decision.add(Finding::local_dane_only_insecure);
+        demand.refuse(Refusal::dane_required);
+      } else if (dane != nullptr && !usable(dane)) {
         demand.refuse(Refusal::dane_required);
       }
       return;
@@ -256,9 +260,9 @@ std::string sentence(Finding finding, const TlsInputs& inputs, std::string_view 
     case Finding::sts_enforce_unlisted:
       return sts("is not listed and must not be used (RFC 8461 section 4.1)");
     case Finding::sts_testing:
-      return sts("is listed; faults are only reported");
+      return sts("is listed; faults are only reported (RFC 8461 section 5)");
     case Finding::sts_testing_unlisted:
-      return sts("is not listed; testing mode only reports that");
+      return sts("is not listed; testing mode only reports that (RFC 8461 section 5)");
     case Finding::dane_usable:
       return fmt::format(
           "DANE: the certificate of {} must match its TLSA records "
@@ -277,7 +281,7 @@ std::string sentence(Finding finding, const TlsInputs& inputs, std::string_view 
     case Finding::dane_over_sts:
       return "the MX records are secure and DANE decides (RFC 8461 section 2)";
     case Finding::dane_and_sts:
-      return "both DANE and MTA-STS must be satisfied";
+      return "both DANE and MTA-STS must be satisfied (RFC 8461 section 2)";
     case Finding::local_plaintext:
       return local("asks for no TLS");
     case Finding::local_encrypt:
@@ -286,6 +290,8 @@ std::string sentence(Finding finding, const TlsInputs& inputs, std::string_view 
       return local("demands a valid certificate for the host's name");
     case Finding::local_dane_only:
       return local("demands DANE");
+    case Finding::local_dane_only_insecure:
+      return "the MX records are not secure (RFC 7672 section 2.2.1)";
     case Finding::local_fingerprint:
       return local("demands a certificate or key with a listed fingerprint");
     case Finding::local_pin:

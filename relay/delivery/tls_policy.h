@@ -66,6 +66,7 @@ enum class Finding : std::uint8_t {
   local_encrypt,
   local_verify,
   local_dane_only,
+  local_dane_only_insecure,
   local_fingerprint,
   local_pin,
   local_pin_unlisted,

@@ -20,13 +20,16 @@ TlsRequirement TlsRequirement::with_fingerprints(
   return requirement;
 }
 
-bool TlsRequirement::met_by(const net::TlsParameters& parameters) const {
+bool TlsRequirement::lists(const net::TlsParameters& parameters) const {
   const auto known = [&](const std::string& digest) {
     return digest == parameters.certificate_sha256 || digest == parameters.key_sha256;
   };
-  return (dane_ == nullptr || parameters.dane == net::DaneMatch::matched) &&
-         (fingerprints_ == nullptr ||
-          std::any_of(fingerprints_->begin(), fingerprints_->end(), known));
+  return fingerprints_ == nullptr ||
+         std::any_of(fingerprints_->begin(), fingerprints_->end(), known);
+}
+
+bool TlsRequirement::met_by(const net::TlsParameters& parameters) const {
+  return (dane_ == nullptr || parameters.dane == net::DaneMatch::matched) && lists(parameters);
 }
 
 bool TlsRequirement::met_by(const net::TlsOutcome& outcome) const {

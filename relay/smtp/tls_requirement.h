@@ -51,6 +51,8 @@ class TlsRequirement {
   [[nodiscard]] net::TlsFloor floor() const {
     return level_ >= Level::encrypted ? net::TlsFloor::tls12 : net::TlsFloor::any;
   }
+  /// Whether certificate or key is a listed one; so is any where nothing is listed.
+  [[nodiscard]] bool lists(const net::TlsParameters& parameters) const;
   /// The records to judge the certificate by; null: none.
   [[nodiscard]] const std::shared_ptr<const net::DaneExpectation>& dane() const { return dane_; }
   /// "opportunistic", "verified", "dane", "plaintext-retry" …: stable word for logs.

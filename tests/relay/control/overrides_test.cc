@@ -224,6 +224,7 @@ tls_policy:
                                             {"level", "none"},
                                             {"until", "2026-02-04T00:00:00Z"},
                                             {"reason", "ticket 1"},
+                                            {"report_only", false},
                                             {"rule", "tls_policy.domains.a.example"}}}));
   REQUIRE(view["ended"].size() == 1);
   CHECK(view["ended"][0]["domain"] == "b.example");

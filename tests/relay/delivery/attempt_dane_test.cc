@@ -119,10 +119,36 @@ TEST_CASE("secure MX: a host that the policy does not list is used if its TLSA r
 
 TEST_CASE("R05: REQUIRETLS without a trustworthy MX bounces with 5.7.10") {
   Walk walk(message(spool::MessageTls::required));
-  const Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  REQUIRE(std::holds_alternative<FindPolicy>(step));
+  CHECK(std::get<FindPolicy>(step).freshness == Freshness::past_cache);
+  step = walk.attempt.on_policy(verdict(nullptr), kNow);
   CHECK(only(step).result == Result::failed);
   CHECK(only(step).status == "5.7.10");
   CHECK(only(step).text.find("RFC 8689") != std::string::npos);
+}
+
+TEST_CASE("REQUIRETLS waits while nobody can say which policy would vouch for the host") {
+  sts::PolicyVerdict unanswered = verdict(nullptr);
+  unanswered.record_unknown = true;
+  sts::PolicyVerdict unfetched = verdict(nullptr);
+  unfetched.fault = {sts::DiscoveryFault::Kind::fetch_error, "http-500"};
+  for (const sts::PolicyVerdict& unknown : {unanswered, unfetched}) {
+    Walk walk(message(spool::MessageTls::required));
+    Step step = walk.to_hosts(unknown, mx({{10, "mx1.example.net"}}));
+    REQUIRE(std::holds_alternative<FindPolicy>(step));
+    step = walk.attempt.on_policy(unknown, kNow);
+    CHECK(only(step).result == Result::deferred);
+    CHECK(only(step).status == "4.7.10");
+  }
+}
+
+TEST_CASE("REQUIRETLS: a policy that was not in any cache vouches for the host after all") {
+  Walk walk(message(spool::MessageTls::required));
+  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  REQUIRE(std::holds_alternative<FindPolicy>(step));
+  step = walk.addresses(walk.attempt.on_policy(verdict(policy("enforce", "*.example.net")), kNow));
+  CHECK(host_of(step) == "mx1.example.net");
 }
 
 TEST_CASE("R04: hosts without REQUIRETLS are passed over, then the message bounces with 5.7.30") {
@@ -195,6 +221,46 @@ TEST_CASE("report-only: delivered, counted as would be refused, and noted") {
   const auto notes = walk.attempt.take_notes();
   REQUIRE_FALSE(notes.empty());
   CHECK(notes.back().reason_code == "would-refuse");
+}
+
+TEST_CASE("report-only: a host that would not be used at all is counted once") {
+  AttemptSettings settings = Walk::settings();
+  auto watching = std::make_shared<LocalRule>();
+  watching->effect = LocalRule::Effect::report_only;
+  settings.rule = watching;
+  Walk walk(std::move(settings), envelope());
+  Step step =
+      walk.to_hosts(verdict(policy("enforce", "other.example")), mx({{10, "mx1.example.net"}}));
+  REQUIRE(host_of(step) == "mx1.example.net");
+  step = walk.report(delivered(verified()));
+  CHECK(std::get<Finished>(step).would_refuse == std::vector<std::string>{"example.net"});
+}
+
+TEST_CASE("dane-only rules out an address that a route names: it can have no TLSA records") {
+  AttemptSettings settings = Walk::settings();
+  auto strict = std::make_shared<LocalRule>();
+  strict->level = LocalLevel::dane_only;
+  settings.rule = strict;
+  DeliveryAttempt attempt(std::move(settings),
+                          NextHop{FixedAddress{*net::SocketAddress::from_ip("192.0.2.9", 25)}, 25,
+                                  NextHop::Origin::route},
+                          envelope());
+  CHECK(only(attempt.start(kNow)).result == Result::deferred);
+}
+
+TEST_CASE("a certificate that is not listed is named so, whatever else is wrong with it") {
+  AttemptSettings settings = Walk::settings();
+  auto listed = std::make_shared<LocalRule>();
+  listed->level = LocalLevel::fingerprint;
+  listed->fingerprints = {"ab"};
+  settings.rule = listed;
+  Walk walk(std::move(settings), envelope());
+  Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  step = walk.report(
+      ended(smtp::SessionEnd::Kind::tls_requirement, smtp::Stage::tls_handshake, expired()));
+  CHECK(only(step).result == Result::deferred);
+  CHECK(only(step).text.find("is a listed one") != std::string::npos);
+  CHECK(only(step).text.find("X509_V_ERR_CERT_HAS_EXPIRED") == std::string::npos);
 }
 
 TEST_CASE("a preloaded pin protects first contact and yields to the domain's own policy") {

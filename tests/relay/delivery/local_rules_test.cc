@@ -203,12 +203,13 @@ TEST_CASE("exemptions are listed while they count, and for a while after their e
     return names;
   };
   using Names = std::vector<std::string>;
-  CHECK(domains(rules().exemptions(clock.wall())) == Names{"*.b.a.example"});
-  CHECK(domains(all.exemptions(clock.wall())).empty());  // a command put another in its place
+  CHECK(domains(rules().exemptions(clock.wall())) == Names{"*.b.a.example", "try.example"});
+  // A command put another in the place of the first.
+  CHECK(domains(all.exemptions(clock.wall())) == Names{"try.example"});
   CHECK(domains(rules().ended(clock.wall() - hours(1), clock.wall())) == Names{"over.example"});
   CHECK(domains(rules().ended(clock.wall(), clock.wall())).empty());
   clock.advance(hours(24 * 15));
-  CHECK(domains(rules().exemptions(clock.wall())).empty());
+  CHECK(domains(rules().exemptions(clock.wall())) == Names{"try.example"});
   CHECK(domains(rules().ended(clock.wall() - hours(24 * 7), clock.wall())) ==
         Names{"*.b.a.example", "c.b.a.example"});
 }
@@ -248,6 +249,18 @@ TEST_CASE("every MX pattern that the configuration takes is one of MTA-STS, and 
   }
   CHECK(conf::parse_mx_pattern("*.Example.com") == "*.example.com");
   CHECK_FALSE(conf::parse_mx_pattern("mx.123"));
+}
+
+TEST_CASE("a rule that is report-only is listed as an exemption, unless everything is") {
+  conf::TlsPolicy policy;
+  conf::TlsRule watching;
+  watching.level = conf::TlsLevel::verify;
+  watching.report_only = true;
+  policy.domains["d.example"] = watching;
+  const relay::net::WallTime now{};
+  CHECK(LocalRules({policy, {}, {}}).exemptions(now).size() == 1);
+  policy.report_only = true;
+  CHECK(LocalRules({policy, {}, {}}).exemptions(now).empty());
 }
 
 TEST_CASE("would-refuse counts are kept by domain, up to a number of domains") {

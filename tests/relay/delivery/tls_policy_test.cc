@@ -154,6 +154,22 @@ TEST_CASE("the operator's level is a floor under every policy") {
   }
 }
 
+TEST_CASE("dane-only: TLSA records of a host whose name could be forged do not count") {
+  TlsInputs inputs;
+  inputs.rule = rule(LocalLevel::dane_only);
+  const auto usable = dane(State::usable);
+  for (const auto& [origin, expected] : {std::pair{MxOrigin::secure, "dane"},
+                                         {MxOrigin::route, "dane"},
+                                         {MxOrigin::insecure, "refused: dane-required"}}) {
+    inputs.mx = origin;
+    const HostDecision decision = decide(inputs, &usable, kHost);
+    CHECK(word(decision) == expected);
+    const bool says_why =
+        explain(decision, inputs, kHost).find("RFC 7672 section 2.2.1") != std::string::npos;
+    CHECK(says_why == (origin == MxOrigin::insecure));
+  }
+}
+
 TEST_CASE("a pin admits its hosts only, verified, and forged DNS cannot make that permanent") {
   auto pin = rule(LocalLevel::verify, LocalRule::Purpose::pin);
   pin->mx = {sts::MxPattern::parse("*.example.net").value()};
