@@ -239,7 +239,7 @@ def test_policy_host_certificate(world, row):
     domain = _policy_domain(row)
     host = _publish(world, domain)
     if certificate is None:
-        host.name = "answers.only.other.names.test"
+        host.names = {"answers.only.other.names.test"}
     else:
         host.use_certificate(certificate(host.name))
     _expect(world, domain, row["expect"])

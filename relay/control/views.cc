@@ -69,11 +69,11 @@ Json fault_view(const sts::DiscoveryFault& fault) {
 Json failing_view(const std::vector<delivery::FailingPolicy>& policies) {
   Json list = Json::array();
   for (const auto& [domain, failing] : policies) {
-    Json json = fault_view(failing.fault);
-    json.update({{"domain", domain},
-                 {"since", to_rfc3339(failing.since)},
-                 {"expires_at", to_rfc3339(failing.expires_at)},
-                 {"alert", sts::name(failing.said)}});
+    Json json{{"domain", domain},
+              {"since", to_rfc3339(failing.since)},
+              {"expires_at", to_rfc3339(failing.expires_at)},
+              {"alert", sts::name(failing.said)}};
+    json.update(fault_view(failing.fault));
     list.push_back(std::move(json));
   }
   return list;
