@@ -28,8 +28,7 @@ void print_rules(std::string_view title, const Json& rules, net::WallTime time) 
     const bool report_only = rule["report_only"].get<bool>();
     table.add({text_of(rule, "domain"),
                text_of(rule, "level") + (report_only ? ", report-only" : ""),
-               moment(rule["until"], time),
-               text_of(rule, "reason"), text_of(rule, "rule")});
+               moment(rule["until"], time), text_of(rule, "reason"), text_of(rule, "rule")});
   }
   print(fmt::format("\n{}:\n{}", title, table.text()));
 }
