@@ -417,6 +417,30 @@ def test_the_daemons_cache_is_shown(make_world):
     assert report["daemon"]["id"] == "1"
 
 
+def test_what_the_daemon_has_cached_decides_when_the_policy_is_gone(make_world):
+    world = make_world()
+    world.add_domain("gone.example", "enforce")
+    world.wait_for_delivery(world.send("x@gone.example"), "delivered")
+    world.dns.remove("_mta-sts.gone.example", "TXT")
+    world.policy_hosts["mta-sts.gone.example"].reply.status = 500
+    world.set_mx("gone.example", world.add_mx("mx.thief.example"))
+    code, report = check(world, "gone.example")
+    assert (code, report["verdict"], report["rule"]) == (REFUSED, "refused", "mx-not-in-policy")
+    (found,) = [f for f in report["findings"] if f["code"] == "cache-decides"]
+    assert "id 1" in found["text"] and found["remedy"]
+    # The daemon refuses what the command said it would.
+    world.wait_for_delivery(world.send("y@gone.example"), "deferred")
+
+
+def test_a_domain_that_waits_for_its_first_policy_is_undetermined(make_world):
+    world = make_world(sts={"first_contact": "hold"})
+    world.add_domain("awaited.example", "enforce")
+    world.policy_hosts["mta-sts.awaited.example"].reply.status = 500
+    code, report = check(world, "awaited.example")
+    assert (code, report["verdict"], report["rule"]) == (UNDETERMINED, "undetermined", "4.7.0")
+    assert "is awaited" in report["text"]
+
+
 def test_without_a_daemon_that_is_said(world):
     world.add_domain("alone.example", "enforce")
     _, report = check(world, "alone.example", "--no-connect")

@@ -28,14 +28,18 @@ WRONG = "3 1 1 " + "00" * 32
 UNUSABLE = ["1 1 1 " + "00" * 32, "0 0 1 " + "00" * 32, "9 1 1 " + "00" * 32]
 
 
-@pytest.fixture
-def serve(make_world, tmp_path) -> Iterator[Callable[..., None]]:
-    """serve(world, zones…): signs the world's DNS by zone, starts the daemon on it."""
+@pytest.fixture(params=["resolver", "validate"])
+def serve(make_world, tmp_path, request) -> Iterator[Callable[..., None]]:
+    """serve(world, zones…): signs the world's DNS by zone, starts the daemon on it, which takes the
+    resolver's word for what is secure, or checks the signatures itself."""
     with ExitStack() as running:
         def start(world: World, *zones: Zone | str, **config) -> None:
             given = [Zone(zone) if isinstance(zone, str) else zone for zone in zones]
             signed = running.enter_context(
                 SignedZones(tmp_path / "zones", world.address(), filled(given, world.dns)))
+            if request.param == "validate":
+                own = {"dnssec": "validate", "trust_anchor": str(signed.anchors)}
+                config["dns"] = own | config.get("dns", {})
             world.write_config(test_world={"resolvers": [f"{signed.address}:{signed.port}"]},
                                **config)
             world.start()
@@ -390,6 +394,7 @@ def test_a_host_in_an_unsigned_zone_has_no_dane(world, serve):
     assert set(results(world, "domain.test")) == {"no-policy-found"}
 
 
+@pytest.mark.parametrize("serve", ["resolver"], indirect=True)
 def test_the_word_of_a_resolver_that_is_not_trusted_does_not_count(world, serve):
     """It says AD; but dns.trust_ad names another one. Then there is no DANE, and no bad guess."""
     host = world.add_mx("mx1.far.test", leaf=Leaf.faulty("self-signed", "mx1.far.test"))

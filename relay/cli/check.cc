@@ -220,13 +220,16 @@ int check_domain(const CommonOptions& common, const CheckOptions& options,
     return fail(settings.error());
   }
   settings->policy = std::move(policy);
-  Examination examination = survey(std::move(*settings));
+  DaemonCache daemon;
   if (!overrides) {
-    examination.daemon.state = DaemonCache::State::unreachable;
-    examination.daemon.detail = overrides.error();
+    daemon.state = DaemonCache::State::unreachable;
+    daemon.detail = overrides.error();
   } else if (!socket.empty()) {
-    examination.daemon = daemon_cache(socket, examination.domain);
+    daemon = daemon_cache(socket, settings->next_hop.policy_domain()->text());
+    settings->cached = daemon.policy;
   }
+  Examination examination = survey(std::move(*settings));
+  examination.daemon = std::move(daemon);
   return show(common, std::move(examination));
 }
 

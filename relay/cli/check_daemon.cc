@@ -6,6 +6,7 @@
 #include "relay/cli/control_client.h"
 #include "relay/cli/output.h"
 #include "relay/control/overrides.h"
+#include "relay/control/timestamp.h"
 
 namespace relay::cli {
 namespace {
@@ -33,6 +34,20 @@ control::OverrideSet as_set(const Json& listed) {
   set.report_only = listed.at("report_only").get<bool>();
   set.by = listed.at("by").get<std::string>();
   return set;
+}
+
+/// The policy as the daemon shows it; null if it is over.
+std::shared_ptr<const sts::CachedPolicy> in_force(const std::string& domain, const Json& shown) {
+  const auto fetched_at = control::parse_rfc3339(shown.at("fetched_at").get<std::string>());
+  const auto expires_at = control::parse_rfc3339(shown.at("expires_at").get<std::string>());
+  auto parsed =
+      sts::parse_policy(shown.at("body").get<std::string>(), sts::Strictness::tolerant, to_ascii);
+  if (!fetched_at || !expires_at || *expires_at <= now() || !parsed.policy) {
+    return nullptr;
+  }
+  return std::make_shared<const sts::CachedPolicy>(
+      sts::CachedPolicy{domain, shown.at("id").get<std::string>(), std::move(*parsed.policy),
+                        *fetched_at, *expires_at});
 }
 
 }  // namespace
@@ -63,10 +78,10 @@ DaemonCache daemon_cache(const std::string& socket, const std::string& domain) {
   using State = DaemonCache::State;
   const auto response = ask(socket, control::PolicyShow{domain});
   if (!response) {
-    return {State::unreachable, response.error(), {}, {}, {}, {}};
+    return {State::unreachable, response.error(), {}, {}, {}, {}, {}};
   }
   if (!response->error.empty()) {
-    return {State::absent, response->error, {}, {}, {}, {}};
+    return {State::absent, response->error, {}, {}, {}, {}, {}};
   }
   const Json data = Json::parse(response->data);
   return {State::held,
@@ -74,7 +89,8 @@ DaemonCache daemon_cache(const std::string& socket, const std::string& domain) {
           data.at("mode").get<std::string>(),
           data.at("id").get<std::string>(),
           data.at("fetched_at").get<std::string>(),
-          data.at("expires_at").get<std::string>()};
+          data.at("expires_at").get<std::string>(),
+          in_force(domain, data)};
 }
 
 }  // namespace relay::cli

@@ -343,13 +343,23 @@ CheckOutcome outcome_of(const Examination& examination) {
   if (examination.domain.empty()) {
     return {Verdict::linted, {}, {}, {}};
   }
+  delivery::TlsInputs inputs;
+  inputs.policy = examination.policy.policy.get();
+  inputs.rule = examination.rule;
   if (const auto& end = examination.mx.undeliverable) {
-    const bool permanent = end->kind != delivery::Undeliverable::Kind::temporary;
+    const bool permanent = end->kind != delivery::Undeliverable::Kind::temporary &&
+                           !delivery::failures_stay_temporary(inputs);
     return {
         permanent ? Verdict::refused : Verdict::undetermined,
         end->status,
         {},
         fmt::format("A message would {}: {}.", permanent ? "be returned" : "wait", end->reason)};
+  }
+  if (!examination.policy.hold.empty() && !delivery::exempted(examination.rule.get())) {
+    return {Verdict::undetermined,
+            "4.7.0",
+            {},
+            fmt::format("A message would wait: {}.", examination.policy.hold)};
   }
   for (const HostExamination& host : examination.hosts) {
     const HostFate fate = fate_of(host);

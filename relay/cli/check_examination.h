@@ -75,6 +75,7 @@ struct PolicyExamination {
   std::vector<Lint> lint;
   std::shared_ptr<const sts::CachedPolicy> policy;  ///< that a sender would obey; null: none
   std::optional<sts::DiscoveryFault> fault;         ///< why it could not be had
+  std::string hold;  ///< why a message waits until that is known; empty: it does not
 };
 
 /// What one connection brought.
@@ -100,6 +101,7 @@ struct DaemonCache {
   enum class State { not_asked, unreachable, absent, held } state = State::not_asked;
   std::string detail;  ///< unreachable, absent: the sentence
   std::string mode, id, fetched_at, expires_at;
+  std::shared_ptr<const sts::CachedPolicy> policy;  ///< held and in force
 };
 [[nodiscard]] std::string_view name(DaemonCache::State state);
 

@@ -124,6 +124,26 @@ void judge_patterns(const Examination& examination, Findings& findings) {
   }
 }
 
+/// What a daemon's cache makes of it, which goes on until it expires (RFC 8461 §5.1).
+void judge_cache(const Examination& examination, Findings& findings) {
+  const DaemonCache& cache = examination.daemon;
+  const PolicyExamination& policy = examination.policy;
+  if (cache.policy == nullptr || policy.source == PolicyExamination::Source::file) {
+    return;
+  }
+  if (policy.policy == nullptr || policy.policy->id == cache.policy->id) {
+    if (policy.fault || policy.source == PolicyExamination::Source::none) {
+      add(findings, Severity::warning, "cache-decides", examination.domain,
+          fmt::format("the daemon goes by the policy it fetched {} (id {}), until {}",
+                      cache.fetched_at, cache.id, cache.expires_at));
+    }
+    return;
+  }
+  add(findings, Severity::note, "cache-older", examination.domain,
+      fmt::format("the daemon still goes by the policy with id {}, fetched {}", cache.id,
+                  cache.fetched_at));
+}
+
 void judge_policy(const Examination& examination, Findings& findings) {
   const PolicyExamination& policy = examination.policy;
   if (policy.policy == nullptr) {
@@ -252,6 +272,7 @@ Findings findings_of(const Examination& examination) {
     return findings;
   }
   judge_policy(examination, findings);
+  judge_cache(examination, findings);
   judge_rule(examination, findings);
   for (const HostExamination& host : examination.hosts) {
     judge_host(examination, host, findings);

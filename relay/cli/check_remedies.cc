@@ -99,6 +99,11 @@ constexpr std::array kRemedies{
            "Turn report-only off once `stsrelay status` counts nothing that would be refused."},
     Remedy{"would-refuse",
            "Mend the host's other findings before report-only ends: mail for it is refused then."},
+    // a daemon's cache
+    Remedy{"cache-decides", "Make the policy available again before then, or its protection ends."},
+    Remedy{"cache-older",
+           "It looks again when the TXT record's TTL is over; "
+           "'stsrelay policy refresh DOMAIN' makes it look now."},
     // MX hosts
     Remedy{"mx-not-in-policy",
            "Add an mx line for the host to the policy and change the id, or "

@@ -56,7 +56,9 @@ Survey::Survey(net::EventLoop& loop, const net::Clock& clock, SurveySettings set
       done_(std::move(done)),
       dns_(loop, clock, settings_.dns),
       https_(loop, https_options(settings_)),
-      discovery_(settings_.next_hop.policy_domain()->text(), nullptr, nullptr, to_ascii),
+      discovery_(settings_.next_hop.policy_domain()->text(), settings_.cached, nullptr, to_ascii,
+                 {sts::Purpose::order, delivery::first_contact(settings_.worker->sts),
+                  delivery::on_dns_failure(settings_.worker->sts)}),
       deadline_(loop, [this] {
         if (phase_ == Phase::lookups) {
           decide();
@@ -67,6 +69,9 @@ Survey::Survey(net::EventLoop& loop, const net::Clock& clock, SurveySettings set
   found_.recipient_domain = settings_.recipient_domain;
   found_.rule = settings_.rule;
   found_.policy = settings_.policy;
+  if (found_.policy.source == PolicyExamination::Source::none) {
+    found_.policy.policy = settings_.cached;  // until there is a newer one
+  }
   found_.connecting = settings_.connecting;
 }
 
@@ -191,8 +196,9 @@ void Survey::on_addresses(std::size_t host) {
   if (found_.hosts[host].addresses.problem != delivery::HostAddresses::Problem::none) {
     return;
   }
-  lookup.tlsa.emplace(delivery::TlsaSearch::Subject{name, *settings_.next_hop.policy_domain(),
-                                                    found_.mx.origin, 25});
+  lookup.tlsa.emplace(delivery::TlsaSearch::Subject{
+      name, *settings_.next_hop.policy_domain(), found_.mx.origin,
+      delivery::tlsa_port(settings_.next_hop, settings_.worker->smtp_port)});
   on_tlsa_step(host, lookup.tlsa->start(*lookup.a, *lookup.aaaa));
 }
 
@@ -216,6 +222,7 @@ void Survey::on_policy_step(const sts::DiscoveryStep& step) {
   if (const auto* verdict = std::get_if<sts::PolicyVerdict>(&step)) {
     found_.policy.policy = verdict->policy;
     found_.policy.fault = verdict->fault;
+    found_.policy.hold = verdict->hold;
   }
 }
 

@@ -30,7 +30,8 @@ struct SurveySettings {
   std::string recipient_domain;
   std::shared_ptr<const delivery::LocalRule> rule;  ///< for the policy domain; null: the default
   delivery::Composition composition = delivery::Composition::dane_decides;
-  PolicyExamination policy;  ///< source file: judge by it, do not fetch
+  PolicyExamination policy;                         ///< source file: judge by it, do not fetch
+  std::shared_ptr<const sts::CachedPolicy> cached;  ///< in a daemon's cache, in force; null: none
   Examination::Connecting connecting = Examination::Connecting::yes;
   std::chrono::milliseconds time{std::chrono::seconds(60)};  ///< for everything
   net::DnsClientOptions dns;

@@ -142,6 +142,10 @@ std::optional<net::DomainName> NextHop::policy_domain() const {
   return std::nullopt;
 }
 
+std::uint16_t tlsa_port(const NextHop& next_hop, std::uint16_t smtp_port) {
+  return next_hop.port == smtp_port ? 25 : next_hop.port;
+}
+
 std::string NextHop::key() const {
   if (const auto* address = std::get_if<FixedAddress>(&target)) {
     return address->address.literal();

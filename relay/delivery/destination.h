@@ -43,6 +43,10 @@ struct NextHop {
   [[nodiscard]] std::string key() const;
 };
 
+/// The port in the owner name of TLSA records (RFC 7672 §2.2.3). smtp_port: where mail goes that no
+/// route sends elsewhere; it stands for 25, also in a test world.
+[[nodiscard]] std::uint16_t tlsa_port(const NextHop& next_hop, std::uint16_t smtp_port);
+
 /// A permanent or temporary end before any host was tried.
 struct Undeliverable {
   enum class Kind {

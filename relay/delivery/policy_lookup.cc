@@ -32,6 +32,26 @@ std::vector<net::SocketAddress> addresses(const net::DnsResult& result, std::uin
 
 }  // namespace
 
+sts::FirstContact first_contact(const conf::Sts& settings) {
+  switch (settings.first_contact) {
+    case conf::Sts::FirstContact::deliver:
+      return sts::FirstContact::deliver;
+    case conf::Sts::FirstContact::hold:
+      break;
+  }
+  return sts::FirstContact::hold;
+}
+
+sts::OnDnsFailure on_dns_failure(const conf::Sts& settings) {
+  switch (settings.on_dns_failure) {
+    case conf::Sts::OnDnsFailure::proceed:
+      return sts::OnDnsFailure::proceed;
+    case conf::Sts::OnDnsFailure::defer:
+      break;
+  }
+  return sts::OnDnsFailure::defer;
+}
+
 sts::RecordResult record_result(net::DnsResult answer) {
   if (auto* failure = std::get_if<net::DnsFailure>(&answer)) {
     return sts::RecordFailure{std::move(failure->reason)};

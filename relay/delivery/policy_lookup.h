@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "conf/config.h"
 #include "relay/delivery/destination.h"
 #include "relay/net/dns_message.h"
 #include "relay/net/expected.h"
@@ -14,6 +15,9 @@
 #include "sts/discovery.h"
 
 namespace relay::delivery {
+
+[[nodiscard]] sts::FirstContact first_contact(const conf::Sts& settings);
+[[nodiscard]] sts::OnDnsFailure on_dns_failure(const conf::Sts& settings);
 
 [[nodiscard]] sts::RecordResult record_result(net::DnsResult answer);
 [[nodiscard]] sts::FetchResult fetch_result(

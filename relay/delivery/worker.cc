@@ -14,26 +14,6 @@ constexpr std::size_t kTlsSessions = 10'000;
 /// A group whose spool data could not be read is looked at again after this long.
 constexpr std::chrono::minutes kReadRetry{5};
 
-sts::FirstContact first_contact(const conf::Sts& settings) {
-  switch (settings.first_contact) {
-    case conf::Sts::FirstContact::deliver:
-      return sts::FirstContact::deliver;
-    case conf::Sts::FirstContact::hold:
-      break;
-  }
-  return sts::FirstContact::hold;
-}
-
-sts::OnDnsFailure on_dns_failure(const conf::Sts& settings) {
-  switch (settings.on_dns_failure) {
-    case conf::Sts::OnDnsFailure::proceed:
-      return sts::OnDnsFailure::proceed;
-    case conf::Sts::OnDnsFailure::defer:
-      break;
-  }
-  return sts::OnDnsFailure::defer;
-}
-
 PolicyResolver::Options resolver_options(const WorkerSettings& settings,
                                          std::shared_ptr<FetchPlaces> fetch_places) {
   PolicyResolver::Options options;
@@ -405,8 +385,7 @@ AttemptSettings Worker::attempt_settings(const NextHop& next_hop) {
   settings.ipv6 = delivery.ipv6 ? UseIpv6::yes : UseIpv6::no;
   settings.rule = settings_->rules->find(next_hop.policy_domain(), clock_.wall());
   settings.composition = settings_->composition;
-  // RFC 7672 §2.2.3: the owner name holds the port; a test world's stands for 25.
-  settings.tlsa_port = next_hop.port == settings_->smtp_port ? 25 : next_hop.port;
+  settings.tlsa_port = tlsa_port(next_hop, settings_->smtp_port);
   settings.shuffle = [this](std::span<MxHost> hosts) {
     std::shuffle(hosts.begin(), hosts.end(), random_);
   };
