@@ -13,7 +13,10 @@ constexpr std::size_t kMaxNote = 200;
 constexpr std::size_t kDateLength = 10;
 constexpr std::size_t kTimeLength = 19;
 
-const nlohmann::json kNothing = nlohmann::json::object();
+const nlohmann::json& nothing() {
+  static const nlohmann::json value = nlohmann::json::object();
+  return value;
+}
 
 std::string dumped(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -227,7 +230,7 @@ LenientFields LenientFields::object(const char* key) const {
   const nlohmann::json* const value = find(key);
   if (value == nullptr) {
     warn(WarningCode::missing_field, key);
-    return {kNothing, place(key), warnings_};
+    return {nothing(), place(key), warnings_};
   }
   if (!value->is_object()) {
     warn(value->is_null() ? WarningCode::null_field : WarningCode::wrong_type, key,

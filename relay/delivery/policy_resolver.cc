@@ -36,6 +36,13 @@ std::function<double()> chance() {
   };
 }
 
+PolicyResolver::Options with_chance(PolicyResolver::Options options) {
+  if (!options.random) {
+    options.random = chance();
+  }
+  return options;
+}
+
 PolicyFetcher::Options fetcher_options(const PolicyResolver::Options& options) {
   auto places = options.fetch_places;
   if (places == nullptr) {
@@ -125,10 +132,9 @@ PolicyResolver::PolicyResolver(net::EventLoop& loop, const net::Clock& clock, ne
     : loop_(loop),
       clock_(clock),
       dns_(dns),
-      options_(std::move(options)),
-      random_(options_.random ? options_.random : chance()),
-      keeper_(loop, clock, spool, log,
-              {cache_capacity, options_.history, options_.random ? options_.random : chance()}),
+      options_(with_chance(std::move(options))),
+      random_(options_.random),
+      keeper_(loop, clock, spool, log, {cache_capacity, options_.history, options_.random}),
       refresh_timer_(loop, [this] { refresh_due(); }),
       fetcher_(loop, dns, https, fetcher_options(options_)) {
   keeper_.load(loaded);
