@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "relay/delivery/notice.h"
+#include "relay/delivery/policy_lookup.h"
 
 namespace relay::delivery {
 namespace {
