@@ -420,6 +420,7 @@ def test_the_daemons_cache_is_shown(make_world):
 def test_what_the_daemon_has_cached_decides_when_the_policy_is_gone(make_world):
     world = make_world()
     world.add_domain("gone.example", "enforce")
+    world.set_mx("gone.example", "mx1.gone.example", ttl=0)
     world.wait_for_delivery(world.send("x@gone.example"), "delivered")
     world.dns.remove("_mta-sts.gone.example", "TXT")
     world.policy_hosts["mta-sts.gone.example"].reply.status = 500
@@ -432,13 +433,28 @@ def test_what_the_daemon_has_cached_decides_when_the_policy_is_gone(make_world):
     world.wait_for_delivery(world.send("y@gone.example"), "deferred")
 
 
-def test_a_domain_that_waits_for_its_first_policy_is_undetermined(make_world):
-    world = make_world(sts={"first_contact": "hold"})
-    world.add_domain("awaited.example", "enforce")
-    world.policy_hosts["mta-sts.awaited.example"].reply.status = 500
-    code, report = check(world, "awaited.example")
-    assert (code, report["verdict"], report["rule"]) == (UNDETERMINED, "undetermined", "4.7.0")
-    assert "is awaited" in report["text"]
+def _slow_policy(world, domain: str) -> None:
+    world.policy_hosts[f"mta-sts.{domain}"].reply.fault = "silent"
+
+
+def _lost_record(world, domain: str) -> None:
+    world.dns.fail(f"_mta-sts.{domain}", "TXT", "servfail")
+
+
+@pytest.mark.parametrize("fault, setting, waits", [
+    (_slow_policy, {}, False), (_slow_policy, {"first_contact": "hold"}, True),
+    (_lost_record, {}, False), (_lost_record, {"on_dns_failure": "defer"}, True)])
+def test_mail_that_would_wait_for_a_policy_is_undetermined(make_world, fault, setting, waits):
+    world = make_world(sts=setting)
+    world.add_domain("first.example", "enforce")
+    fault(world, "first.example")
+    result = run("first.example", "--json", "--timeout", "4", "--config", str(world.config_file))
+    report = json.loads(result.stdout)
+    assert (report["rule"] == "4.7.0") == waits, report
+    if waits:
+        assert result.returncode == UNDETERMINED
+        assert report["text"].startswith("A message would wait: ")
+        assert "MTA-STS policy" in report["text"]
 
 
 def test_without_a_daemon_that_is_said(world):

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 
 import pytest
 
-import software
 from peers.ca import Leaf
 from peers.daemon import wait_until
 from peers.dane import add_host, ee, filled, publish_tlsa, ta
@@ -19,8 +18,7 @@ from peers.mx import MxHost, ThenDrop
 from peers.signed_zones import PROGRAMS, SignedZones, Zone
 from peers.world import Count, World
 
-NEEDED = software.missing(*PROGRAMS)
-pytestmark = pytest.mark.skipif(bool(NEEDED), reason=NEEDED or "all there")
+pytestmark = pytest.mark.needs(*PROGRAMS)
 
 # No certificate has these digests.
 WRONG = "3 1 1 " + "00" * 32
@@ -340,6 +338,21 @@ def test_tlsa_records_of_an_aliased_host_are_found_at_either_name(world, serve, 
     assert (tlsa.policy, tlsa.domain) == ("tlsa", owner)
     # RFC 7672 section 8.1: SNI is the TLSA base domain.
     assert host.sessions[0].sni == owner
+
+
+def test_where_sts_decides_as_well_an_alias_is_asked_for_by_its_mx_name(world, serve):
+    """Behind insecure MX records the certificate must hold the MX host's name, so this is the SNI
+    (RFC 8461 section 7.1), although the TLSA records are those of the expanded name."""
+    leaf = Leaf.good("mx1.alias.test")
+    host = world.add_mx("real.host.test", leaf=leaf)
+    world.dns.set("mx1.alias.test", "CNAME", "real.host.test.")
+    publish_tlsa(world, "real.host.test", ee(world, leaf))
+    world.set_mx("d05.test", "mx1.alias.test")
+    world.publish("d05.test", "enforce", ["mx1.alias.test"])
+    serve(world, INSECURE, "alias.test", "host.test")
+    deliver(world, "d05.test", host)
+    assert results(world, "d05.test")["tlsa"].domain == "real.host.test"
+    assert host.sessions[0].sni == "mx1.alias.test"
 
 
 # --- broken zones, untrusted resolvers ---------------------------------------------------------

@@ -56,7 +56,8 @@ std::pair<std::string, std::string> refusal(const HostExamination& host) {
   for (const HostSession& session : host.sessions) {
     if (session.tls && fate_of(host, session) == HostFate::refused) {
       return {std::string(host.decision.requirement->name()) + "-tls-not-met",
-              fmt::format("{}; but {}", host.explanation, delivery::tls_complaint(*session.tls))};
+              fmt::format("{}; but {}", host.explanation,
+                          delivery::tls_complaint(*session.tls, *host.decision.requirement))};
     }
   }
   return {};
@@ -276,6 +277,10 @@ const net::TlsParameters* parameters_of(const std::optional<net::TlsOutcome>& tl
   return tls ? parameters_of(*tls) : nullptr;
 }
 
+smtp::TlsRequirement probed_with(const HostExamination& host) {
+  return host.decision.requirement.value_or(smtp::TlsRequirement::opportunistic());
+}
+
 HostFate fate_of(const HostExamination& host, const HostSession& session) {
   using Kind = smtp::SessionEnd::Kind;
   if (!host.decision.requirement) {
@@ -355,7 +360,7 @@ CheckOutcome outcome_of(const Examination& examination) {
         {},
         fmt::format("A message would {}: {}.", permanent ? "be returned" : "wait", end->reason)};
   }
-  if (!examination.policy.hold.empty() && !delivery::exempted(examination.rule.get())) {
+  if (!examination.policy.hold.empty() && delivery::policy_matters(inputs)) {
     return {Verdict::undetermined,
             "4.7.0",
             {},

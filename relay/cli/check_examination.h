@@ -118,6 +118,10 @@ struct Examination {
   DaemonCache daemon;
 };
 
+/// What a session with the host is judged by. One that is ruled out is looked at all the same: it
+/// may be the one that is meant.
+[[nodiscard]] smtp::TlsRequirement probed_with(const HostExamination& host);
+
 /// What would become of a message at one host, best first.
 enum class HostFate {
   verified,       ///< delivered; the session proved who the host is

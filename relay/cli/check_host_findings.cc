@@ -129,7 +129,8 @@ void judge_certificate(const Examination& examination, const net::TlsOutcome& ou
     add(findings, Severity::error, "tlsa-no-match", where,
         "the certificate matches none of the TLSA records (RFC 7672 section 3)");
   } else if (parameters.dane == net::DaneMatch::chain_faults) {
-    add(findings, Severity::error, "tlsa-chain-faults", where, delivery::tls_complaint(outcome));
+    add(findings, Severity::error, "tlsa-chain-faults", where,
+        delivery::tls_complaint(outcome, smtp::TlsRequirement::encrypted()));
   }
   if (parameters.version == "TLSv1" || parameters.version == "TLSv1.1") {
     add(findings, Severity::warning, "tls-old", where, "the session used " + parameters.version);

@@ -281,6 +281,8 @@ std::string_view name(delivery::HostDane::State state) {
   switch (state) {
     case State::absent:
       return "absent";
+    case State::denied:
+      return "denied";
     case State::usable:
       return "usable";
     case State::unusable:

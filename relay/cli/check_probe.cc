@@ -83,6 +83,7 @@ void Probe::start_tls() {
   options.reference_name = target_.host;
   options.floor = settings_.tls.floor();
   options.dane = settings_.tls.dane();
+  options.server_name = settings_.tls.sni(target_.host);
   options.chain = net::DescribeChain::yes;
   connection_->start_tls(*tls_, options, session_.timeout(), [this](net::TlsOutcome outcome) {
     session_.tls_established(std::move(outcome));

@@ -220,6 +220,7 @@ void Survey::on_policy_step(const sts::DiscoveryStep& step) {
     return fetch(next->host);
   }
   if (const auto* verdict = std::get_if<sts::PolicyVerdict>(&step)) {
+    policy_known_ = true;
     found_.policy.policy = verdict->policy;
     found_.policy.fault = verdict->fault;
     found_.policy.hold = verdict->hold;
@@ -294,12 +295,12 @@ delivery::TlsInputs Survey::inputs() const {
 
 void Survey::decide() {
   phase_ = Phase::probes;
-  found_.at = clock_.wall();
-  if (found_.policy.policy != nullptr && found_.rule != nullptr &&
-      found_.rule->after_first_contact != nullptr) {
-    found_.rule = found_.rule->after_first_contact;
+  if (!policy_known_ && found_.policy.source != PolicyExamination::Source::file) {
+    on_policy_step(discovery_.without_waiting());
   }
+  found_.at = clock_.wall();
   const delivery::TlsInputs said = inputs();
+  found_.rule = delivery::rule_in_force(said.rule, said.policy);
   for (HostExamination& host : found_.hosts) {
     const std::string& name = host.host.name.text();
     host.decision = delivery::decide(said, host.dane ? &*host.dane : nullptr, name);
@@ -357,8 +358,7 @@ smtp::ClientSettings Survey::client_settings(const HostExamination& host) const 
   settings.timeouts.greeting = at_most(t.greeting);
   settings.timeouts.ehlo = at_most(t.ehlo);
   settings.timeouts.starttls = at_most(t.starttls);
-  // A host that is ruled out is looked at all the same: it may be the one that is meant.
-  settings.tls = host.decision.requirement.value_or(smtp::TlsRequirement::opportunistic());
+  settings.tls = probed_with(host);
   return settings;
 }
 

@@ -93,6 +93,7 @@ class Survey {
   net::DnsClient dns_;
   net::HttpsClient https_;
   sts::Discovery discovery_;
+  bool policy_known_ = false;  ///< what there is of it has been said
   Examination found_;
   std::vector<HostLookup> lookups_;
   std::optional<net::DnsResult> policy_a_, policy_aaaa_;

@@ -204,6 +204,9 @@ std::string dane_text(const std::optional<delivery::HostDane>& dane) {
   if (!dane || dane->state == delivery::HostDane::State::absent) {
     return "none that is secure";
   }
+  if (dane->state == delivery::HostDane::State::denied) {
+    return "none, as DNSSEC proves";
+  }
   if (dane->state == delivery::HostDane::State::lookup_failed) {
     return "lookup failed: " + printable(dane->failure);
   }
@@ -239,7 +242,7 @@ std::string certificate_text(const net::TlsOutcome& outcome) {
   return text;
 }
 
-std::string session_text(const HostSession& session) {
+std::string session_text(const HostExamination& host, const HostSession& session) {
   if (!session.connect_failure.empty()) {
     return "no connection: " + printable(session.connect_failure);
   }
@@ -247,7 +250,7 @@ std::string session_text(const HostSession& session) {
   if (session.tls && parameters_of(session.tls) != nullptr) {
     text = certificate_text(*session.tls);
   } else if (session.tls) {
-    text = delivery::tls_complaint(*session.tls);
+    text = delivery::tls_complaint(*session.tls, probed_with(host));
   }
   using Kind = smtp::SessionEnd::Kind;
   if (session.end && session.end->kind != Kind::quit && session.end->kind != Kind::tls_failed &&
@@ -280,7 +283,7 @@ void write_host(const HostExamination& host, net::WallTime now, Writer& out) {
   out.row("TLSA", dane_text(host.dane));
   out.row("rule", printable(host.explanation));
   for (const HostSession& session : host.sessions) {
-    out.row(session.address.ip(), session_text(session));
+    out.row(session.address.ip(), session_text(host, session));
     if (const net::TlsParameters* parameters = parameters_of(session.tls)) {
       write_chain(parameters->chain, now, out);
     }

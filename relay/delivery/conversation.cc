@@ -220,6 +220,7 @@ void Conversation::start_tls() {
   watched_.reset();
   net::TlsClientOptions options{target_.host, target_.requirement.floor(), &context_.tls_sessions,
                                 key_, target_.requirement.dane()};
+  options.server_name = target_.requirement.sni(target_.host);
   connection_->start_tls(*context_.tls, options, session_.timeout(),
                          [this](net::TlsOutcome outcome) {
                            session_.tls_established(std::move(outcome));

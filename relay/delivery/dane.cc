@@ -69,7 +69,12 @@ TlsaStep TlsaSearch::on_tlsa(const net::DnsResult& answer) {
   if (records != nullptr && !records->empty() && state_of(answer) == net::DnssecState::secure) {
     return judged(*records);
   }
+  all_denied_ = all_denied_ && std::holds_alternative<net::DnsNoRecord>(answer) &&
+                state_of(answer) == net::DnssecState::secure;
   bases_.pop_back();
+  if (bases_.empty() && all_denied_) {
+    return HostDane{HostDane::State::denied, subject_.host.text(), {}, nullptr, {}};
+  }
   return ask_next();
 }
 

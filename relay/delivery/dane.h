@@ -25,7 +25,8 @@ enum class MxOrigin {
 /// What DNS says about DANE for one MX host.
 struct HostDane {
   enum class State {
-    absent,         ///< no secure TLSA records: DANE has nothing to say
+    absent,         ///< nothing that DNSSEC vouches for: DANE has nothing to say
+    denied,         ///< DNSSEC proves that there are no TLSA records
     usable,         ///< the certificate must match `expectation`
     unusable,       ///< secure records, none usable: TLS without authentication (RFC 7672 §2.2)
     lookup_failed,  ///< SERVFAIL, bogus, time-out: the host must not be used (RFC 7672 §2.2)
@@ -69,6 +70,7 @@ class TlsaSearch {
 
   Subject subject_;
   std::vector<net::DomainName> bases_;  // TLSA base domains to try, first one last
+  bool all_denied_ = true;              // securely, of those tried
 };
 
 }  // namespace relay::delivery

@@ -246,10 +246,9 @@ smtp::ClientTransaction Runner::transaction(const std::vector<std::size_t>& reci
   transaction.smtputf8 = envelope_->smtputf8;
   transaction.ret = envelope_->ret;
   transaction.envid = envelope_->envid;
-  // RFC 8689 §2: the parameter goes only to a server that has proved its name.
-  const bool required =
-      envelope_->tls == spool::MessageTls::required && converse_->requirement.authenticates();
-  transaction.requiretls = required ? smtp::RequireTls::yes : smtp::RequireTls::no;
+  transaction.requiretls = passes_on_requiretls(*envelope_, converse_->requirement)
+                               ? smtp::RequireTls::yes
+                               : smtp::RequireTls::no;
   transaction.recipients.reserve(recipients.size());
   for (const std::size_t position : recipients) {
     const spool::Recipient& recipient = envelope_->recipients[position];

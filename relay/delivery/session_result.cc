@@ -184,11 +184,6 @@ rpt::PolicyResult no_policy_result(const SessionFacts& facts) {
   return result;
 }
 
-std::string unlisted_text(const net::TlsParameters& parameters) {
-  return fmt::format("neither its certificate ({}) nor its key ({}) is a listed one",
-                     parameters.certificate_sha256, parameters.key_sha256);
-}
-
 }  // namespace
 
 const net::TlsParameters* parameters_of(const net::TlsOutcome& outcome) {
@@ -206,6 +201,7 @@ std::optional<DaneEvaluation> evaluate(const HostDane& dane, Refusal why, std::s
   }
   switch (dane.state) {
     case HostDane::State::absent:
+    case HostDane::State::denied:
       return std::nullopt;
     case HostDane::State::unusable:
       return DaneEvaluation{Verdict::no_usable_record, dane.base_domain, dane.records};
@@ -224,7 +220,7 @@ std::optional<DaneEvaluation> evaluate(const HostDane& dane, Refusal why, std::s
   return DaneEvaluation{verdict, dane.base_domain, dane.records};
 }
 
-std::string tls_complaint(const net::TlsOutcome& outcome) {
+std::string tls_complaint(const net::TlsOutcome& outcome, const smtp::TlsRequirement& required) {
   if (const auto* none = std::get_if<net::TlsNotOffered>(&outcome)) {
     return fmt::format("it does not offer TLS ({})", none->reason);
   }
@@ -232,6 +228,10 @@ std::string tls_complaint(const net::TlsOutcome& outcome) {
     return fmt::format("its TLS handshake failed ({})", failed->reason);
   }
   const net::TlsParameters& parameters = *parameters_of(outcome);
+  if (!required.lists(parameters)) {
+    return fmt::format("neither its certificate ({}) nor its key ({}) is a listed one",
+                       parameters.certificate_sha256, parameters.key_sha256);
+  }
   if (parameters.dane == net::DaneMatch::no_match) {
     return "its certificate matches none of its TLSA records (dane-no-match)";
   }
@@ -242,13 +242,7 @@ std::string tls_complaint(const net::TlsOutcome& outcome) {
   if (const auto* unverified = std::get_if<net::TlsUnverified>(&outcome)) {
     return fmt::format("its certificate does not prove that ({})", codes_of(unverified->faults));
   }
-  return unlisted_text(parameters);
-}
-
-std::string tls_complaint(const net::TlsOutcome& outcome, const smtp::TlsRequirement& required) {
-  const net::TlsParameters* parameters = parameters_of(outcome);
-  return parameters != nullptr && !required.lists(*parameters) ? unlisted_text(*parameters)
-                                                               : tls_complaint(outcome);
+  return "its TLS is as it should be";
 }
 
 std::optional<rpt::SessionResult> session_result(const SessionFacts& facts) {

@@ -61,9 +61,8 @@ struct SessionFacts {
 /// The parameters of a completed handshake, or null.
 [[nodiscard]] const net::TlsParameters* parameters_of(const net::TlsOutcome& outcome);
 
-/// What was wrong with TLS, for a person, with the codes that TLS-RPT uses.
-[[nodiscard]] std::string tls_complaint(const net::TlsOutcome& outcome);
-/// The same of a session that does not meet what was required.
+/// Why a session with this outcome does not meet what was required, for a person, with the codes
+/// that TLS-RPT uses.
 [[nodiscard]] std::string tls_complaint(const net::TlsOutcome& outcome,
                                         const smtp::TlsRequirement& required);
 

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <memory>
-
-#include <fmt/format.h>
+#include <utility>
 
 #include "sts/enforcement.h"
 
@@ -38,7 +37,13 @@ struct Demand {
     if (fingerprints != nullptr) {
       result = result.with_fingerprints(fingerprints);
     }
-    return dane != nullptr ? result.with_dane(dane) : result;
+    if (dane == nullptr) {
+      return result;
+    }
+    // A certificate that has to prove the MX host's name is asked for by that name (RFC 8461 §7.1);
+    // where the TLSA records decide alone, by their base domain (RFC 7672 §8.1).
+    using Sni = smtp::TlsRequirement::Sni;
+    return result.with_dane(dane, level == Level::verified ? Sni::mx_host : Sni::tlsa_base);
   }
 };
 
@@ -106,6 +111,9 @@ void weigh_dane(const HostDane* dane, HostDecision& decision, Demand& demand) {
   }
   switch (dane->state) {
     case HostDane::State::absent:
+      return;
+    case HostDane::State::denied:
+      decision.add(Finding::dane_denied);
       return;
     case HostDane::State::usable:
       decision.add(Finding::dane_usable);
@@ -199,6 +207,9 @@ Demand weigh_policies(const TlsInputs& inputs, const HostDane* dane, std::string
   Demand demand;
   if (exempted(inputs.rule.get())) {
     decision.add(Finding::local_exemption);
+    if (inputs.policy != nullptr && inputs.policy->policy.mode != sts::Mode::none) {
+      decision.add(Finding::sts_suspended);
+    }
     return demand;
   }
   weigh_dane(dane, decision, demand);
@@ -214,7 +225,7 @@ void set_result(const TlsInputs& inputs, const Demand& demand, HostDecision& dec
     return;
   }
   if (level_of(inputs.rule.get()) == LocalLevel::none && demand.level == Demand::Level::nothing &&
-      inputs.message == spool::MessageTls::normal) {
+      demanded(inputs) == spool::MessageTls::normal) {
     decision.add(Finding::local_plaintext);
     decision.requirement = smtp::TlsRequirement::plaintext();
     return;
@@ -229,150 +240,72 @@ Demand waived(const Demand& demand) {
   return rest;
 }
 
-std::string mode_text(const sts::CachedPolicy& policy) {
-  return fmt::format("MTA-STS policy of {} (mode {}, id {})", policy.domain,
-                     sts::name(policy.policy.mode), policy.id);
-}
-
-std::string rule_text(const LocalRule* rule) {
-  if (rule == nullptr) {
-    return "the default TLS rule";
+// What the message itself asks for.
+Demand weigh_message(const TlsInputs& inputs, const HostDane* dane, Demand demand,
+                     HostDecision& decision) {
+  switch (demanded(inputs)) {
+    case spool::MessageTls::normal:
+      if (inputs.message == spool::MessageTls::required) {
+        decision.add(Finding::requiretls_bounce);
+      }
+      return demand;
+    case spool::MessageTls::required:
+      weigh_requiretls(inputs, dane, decision, demand);
+      return demand;
+    case spool::MessageTls::optional:
+      decision.add(inputs.kind == MessageKind::tls_report ? Finding::tls_report
+                                                          : Finding::tls_required_no);
+      return waived(demand);
   }
-  return rule->reason.empty() ? fmt::format("the rule {}", rule->origin)
-                              : fmt::format("the rule {} ({})", rule->origin, rule->reason);
-}
-
-std::string sentence(Finding finding, const TlsInputs& inputs, std::string_view host) {
-  const auto sts = [&](std::string_view verdict) {
-    return fmt::format("{}: host {} {}", mode_text(*inputs.policy), host, verdict);
-  };
-  const auto local = [&](std::string_view verdict) {
-    return fmt::format("{} {}", rule_text(inputs.rule.get()), verdict);
-  };
-  switch (finding) {
-    case Finding::no_policy:
-      return "no TLS policy: TLS is used if offered, with any certificate";
-    case Finding::sts_none:
-      return fmt::format("{}: as if there were no policy (RFC 8461 section 5)",
-                         mode_text(*inputs.policy));
-    case Finding::sts_enforce:
-      return sts("is listed and must prove its name by a valid certificate (RFC 8461 section 4.2)");
-    case Finding::sts_enforce_unlisted:
-      return sts("is not listed and must not be used (RFC 8461 section 4.1)");
-    case Finding::sts_testing:
-      return sts("is listed; faults are only reported (RFC 8461 section 5)");
-    case Finding::sts_testing_unlisted:
-      return sts("is not listed; testing mode only reports that (RFC 8461 section 5)");
-    case Finding::dane_usable:
-      return fmt::format(
-          "DANE: the certificate of {} must match its TLSA records "
-          "(RFC 7672 section 2.2)",
-          host);
-    case Finding::dane_unusable:
-      return fmt::format(
-          "DANE: {} has TLSA records, but none that can be used; TLS is a must, "
-          "with any certificate (RFC 7672 section 2.2)",
-          host);
-    case Finding::dane_lookup_failed:
-      return fmt::format(
-          "DANE: whether {} has TLSA records could not be learned, so it must not "
-          "be used (RFC 7672 section 2.2)",
-          host);
-    case Finding::dane_over_sts:
-      return "the MX records are secure and DANE decides (RFC 8461 section 2)";
-    case Finding::dane_and_sts:
-      return "both DANE and MTA-STS must be satisfied (RFC 8461 section 2)";
-    case Finding::local_plaintext:
-      return local("asks for no TLS");
-    case Finding::local_encrypt:
-      return local("demands TLS, with any certificate");
-    case Finding::local_verify:
-      return local("demands a valid certificate for the host's name");
-    case Finding::local_dane_only:
-      return local("demands DANE");
-    case Finding::local_dane_only_insecure:
-      return "the MX records are not secure (RFC 7672 section 2.2.1)";
-    case Finding::local_fingerprint:
-      return local("demands a certificate or key with a listed fingerprint");
-    case Finding::local_pin:
-      return local(fmt::format("lists host {}, which must prove its name", host));
-    case Finding::local_pin_unlisted:
-      return local(fmt::format("does not list host {}, which must not be used", host));
-    case Finding::local_exemption:
-      return local("exempts the domain from every TLS policy for now");
-    case Finding::local_report_only:
-      return local("is report-only: what it would refuse is only counted");
-    case Finding::requiretls:
-      return fmt::format(
-          "the sender demands REQUIRETLS: {} must prove its name and announce "
-          "REQUIRETLS (RFC 8689 section 4.2.1)",
-          host);
-    case Finding::requiretls_untrusted:
-      return fmt::format(
-          "the sender demands REQUIRETLS, and neither DNSSEC nor an MTA-STS policy "
-          "vouches for host {} (RFC 8689 section 4.2.1)",
-          host);
-    case Finding::tls_required_no:
-      return "the message says TLS-Required: No: TLS is tried, its policies are not demanded "
-             "(RFC 8689 section 4.2.2)";
-  }
-  return {};
+  return demand;
 }
 
 }  // namespace
 
-std::string_view name(Refusal refusal) {
-  switch (refusal) {
-    case Refusal::none:
-      return "none";
-    case Refusal::mx_not_in_policy:
-      return "mx-not-in-policy";
-    case Refusal::mx_not_pinned:
-      return "mx-not-pinned";
-    case Refusal::tlsa_lookup_failed:
-      return "tlsa-lookup-failed";
-    case Refusal::dane_required:
-      return "dane-required";
-    case Refusal::mx_not_trusted:
-      return "requiretls-mx-not-trusted";
+MessageKind kind_of(const spool::Envelope& envelope) {
+  if (envelope.origin == spool::Origin::report) {
+    return MessageKind::tls_report;
   }
-  return {};
+  return envelope.sender.empty() ? MessageKind::bounce : MessageKind::mail;
+}
+
+spool::MessageTls demanded(const TlsInputs& inputs) {
+  switch (inputs.kind) {
+    case MessageKind::mail:
+      break;
+    case MessageKind::bounce:
+      // One that insists on REQUIRETLS would be lost: it asks where it can (RFC 8689 §5).
+      return inputs.message == spool::MessageTls::required ? spool::MessageTls::normal
+                                                           : inputs.message;
+    case MessageKind::tls_report:
+      return spool::MessageTls::optional;  // RFC 8460 §3
+  }
+  return inputs.message;
+}
+
+std::shared_ptr<const LocalRule> rule_in_force(const std::shared_ptr<const LocalRule>& found,
+                                               const sts::CachedPolicy* policy) {
+  const bool over = policy != nullptr && found != nullptr && found->after_first_contact != nullptr;
+  return over ? found->after_first_contact : found;
 }
 
 HostDecision decide(const TlsInputs& inputs, const HostDane* dane, std::string_view mx_host) {
   HostDecision decision;
-  Demand demand = weigh_policies(inputs, dane, mx_host, decision);
-  if (inputs.rule != nullptr && inputs.rule->effect == LocalRule::Effect::report_only) {
+  TlsInputs weighed = inputs;
+  weighed.rule = rule_in_force(inputs.rule, inputs.policy);
+  if (weighed.rule != inputs.rule) {
+    decision.add(Finding::local_preload_over);
+  }
+  Demand demand = weigh_policies(weighed, dane, mx_host, decision);
+  if (weighed.rule != nullptr && weighed.rule->effect == LocalRule::Effect::report_only) {
     decision.add(Finding::local_report_only);
     decision.refusal_unenforced = demand.refusal;
     decision.unenforced = demand.requirement();
     demand = waived(demand);
   }
-  switch (inputs.message) {
-    case spool::MessageTls::normal:
-      break;
-    case spool::MessageTls::required:
-      weigh_requiretls(inputs, dane, decision, demand);
-      break;
-    case spool::MessageTls::optional:
-      decision.add(Finding::tls_required_no);
-      demand = waived(demand);
-      break;
-  }
-  set_result(inputs, demand, decision);
+  demand = weigh_message(weighed, dane, std::move(demand), decision);
+  set_result(weighed, demand, decision);
   return decision;
-}
-
-std::string explain(const HostDecision& decision, const TlsInputs& inputs,
-                    std::string_view mx_host) {
-  std::string text;
-  for (const Finding finding : decision.findings()) {
-    text += text.empty() ? "" : "; ";
-    const bool alone = decision.findings().size() == 1;
-    text += finding == Finding::no_policy && !alone ? "no MTA-STS policy"
-                                                    : sentence(finding, inputs, mx_host);
-  }
-  return text;
 }
 
 bool would_refuse(const HostDecision& decision, const net::TlsOutcome* outcome) {
@@ -384,11 +317,21 @@ bool would_refuse(const HostDecision& decision, const net::TlsOutcome* outcome) 
 }
 
 bool failures_stay_temporary(const TlsInputs& inputs) {
-  if (exempted(inputs.rule.get())) {
+  const auto rule = rule_in_force(inputs.rule, inputs.policy);
+  if (exempted(rule.get())) {
     return false;
   }
   return (inputs.policy != nullptr && inputs.policy->policy.mode == sts::Mode::enforce) ||
-         (inputs.rule != nullptr && !inputs.rule->mx.empty());
+         (rule != nullptr && !rule->mx.empty());
+}
+
+bool policy_matters(const TlsInputs& inputs) {
+  return !exempted(inputs.rule.get()) && demanded(inputs) != spool::MessageTls::optional;
+}
+
+bool passes_on_requiretls(const spool::Envelope& envelope,
+                          const smtp::TlsRequirement& requirement) {
+  return envelope.tls == spool::MessageTls::required && requirement.authenticates();
 }
 
 bool exempted(const LocalRule* rule) {

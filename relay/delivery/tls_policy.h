@@ -26,14 +26,31 @@ enum class Composition {
   both,          ///< the host must satisfy both
 };
 
+/// What is sent, as far as it matters for TLS.
+enum class MessageKind {
+  mail,
+  bounce,      ///< null reverse-path
+  tls_report,  ///< made by this relay (RFC 8460 §3)
+};
+[[nodiscard]] MessageKind kind_of(const spool::Envelope& envelope);
+
 /// Everything that has a say.
 struct TlsInputs {
   const sts::CachedPolicy* policy = nullptr;  ///< in force for the policy domain, or null
-  std::shared_ptr<const LocalRule> rule{};    ///< null: opportunistic
-  spool::MessageTls message = spool::MessageTls::normal;
+  std::shared_ptr<const LocalRule> rule{};    ///< as found for the domain; null: opportunistic
+  spool::MessageTls message = spool::MessageTls::normal;  ///< what its sender says
   MxOrigin mx = MxOrigin::insecure;
   Composition composition = Composition::dane_decides;
+  MessageKind kind = MessageKind::mail;
 };
+
+/// What counts of the sender's word: a bounce does not insist, a TLS report needs nothing.
+[[nodiscard]] spool::MessageTls demanded(const TlsInputs& inputs);
+
+/// The rule that counts: a preloaded pin yields as soon as a policy of the domain itself is known.
+/// policy: null: none is.
+[[nodiscard]] std::shared_ptr<const LocalRule> rule_in_force(
+    const std::shared_ptr<const LocalRule>& found, const sts::CachedPolicy* policy);
 
 /// Whether the policy's mx patterns hold the MX host.
 enum class Coverage { no_policy, covered, uncovered };
@@ -57,6 +74,8 @@ enum class Finding : std::uint8_t {
   sts_enforce_unlisted,
   sts_testing,
   sts_testing_unlisted,
+  sts_suspended,
+  dane_denied,
   dane_usable,
   dane_unusable,
   dane_lookup_failed,
@@ -71,9 +90,12 @@ enum class Finding : std::uint8_t {
   local_pin,
   local_pin_unlisted,
   local_exemption,
+  local_preload_over,
   local_report_only,
   requiretls,
   requiretls_untrusted,
+  requiretls_bounce,
+  tls_report,
   tls_required_no,
 };
 
@@ -116,6 +138,14 @@ struct HostDecision {
 
 /// Whether what DNS says about the domain must not make a failure permanent (RFC 8461 §5.1).
 [[nodiscard]] bool failures_stay_temporary(const TlsInputs& inputs);
+
+/// Whether a message must wait where it is unknown which policy there is.
+[[nodiscard]] bool policy_matters(const TlsInputs& inputs);
+
+/// Whether the REQUIRETLS parameter goes along: only to a server that has to prove its name, in a
+/// bounce too (RFC 8689 §2, §5).
+[[nodiscard]] bool passes_on_requiretls(const spool::Envelope& envelope,
+                                        const smtp::TlsRequirement& requirement);
 
 /// Whether the operator has taken the policy out of force for now.
 [[nodiscard]] bool exempted(const LocalRule* rule);

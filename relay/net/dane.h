@@ -24,8 +24,8 @@ namespace relay::net {
 /// What the certificate of one MX host has to match.
 struct DaneExpectation {
   std::vector<DnsTlsa> records;  ///< usable ones only, never empty
-  /// The TLSA base domain, which is also sent as SNI (RFC 7672 §8.1), then the other names that a
-  /// DANE-TA certificate may show (§3.2.2). Never empty.
+  /// The TLSA base domain, then the other names that a DANE-TA certificate may show (RFC 7672
+  /// §3.2.2). Never empty.
   std::vector<DomainName> reference_names;
 
   /// Short stable text, equal for equal expectations whatever the order of their records: part of

@@ -82,8 +82,8 @@ class TlsClientContext {
 };
 
 struct TlsClientOptions {
-  /// SNI (unless dane says another) and the name the certificate must prove; absent for a target
-  /// given as an address only: then no SNI is sent and no certificate counts as verified.
+  /// The name the certificate must prove; absent for a target given as an address only: then no
+  /// certificate counts as verified.
   std::optional<DomainName> reference_name;
   TlsFloor floor = TlsFloor::any;
   TlsSessionCache* sessions = nullptr;  ///< null: no resumption; else outlives the connection
@@ -93,6 +93,8 @@ struct TlsClientOptions {
   std::shared_ptr<const DaneExpectation> dane{};
   const Clock* clock = nullptr;  ///< for the life of tickets; outlives the connection; null: system
   DescribeChain chain = DescribeChain::no;  ///< for TlsParameters::chain
+  /// SNI; absent: reference_name, if there is one.
+  std::optional<DomainName> server_name{};
 };
 
 }  // namespace relay::net

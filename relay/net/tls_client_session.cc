@@ -93,11 +93,12 @@ TlsClientSession::TlsClientSession(const TlsClientOptions& options, Revocation r
       has_name_(options.reference_name.has_value()),
       describe_(options.chain),
       revocation_(revocation) {
-  // Whatever the caller's key leaves out, a verdict holds for one name, one floor and the same
-  // TLSA records only.
+  // Whatever the caller's key leaves out, a verdict holds for the same names, one floor and the
+  // same TLSA records only.
   key_ = options.session_key + '\n' + (has_name_ ? options.reference_name->text() : std::string()) +
          '\n' + (options.floor == TlsFloor::tls12 ? "tls12" : "any") + '\n' +
-         (options.dane ? options.dane->digest() : std::string());
+         (options.dane ? options.dane->digest() : std::string()) + '\n' +
+         (options.server_name ? options.server_name->text() : std::string());
 }
 
 TlsClientSession::~TlsClientSession() {
@@ -128,11 +129,8 @@ bool TlsClientSession::prepare(const TlsClientOptions& options) {
       !expect_name(ssl, options.reference_name, found_)) {
     return false;
   }
-  // RFC 7672 §8.1: with TLSA records the SNI is the TLSA base domain.
-  if (options.dane && !send_name(ssl, options.dane->reference_names.front().text())) {
-    return false;
-  }
-  if (!options.dane && has_name_ && !send_name(ssl, options.reference_name->text())) {
+  const auto& server_name = options.server_name ? options.server_name : options.reference_name;
+  if (server_name && !send_name(ssl, server_name->text())) {
     return false;
   }
   if (sessions_ != nullptr) {

@@ -6,9 +6,11 @@
 
 namespace relay::smtp {
 
-TlsRequirement TlsRequirement::with_dane(std::shared_ptr<const net::DaneExpectation> dane) const {
+TlsRequirement TlsRequirement::with_dane(std::shared_ptr<const net::DaneExpectation> dane,
+                                         Sni sni) const {
   TlsRequirement requirement = *this;
   requirement.dane_ = std::move(dane);
+  requirement.sni_ = sni;
   return requirement;
 }
 
@@ -81,10 +83,16 @@ std::string_view TlsRequirement::name() const {
   return {};
 }
 
+std::optional<net::DomainName> TlsRequirement::sni(
+    const std::optional<net::DomainName>& mx_host) const {
+  return dane_ != nullptr && sni_ == Sni::tlsa_base ? std::optional(dane_->reference_names.front())
+                                                    : mx_host;
+}
+
 std::string TlsRequirement::key() const {
   std::string key{name()};
   if (dane_ != nullptr) {
-    key += ' ' + dane_->digest();
+    key += ' ' + dane_->digest() + (sni_ == Sni::mx_host ? " mx-host" : "");
   }
   if (fingerprints_ != nullptr) {
     for (const std::string& fingerprint : *fingerprints_) {

@@ -29,9 +29,15 @@ class TlsRequirement {
   /// TLS 1.2 or newer with a certificate that proves the MX host name (RFC 8461 §4.2).
   static TlsRequirement verified() { return TlsRequirement{Level::verified}; }
 
+  /// The name that the server is asked to be, where TLSA records judge its certificate.
+  enum class Sni {
+    tlsa_base,  ///< RFC 7672 §8.1
+    mx_host,    ///< RFC 8461 §7.1
+  };
   /// The same, with the certificate judged by TLSA records too (RFC 7672 §3). A match is demanded
   /// from encrypted() on; an opportunistic session only learns the verdict.
-  [[nodiscard]] TlsRequirement with_dane(std::shared_ptr<const net::DaneExpectation> dane) const;
+  [[nodiscard]] TlsRequirement with_dane(std::shared_ptr<const net::DaneExpectation> dane,
+                                         Sni sni = Sni::tlsa_base) const;
   /// The same, and certificate or key must be one of these. At least encrypted().
   [[nodiscard]] TlsRequirement with_fingerprints(
       std::shared_ptr<const Fingerprints> fingerprints) const;
@@ -55,6 +61,9 @@ class TlsRequirement {
   [[nodiscard]] bool lists(const net::TlsParameters& parameters) const;
   /// The records to judge the certificate by; null: none.
   [[nodiscard]] const std::shared_ptr<const net::DaneExpectation>& dane() const { return dane_; }
+  /// The name to send as SNI. mx_host: nullopt if the target is an address; then there is none.
+  [[nodiscard]] std::optional<net::DomainName> sni(
+      const std::optional<net::DomainName>& mx_host) const;
   /// "opportunistic", "verified", "dane", "plaintext-retry" …: stable word for logs.
   [[nodiscard]] std::string_view name() const;
   /// name() and whatever else two sessions must share to be interchangeable.
@@ -72,6 +81,7 @@ class TlsRequirement {
 
   Level level_;
   std::shared_ptr<const net::DaneExpectation> dane_;
+  Sni sni_ = Sni::mx_host;
   std::shared_ptr<const Fingerprints> fingerprints_;
 };
 

@@ -84,7 +84,7 @@ TEST_CASE("what an answer to the TLSA question means") {
            {"PKIX-EE alone", tlsa({pkix}), State::unusable},
            {"a digest of the wrong length", tlsa({{3, 1, 1, "short"}}), State::unusable},
            {"insecure records", tlsa({ee_sha256()}, DnssecState::insecure), State::absent},
-           {"secure denial", net::DnsNoRecord{true, {}, DnssecState::secure}, State::absent},
+           {"secure denial", net::DnsNoRecord{true, {}, DnssecState::secure}, State::denied},
            {"insecure denial", net::DnsNoRecord{true, {}, DnssecState::insecure}, State::absent},
            {"SERVFAIL or bogus", net::DnsFailure{"SERVFAIL"}, State::lookup_failed},
        }) {
@@ -103,6 +103,20 @@ TEST_CASE("a secure alias: the expanded name is the base domain, else the name i
   CHECK(owner(step) == "_25._tcp.mx1.example.net");
   step = aliased.on_tlsa(tlsa({ee_sha256()}));
   CHECK(found(step).base_domain == "mx1.example.net");
+}
+
+TEST_CASE("an alias without TLSA records is proved so only if both its names are") {
+  const auto denial = [](DnssecState state) { return net::DnsNoRecord{true, {}, state}; };
+  for (const auto& [expanded, itself, state] :
+       {std::tuple{DnssecState::secure, DnssecState::secure, State::denied},
+        {DnssecState::insecure, DnssecState::secure, State::absent},
+        {DnssecState::secure, DnssecState::insecure, State::absent}}) {
+    TlsaSearch aliased = search();
+    REQUIRE(owner(aliased.start(addresses(DnssecState::secure, "mail.provider.example"),
+                                kNoData)) == "_25._tcp.mail.provider.example");
+    REQUIRE(owner(aliased.on_tlsa(denial(expanded))) == "_25._tcp.mx1.example.net");
+    CHECK(found(aliased.on_tlsa(denial(itself))).state == state);
+  }
 }
 
 TEST_CASE("a secure alias into an insecure zone: the name itself is the base domain") {

@@ -66,8 +66,9 @@ TEST_CASE("MTA-STS and DANE composed, per host (RFC 7672 section 2.2, RFC 8461 s
             "refused: tlsa-lookup-failed"},
            {"TLSA lookup failed, no policy", "", secure, State::lookup_failed,
             "refused: tlsa-lookup-failed"},
-           {"D04 secure denial", "enforce", secure, State::absent, "verified"},
-           {"secure denial, no policy", "", secure, State::absent, "opportunistic"},
+           {"D04 secure denial", "enforce", secure, State::denied, "verified"},
+           {"secure denial, no policy", "", secure, State::denied, "opportunistic"},
+           {"no secure records, no policy", "", secure, State::absent, "opportunistic"},
            {"D05 insecure MX, usable TLSA, enforce", "enforce", insecure, State::usable,
             "verified+dane"},
            {"D06 insecure MX, forged host without TLSA", "enforce!", insecure, State::absent,
@@ -187,9 +188,13 @@ TEST_CASE("A27: an exemption takes every policy out of force and says so") {
   auto exemption = rule(LocalLevel::opportunistic, LocalRule::Purpose::exemption);
   exemption->reason = "ticket 123";
   inputs.rule = exemption;
+  exemption->until = std::chrono::sys_days(std::chrono::year(2030) / 3 / 1) + std::chrono::hours(9);
   const HostDecision decision = decide(inputs, nullptr, kHost);
   CHECK(word(decision) == "opportunistic");
-  CHECK(explain(decision, inputs, kHost).find("ticket 123") != std::string::npos);
+  CHECK(explain(decision, inputs, kHost) ==
+        "the rule tls_policy.domains.example.net (ticket 123) exempts the domain from every TLS "
+        "policy until 2030-03-01T09:00:00Z; MTA-STS policy of example.net (mode enforce, id 1) is "
+        "suspended by that");
   CHECK_FALSE(failures_stay_temporary(inputs));
 }
 
@@ -246,6 +251,89 @@ TEST_CASE("REQUIRETLS needs somebody to vouch for the MX name (RFC 8689 section 
   }
 }
 
+TEST_CASE("a preloaded pin yields to the domain's own policy, whatever that demands") {
+  auto pin = rule(LocalLevel::verify, LocalRule::Purpose::pin);
+  pin->origin = "preload";
+  pin->mx = {sts::MxPattern::parse("*.example.net").value()};
+  pin->after_first_contact = rule(LocalLevel::encrypt);
+  TlsInputs inputs;
+  inputs.rule = pin;
+  CHECK(word(decide(inputs, nullptr, "mx.other.example")) == "refused: mx-not-pinned");
+  CHECK(failures_stay_temporary(inputs));
+  const auto own = policy("testing", "*.example.net");
+  inputs.policy = own.get();
+  const HostDecision decision = decide(inputs, nullptr, "mx.other.example");
+  CHECK(word(decision) == "encrypted");
+  CHECK(explain(decision, inputs, "mx.other.example")
+            .starts_with("the preloaded MX hosts give way to the domain's own policy; "));
+  CHECK_FALSE(failures_stay_temporary(inputs));
+  CHECK(rule_in_force(pin, own.get()) == pin->after_first_contact);
+  CHECK(rule_in_force(pin, nullptr) == pin);
+}
+
+TEST_CASE("what a message demands depends on what it is (RFC 8689 section 5, RFC 8460 section 3)") {
+  struct Row {
+    MessageKind kind;
+    MessageTls said;
+    MessageTls demanded;
+    const char* explained;
+  };
+  for (const Row& row : std::vector<Row>{
+           {MessageKind::mail, MessageTls::required, MessageTls::required, "neither DNSSEC nor"},
+           {MessageKind::mail, MessageTls::optional, MessageTls::optional, "TLS-Required: No"},
+           {MessageKind::mail, MessageTls::normal, MessageTls::normal, "TLS is used if offered"},
+           {MessageKind::bounce, MessageTls::required, MessageTls::normal, "RFC 8689 section 5"},
+           {MessageKind::bounce, MessageTls::normal, MessageTls::normal, "TLS is used if offered"},
+           {MessageKind::tls_report, MessageTls::normal, MessageTls::optional,
+            "RFC 8460 section 3"},
+       }) {
+    TlsInputs inputs;
+    inputs.kind = row.kind;
+    inputs.message = row.said;
+    CHECK(demanded(inputs) == row.demanded);
+    CHECK(policy_matters(inputs) == (row.demanded != MessageTls::optional));
+    const std::string text = explain(decide(inputs, nullptr, kHost), inputs, kHost);
+    CAPTURE(text);
+    CHECK(text.find(row.explained) != std::string::npos);
+  }
+}
+
+TEST_CASE("a message is a report by its origin and a bounce by its null sender") {
+  spool::Envelope envelope;
+  CHECK(kind_of(envelope) == MessageKind::bounce);
+  envelope.sender = "a@example.org";
+  CHECK(kind_of(envelope) == MessageKind::mail);
+  envelope.origin = spool::Origin::report;
+  CHECK(kind_of(envelope) == MessageKind::tls_report);
+}
+
+TEST_CASE("REQUIRETLS goes along in a bounce too, to servers that prove their name only") {
+  spool::Envelope envelope;
+  CHECK_FALSE(passes_on_requiretls(envelope, TlsRequirement::verified()));
+  envelope.tls = MessageTls::required;
+  CHECK(passes_on_requiretls(envelope, TlsRequirement::verified()));
+  CHECK_FALSE(passes_on_requiretls(envelope, TlsRequirement::encrypted()));
+}
+
+TEST_CASE("SNI: the TLSA base domain where DANE decides, the MX host's name where MTA-STS does") {
+  HostDane aliased = dane(State::usable);
+  aliased.base_domain = "mail.provider.example";
+  aliased.expectation = std::make_shared<const net::DaneExpectation>(net::DaneExpectation{
+      {{3, 1, 1, std::string(32, 'a')}}, {name("mail.provider.example"), name(kHost)}});
+  const auto in_force = policy("enforce", "*.example.net");
+  TlsInputs inputs;
+  inputs.policy = in_force.get();
+  const auto sni = [&](MxOrigin mx, const HostDane* found) {
+    inputs.mx = mx;
+    return decide(inputs, found, kHost).requirement.value().sni(name(kHost)).value().text();
+  };
+  CHECK(sni(MxOrigin::secure, &aliased) == "mail.provider.example");  // RFC 7672 §8.1
+  CHECK(sni(MxOrigin::insecure, &aliased) == kHost);                  // both: RFC 8461 §7.1
+  CHECK(sni(MxOrigin::secure, nullptr) == kHost);
+  inputs.policy = nullptr;
+  CHECK(sni(MxOrigin::insecure, &aliased) == "mail.provider.example");
+}
+
 TEST_CASE("R01, R08: TLS-Required: No tries TLS and demands nothing") {
   const auto in_force = policy("enforce", "other.example");
   TlsInputs inputs;
@@ -271,6 +359,13 @@ TEST_CASE("the explanation names each input, its rule and the result") {
     CAPTURE(text);
     CHECK(text.find(part) != std::string::npos);
   }
+  const HostDane denied = dane(State::denied);
+  CHECK(
+      explain(decide({}, &denied, kHost), {}, kHost) ==
+      "DANE: mx1.example.net has no TLSA records, as DNSSEC proves (RFC 7672 section 2.2); no TLS "
+      "policy: TLS is used if offered, with any certificate");
+  CHECK(explain(decide(inputs, &denied, kHost), inputs, kHost)
+            .starts_with("DANE: mx1.example.net has no TLSA records"));
   CHECK(explain(decide({}, nullptr, kHost), {}, kHost) ==
         "no TLS policy: TLS is used if offered, with any certificate");
 }
