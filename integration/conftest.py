@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +13,23 @@ import pytest
 
 from peers.ca import Authority
 from peers.world import World
+from software import missing
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """What tests/run installs must not be missed in silence where it could have been installed: a
+    test without it fails, and is skipped only where nobody could."""
+    for mark in item.iter_markers("needs"):
+        absent = [module for module in mark.kwargs.get("modules", ())
+                  if importlib.util.find_spec(module) is None]
+        reason = missing(*mark.args) or (f"not installed: {', '.join(absent)}" if absent else "")
+        if reason and os.geteuid() == 0 and shutil.which("apt-get"):
+            pytest.fail(f"{reason}; tests/run installs it", pytrace=False)
+        if reason:
+            pytest.skip(reason)
+        if mark.kwargs.get("root") and os.geteuid() != 0:
+            pytest.skip(f"{mark.kwargs['root']} needs root")
 
 
 @pytest.fixture(scope="session")

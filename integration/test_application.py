@@ -180,8 +180,7 @@ def a30(world):
 OWN_WORLD = {"A16", "A18", "A25"}
 
 
-@pytest.mark.parametrize("row", [p for p in rows("application")
-                                 if p.id not in OWN_WORLD])
+@pytest.mark.parametrize("row", rows("application", but=OWN_WORLD))
 def test_application(world, row):
     globals()[row["id"].lower()](world)
 

@@ -9,10 +9,8 @@ from peers.daemon import wait_until
 from peers.policy_host import Reply
 from peers.vectors import rows
 
-OVER_TIME = "test_cache_refresh.py"
-IN_UNITS = "a unit test of the cache"
-ELSEWHERE = {"S19": OVER_TIME, "S20": OVER_TIME, "S25": IN_UNITS, "S28": IN_UNITS, "S34": IN_UNITS,
-             "S35": IN_UNITS}
+# In test_cache_refresh.py; in the unit tests of the cache; below, in a world of its own.
+ELSEWHERE = {"S19", "S20", "S25", "S28", "S34", "S35", "S23", "S32"}
 
 
 @pytest.fixture(scope="module")
@@ -211,11 +209,7 @@ def _row_id(row) -> str:
     return row["id"].lower()
 
 
-OWN_WORLD = {"S23", "S32"}
-
-
-@pytest.mark.parametrize("row", [p for p in rows("cache_flow", later=ELSEWHERE)
-                                 if p.id not in OWN_WORLD])
+@pytest.mark.parametrize("row", rows("cache_flow", but=ELSEWHERE))
 def test_cache_flow(world, row):
     globals()[_row_id(row)](world)
 

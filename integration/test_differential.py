@@ -8,7 +8,6 @@ a time. Where the two judges differ, a fault of the world must explain it, and s
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,9 +17,7 @@ import pytest
 from peers.daemon import wait_until
 from peers.world import World
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("postfix_mta_sts_resolver") is None,
-    reason="not installed: postfix-mta-sts-resolver")
+pytestmark = pytest.mark.needs(modules=["postfix_mta_sts_resolver"])
 
 MIXED_WORLDS = 250
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +19,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-import software
 from peers.ca import Leaf
 from peers.daemon import wait_until
 from peers.dane import certificates, filled, publish_tlsa
@@ -29,9 +26,8 @@ from peers.mx import MxHost
 from peers.signed_zones import PROGRAMS, SignedZones, Zone
 from peers.world import World
 
-NEEDED = software.missing(*PROGRAMS, "posttls-finger", "unshare") or (
-    "" if os.geteuid() == 0 else "port 53 and a resolv.conf of one's own need root")
-pytestmark = pytest.mark.skipif(bool(NEEDED), reason=NEEDED or "all there")
+pytestmark = pytest.mark.needs(*PROGRAMS, "posttls-finger", "unshare",
+                               root="a resolver on port 53 with a resolv.conf of its own")
 
 ZONE = "all.test"
 RECORD_SETS = 120

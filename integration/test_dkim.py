@@ -9,9 +9,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +17,13 @@ from pathlib import Path
 import pytest
 
 from peers.daemon import binary
-from software import missing
 
-dkim = pytest.importorskip("dkim")
-pytest.importorskip("nacl")  # dkimpy needs it for Ed25519
+try:
+    import dkim
+except ImportError:
+    dkim = None
+
+pytestmark = pytest.mark.needs(modules=["dkim", "nacl"])  # dkimpy needs nacl for Ed25519
 
 DOMAIN = "sender.example"
 HERE = Path(__file__).parent
@@ -136,9 +137,7 @@ def test_dkimpy_verifies_any_message(signer, name):
 
 
 # --- verifiers that ask the system's resolver ----------------------------------------------------
-namespaces = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("ip") is None,
-    reason="a name server on port 53 needs root, unshare and ip")
+namespaces = pytest.mark.needs("unshare", "ip", root="a name server on port 53")
 
 
 def ask(signer: Signer, messages: list[bytes], command: str) -> list[list]:
@@ -167,10 +166,8 @@ def mail_dkim(signer: Signer, messages: list[bytes]) -> list[list[str]]:
     return [re.findall(r"^verify result: (.*)$", output, re.MULTILINE) for _, output, _ in results]
 
 
-needs_opendkim = pytest.mark.skipif(bool(missing("opendkim-testmsg")),
-                                    reason=missing("opendkim-testmsg"))
-needs_mail_dkim = pytest.mark.skipif(bool(missing("dkimproxy-verify")),
-                                     reason=missing("dkimproxy-verify"))
+needs_opendkim = pytest.mark.needs("opendkim-testmsg")
+needs_mail_dkim = pytest.mark.needs("dkimproxy-verify")
 
 
 @namespaces

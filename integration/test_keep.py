@@ -1,9 +1,7 @@
 """A 250 means that the message is on disk: crashes, full disks and big messages."""
 
-import os
 import random
 import resource
-import shutil
 import signal
 import smtplib
 import subprocess
@@ -172,7 +170,7 @@ def test_write_errors_refuse_mail_and_lose_none(make_world):
     wait_until(lambda: set(accepted) <= set(_subjects(mx)), "all accepted messages", 40)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+@pytest.mark.needs(root="mounting a small tmpfs")
 def test_full_disk_refuses_mail_and_loses_none(make_world):
     world = make_world(start=False, queue={"retry": ["200ms"], "min_free": "0"})
     spool = world.folder / "spool"

@@ -1,7 +1,5 @@
 """The real ports 25, 53 and 443 and public addresses, in a network namespace of their own."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +8,7 @@ import pytest
 
 CASES = Path(__file__).with_name("namespace_cases.py")
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("ip") is None,
-    reason="a network namespace needs root, unshare and ip")
+pytestmark = pytest.mark.needs("unshare", "ip", root="a network namespace")
 
 
 @pytest.mark.parametrize("case", [

@@ -230,7 +230,7 @@ def test_sighup_with_a_bad_file_keeps_the_old_values(make_world):
     world.write_config()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="dropping privileges needs root")
+@pytest.mark.needs(root="dropping privileges")
 def test_privileges_are_dropped_after_binding(make_world):
     world = make_world(start=False)
     nobody = pwd.getpwnam("nobody")
@@ -249,7 +249,7 @@ def test_privileges_are_dropped_after_binding(make_world):
     world.wait_for_delivery(world.send("x@dropped.example"), "delivered")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+@pytest.mark.needs(root="giving a folder away")
 def test_spool_that_root_left_behind_becomes_the_accounts(make_world):
     world = make_world()
     id = _deferred(world, "left.example")
@@ -265,7 +265,7 @@ def test_spool_that_root_left_behind_becomes_the_accounts(make_world):
     assert [entry["id"] for entry in world.queue()] == [id]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+@pytest.mark.needs(root="giving a folder away")
 def test_folder_that_holds_other_things_is_not_given_away(make_world):
     world = make_world(start=False)
     spool = Path(world.config["queue"]["path"])

@@ -20,11 +20,7 @@ from peers.daemon import Daemon, wait_until
 from peers.network import Network
 from peers.world import submit
 
-NEEDED = software.missing("nsd", "unbound", "nginx", "postfix")
-pytestmark = [
-    pytest.mark.skipif(bool(NEEDED), reason=NEEDED or "all there"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="Postfix needs root to start"),
-]
+pytestmark = pytest.mark.needs("nsd", "unbound", "nginx", "postfix", root="Postfix")
 
 GOOD = "enforced.test"  # Postfix, certificate for its MX host
 WRONG = "mismatch.test"  # Postfix, certificate for another name
@@ -229,7 +225,7 @@ def test_without_a_policy_a_wrong_certificate_is_accepted(real):
     assert real.wait_for_attempt(id)["result"] == "delivered"
 
 
-@pytest.mark.skipif(bool(software.missing("chasquid")), reason=software.missing("chasquid"))
+@pytest.mark.needs("chasquid")
 def test_enforce_is_delivered_verified_to_chasquid(real):
     id = real.send(f"bob@{GO}", "to a server in Go")
     message = real.go_inbox.wait_for("to a server in Go")
@@ -248,8 +244,7 @@ def test_eight_bit_text_arrives_octet_by_octet(real):
 
 
 @pytest.mark.parametrize("domain", [
-    GOOD, pytest.param(GO, marks=pytest.mark.skipif(
-        bool(software.missing("chasquid")), reason=software.missing("chasquid")))])
+    GOOD, pytest.param(GO, marks=pytest.mark.needs("chasquid"))])
 def test_internationalized_addresses_arrive(real, domain):
     to = f"jürgen@{domain}"
     inbox = real.inbox if domain == GOOD else real.go_inbox
@@ -277,7 +272,7 @@ def test_dsn_parameters_reach_postfix_which_reports_success(real):
     assert "Hello." not in text  # RET=HDRS
 
 
-@pytest.mark.skipif(bool(software.missing("smtp-source")), reason=software.missing("smtp-source"))
+@pytest.mark.needs("smtp-source")
 def test_many_messages_arrive_exactly_once(real):
     count = 400
     subprocess.run(
@@ -293,7 +288,7 @@ def test_many_messages_arrive_exactly_once(real):
     assert len(set(recipients)) == count
 
 
-@pytest.mark.skipif(bool(software.missing("swaks")), reason=software.missing("swaks"))
+@pytest.mark.needs("swaks")
 def test_swaks_pipelines_its_commands(real):
     result = subprocess.run(
         [software.find("swaks"), "--server", real.server, "--pipeline", "--ehlo", "client.test",

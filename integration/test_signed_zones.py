@@ -11,12 +11,10 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-import software
 from peers.network import Network
 from peers.signed_zones import PROGRAMS, SignedZones, Zone, tlsa
 
-NEEDED = software.missing(*PROGRAMS)
-pytestmark = pytest.mark.skipif(bool(NEEDED), reason=NEEDED or "all there")
+pytestmark = pytest.mark.needs(*PROGRAMS)
 
 
 def records(name: str) -> tuple[str, ...]:

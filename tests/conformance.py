@@ -3,7 +3,8 @@
 
     tests/conformance.py                 writes tests/CONFORMANCE.md
     tests/conformance.py --check         the table is up to date, every named test exists
-      --results FILE...                  … and has passed, by these JUnit files (ctest, pytest)
+      --results FILE...                  … and has passed, by these JUnit files, of pytest and of
+                                         the unit test programs (STSRELAY_TEST_RESULTS)
       --allow-missing                    requirements that are not shown yet are only counted
 
 Exit status 1 when a requirement has no test or something is missing, a named test does not exist or
@@ -92,15 +93,21 @@ def integration_tests(files: Iterable[str]) -> set[str]:
 
 # --- what became of them -----------------------------------------------------------------------
 def read_results(paths: Iterable[Path]) -> dict[str, set[str]]:
-    """Test program or node id (also without its parameters) -> passed, failed, skipped."""
+    """Unit test case ("PROGRAM: CASE") or node id (also without its parameters) -> passed, failed,
+    skipped. ctest's own files, which tell no cases apart, say nothing."""
     found = defaultdict(set)
     for path in paths:
-        for case in tree.parse(path).getroot().iter("testcase"):
-            name = case.get("name")
-            if (case.get("classname") or name) != name:  # pytest's; ctest repeats the name
-                name = f"{case.get('classname').split('.')[-1]}.py::{name}"
-            for key in {name, name.split("[")[0]}:
-                found[key].add(outcome(case))
+        for suite in tree.parse(path).getroot().iter("testsuite"):
+            program = suite.get("name", "").removesuffix("_test")
+            for case in suite.iter("testcase"):
+                name = case.get("name")
+                if program == "pytest":
+                    node = f"{case.get('classname').split('.')[-1]}.py::{name}"
+                    keys = {node, node.split("[")[0]}
+                else:
+                    keys = {f"{program}: {name}"}
+                for key in keys:
+                    found[key].add(outcome(case))
     return found
 
 
@@ -152,7 +159,8 @@ class Check:
     def success(self, results: dict[str, set[str]]) -> None:
         for requirement in self.requirements:
             for test in requirement.tests:
-                outcomes = results[test if is_integration(test) else self.unit.get(test, "")]
+                key = test if is_integration(test) else f"{self.unit.get(test)}: {test}"
+                outcomes = results.get(key, set())
                 if not passed(outcomes):
                     how = ", ".join(sorted(outcomes)) or "not run"
                     self.complain(requirement, f"{how}: {test}")

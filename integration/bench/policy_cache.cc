@@ -1,7 +1,10 @@
 // What a large policy cache costs: stores policies (default: 1,000,000), loads them as a start
 // does, and decides about hosts as deliveries do. Prints seconds, memory, and what a decision
-// costs per host. Fails if one allocates or takes 2 microseconds of CPU.
+// costs per host; last all of it as one line of JSON. Fails if a decision allocates; times are
+// the machine's, so they fail nothing.
 // Usage: bench_policy_cache [COUNT [DIRECTORY]]
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +19,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/policy_keeper.h"
@@ -152,13 +156,16 @@ std::vector<Situation> situations(const relay::delivery::HostDane& dane) {
   return all;
 }
 
-enum class Promise { kept, broken };
+/// Of decisions in one situation, per host.
+struct Cost {
+  double nanoseconds = 0;  ///< of CPU, the median of the rounds
+  double allocations = 0;  ///< in all rounds
+};
 
 /// Decides about hosts of policies that are spread over the whole cache, from the lookup of policy
 /// and rule to the requirement.
-Promise decide(PolicyKeeper& keeper, Situation situation, std::size_t count, sts::Time now) {
-  constexpr std::size_t kDecisions = 1'000'000;
-  constexpr double kMaxNanoseconds = 2000;
+Cost decide(PolicyKeeper& keeper, Situation situation, std::size_t count, sts::Time now) {
+  constexpr std::size_t kDecisions = 200'000;
   std::mt19937_64 random(1);
   std::vector<std::string> domains;
   std::vector<std::string> hosts;
@@ -168,22 +175,25 @@ Promise decide(PolicyKeeper& keeper, Situation situation, std::size_t count, sts
   }
   std::size_t refused = 0;
   relay::delivery::TlsInputs& inputs = situation.inputs;
-  const auto start = Clock::now();
-  const double cpu = cpu_seconds();
   const std::size_t before = allocations;
-  for (std::size_t i = 0; i < kDecisions; ++i) {
-    const std::size_t which = i % domains.size();
-    const auto found = keeper.cache().find(domains[which], now);
-    inputs.policy = found.get();
-    inputs.rule = situation.rules.find(domains[which], now);
-    refused += !relay::delivery::decide(inputs, situation.dane, hosts[which]).requirement;
+  std::array<double, 5> rounds{};
+  for (double& round : rounds) {
+    const double cpu = cpu_seconds();
+    for (std::size_t i = 0; i < kDecisions; ++i) {
+      const std::size_t which = i % domains.size();
+      const auto found = keeper.cache().find(domains[which], now);
+      inputs.policy = found.get();
+      inputs.rule = situation.rules.find(domains[which], now);
+      refused += !relay::delivery::decide(inputs, situation.dane, hosts[which]).requirement;
+    }
+    round = (cpu_seconds() - cpu) * 1e9 / kDecisions;
   }
-  const double allocated = static_cast<double>(allocations - before) / kDecisions;
-  const double nanoseconds = (cpu_seconds() - cpu) * 1e9 / kDecisions;
-  fmt::print("warm decision per host ({}): {:.0f} ns, {:.0f} ns of CPU, {} allocations; {}\n",
-             situation.name, seconds_since(start) * 1e9 / kDecisions, nanoseconds, allocated,
-             refused == 0 ? "admitted" : "refused");
-  return allocated == 0 && nanoseconds < kMaxNanoseconds ? Promise::kept : Promise::broken;
+  const double allocated = static_cast<double>(allocations - before) / (kDecisions * rounds.size());
+  std::sort(rounds.begin(), rounds.end());
+  const double median = rounds[rounds.size() / 2];
+  fmt::print("warm decision per host ({}): {:.0f} ns of CPU, {} allocations; {}\n", situation.name,
+             median, allocated, refused == 0 ? "admitted" : "refused");
+  return {median, allocated};
 }
 
 }  // namespace
@@ -225,14 +235,24 @@ int main(int argc, char** argv) {
     }
     keeper.load({stored, {}});
   }
+  nlohmann::json figures{{"policies", keeper.gauges().cached.load()},
+                         {"load_seconds", seconds_since(start)},
+                         {"load_cpu_seconds", cpu_seconds() - cpu},
+                         {"memory_mb", resident_mb() - before}};
   fmt::print("{} policies loaded in {:.1f} s, {:.1f} s of CPU\n", keeper.gauges().cached.load(),
-             seconds_since(start), cpu_seconds() - cpu);
-  fmt::print("memory: {:.0f} MB more, {:.0f} MB in all\n", resident_mb() - before, resident_mb());
-  bool kept = true;
+             figures["load_seconds"].get<double>(), figures["load_cpu_seconds"].get<double>());
+  fmt::print("memory: {:.0f} MB more, {:.0f} MB in all\n", figures["memory_mb"].get<double>(),
+             resident_mb());
+  bool allocated = false;
   const auto dane = usable_records();
   for (Situation& situation : situations(dane)) {
-    kept = decide(keeper, std::move(situation), count, clock.wall()) == Promise::kept && kept;
+    const std::string name = situation.name;
+    const Cost cost = decide(keeper, std::move(situation), count, clock.wall());
+    figures["decisions"][name] = {{"nanoseconds", cost.nanoseconds},
+                                  {"allocations", cost.allocations}};
+    allocated = allocated || cost.allocations > 0;
   }
   std::filesystem::remove_all(directory);
-  return kept ? 0 : 1;
+  fmt::print("{}\n", figures.dump());
+  return allocated ? 1 : 0;
 }
