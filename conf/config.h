@@ -127,6 +127,12 @@ struct Logging {
   friend bool operator==(const Logging&, const Logging&) = default;
 };
 
+/// The HTTP endpoint for monitoring; absent: none.
+struct Metrics {
+  AddressLiteral address{"127.0.0.1", 9125};
+  friend bool operator==(const Metrics&, const Metrics&) = default;
+};
+
 /// Overrides for tests on loopback; off unless named, and loudly announced.
 struct TestWorld {
   std::vector<AddressLiteral> resolvers;
@@ -152,6 +158,7 @@ struct Config {
   Dns dns;
   Control control;
   Logging log;
+  std::optional<Metrics> metrics;
   std::optional<TestWorld> test_world;
   friend bool operator==(const Config&, const Config&) = default;
 };

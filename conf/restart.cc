@@ -58,6 +58,8 @@ constexpr std::array kStartSettings{
     setting(
         "control.socket", [](auto& config) -> auto& { return config.control.socket; }),
     setting(
+        "metrics", [](auto& config) -> auto& { return config.metrics; }),
+    setting(
         "test_world", [](auto& config) -> auto& { return config.test_world; }),
 };
 

@@ -203,6 +203,11 @@ void visit(Visitor& visitor, Logging& log) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, Metrics& metrics) {
+  visitor.value("address", metrics.address, Address{9125});
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, TestWorld& world) {
   visitor.value("resolvers", world.resolvers, AddressList{53});
   visitor.value("smtp_port", world.smtp_port, kPort);
@@ -228,6 +233,7 @@ void visit(Visitor& visitor, Config& config) {
   visitor.section("dns", config.dns);
   visitor.section("control", config.control);
   visitor.section("log", config.log);
+  visitor.optional_section("metrics", config.metrics);
   visitor.optional_section("test_world", config.test_world);
 }
 

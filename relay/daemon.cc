@@ -1,5 +1,6 @@
 #include "relay/daemon.h"
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -20,10 +21,25 @@ namespace {
 /// How long a stop waits for messages under way; systemd's TimeoutStopSec must be longer.
 constexpr std::chrono::seconds kShutdownWait{30};
 
+/// Tells the service manager that a reload goes on; when destroyed, that it is over.
+class ReloadNotice {
+ public:
+  ReloadNotice() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    ::sd_notify(0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
+                               std::chrono::duration_cast<std::chrono::microseconds>(now).count())
+                       .c_str());
+  }
+  ~ReloadNotice() { ::sd_notify(0, "READY=1"); }
+  ReloadNotice(const ReloadNotice&) = delete;
+  ReloadNotice& operator=(const ReloadNotice&) = delete;
+};
+
 }  // namespace
 
 Daemon::~Daemon() {
   join();
+  web_.reset();
   control_.reset();
   for (auto& thread : threads_) {
     thread->reception.reset();
@@ -35,9 +51,9 @@ Daemon::~Daemon() {
 
 Expected<void, std::string> Daemon::start() {
   net::raise_descriptor_limit();
-  for (const auto step :
-       {&Daemon::bind_listeners, &Daemon::drop_privileges, &Daemon::open_spool, &Daemon::open_rules,
-        &Daemon::make_workers, &Daemon::load_queue, &Daemon::start_control}) {
+  for (const auto step : {&Daemon::bind_listeners, &Daemon::bind_web, &Daemon::drop_privileges,
+                          &Daemon::open_spool, &Daemon::open_rules, &Daemon::make_workers,
+                          &Daemon::load_queue, &Daemon::start_control, &Daemon::start_web}) {
     if (auto done = (this->*step)(); !done) {
       return done;
     }
@@ -48,6 +64,7 @@ Expected<void, std::string> Daemon::start() {
   start_threads();
   watch_dnssec();
   watch_old_policies();
+  watch_loops();
   announce();
   return {};
 }
@@ -62,6 +79,9 @@ void Daemon::start_threads() {
 void Daemon::announce() {
   for (const auto& address : listen_addresses()) {
     log_.info("listening", {{"address", address.literal()}});
+  }
+  if (web_socket_ != nullptr) {
+    log_.info("metrics", {{"address", web_socket_->address()->literal()}});
   }
   if (config_->test_world) {
     log_.warning("test-world", {{"detail",
@@ -115,6 +135,7 @@ void Daemon::join() {
 }
 
 Expected<control::Reloaded, std::vector<std::string>> Daemon::reload() {
+  const ReloadNotice notice;
   auto reloaded = load_config(config_path_).and_then([this](conf::Config&& config) {
     return apply(std::move(config));
   });

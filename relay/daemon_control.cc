@@ -1,7 +1,12 @@
+#include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
+
+#include <systemd/sd-daemon.h>
 
 #include "relay/daemon_parts.h"
+#include "relay/web/endpoint.h"
 
 namespace relay {
 namespace {
@@ -75,6 +80,7 @@ control::StatusFacts Daemon::status() const {
   }
   facts.workers = threads_.size();
   facts.inbound_connections = connections_->total();
+  facts.clients = connections_->served();
   for (const auto& thread : threads_) {
     const delivery::WorkerGauges& gauges = thread->worker->gauges();
     facts.deliveries_in_flight += gauges.active;
@@ -89,8 +95,10 @@ control::StatusFacts Daemon::status() const {
     facts.would_refuse_domains.insert(facts.would_refuse_domains.end(), domains.begin(),
                                       domains.end());
     facts.policies.add(thread->worker->policy_gauges());
+    gauges.tls.add_to(facts.tls);
   }
   facts.spool_failed = spool_->failed();
+  facts.obstacle = obstacle();
   facts.test_world = config_->test_world.has_value();
   facts.statistics = spool_->statistics();
   facts.rules = rules_->rules();
@@ -99,6 +107,46 @@ control::StatusFacts Daemon::status() const {
   facts.would_refuse_domains =
       delivery::highest(std::move(facts.would_refuse_domains), kWouldRefuseShown);
   return facts;
+}
+
+Expected<void, std::string> Daemon::start_web() {
+  if (web_socket_ == nullptr) {
+    return {};
+  }
+  web::Sources sources;
+  sources.status = [this] { return status(); };
+  sources.obstacle = [this] { return obstacle(); };
+  sources.queue = [this] { return reader_->totals(); };
+  sources.now = [this] { return clock_.wall(); };
+  web_ = std::make_unique<net::HttpServer>(
+      main_loop_, *web_socket_,
+      [sources](const std::string& path) { return web::respond(path, sources); });
+  return {};
+}
+
+std::string Daemon::obstacle() const {
+  if (shutdown_deadline_ != nullptr) {
+    return "it is stopping";
+  }
+  if (spool_->failed()) {
+    return "the spool failed; the log says why, and only a restart helps";
+  }
+  return spool_->has_room_for(0) ? "" : "the queue's file system has less room than queue.min_free";
+}
+
+void Daemon::watch_loops() {
+  std::uint64_t limit = 0;  // µs
+  if (::sd_watchdog_enabled(0, &limit) <= 0) {
+    return;
+  }
+  std::vector<net::EventLoop*> loops;
+  for (const auto& thread : threads_) {
+    loops.push_back(&thread->loop);
+  }
+  const auto half =
+      std::chrono::floor<std::chrono::milliseconds>(std::chrono::microseconds(limit / 2));
+  watchdog_ = std::make_unique<Watchdog>(main_loop_, std::move(loops), half,
+                                         [] { ::sd_notify(0, "WATCHDOG=1"); });
 }
 
 void Daemon::watch_dnssec() {

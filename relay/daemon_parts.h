@@ -15,10 +15,12 @@
 #include "relay/delivery/worker.h"
 #include "relay/log.h"
 #include "relay/net/event_loop.h"
+#include "relay/net/http_server.h"
 #include "relay/net/listener.h"
 #include "relay/reception/reception.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
+#include "relay/watchdog.h"
 
 namespace relay {
 
@@ -47,6 +49,9 @@ class Daemon {
 
  private:
   Expected<void, std::string> bind_listeners();
+  /// The endpoint of metrics and probes, if the configuration wants one.
+  Expected<void, std::string> bind_web();
+  Expected<void, std::string> start_web();
   Expected<void, std::string> drop_privileges();
   Expected<void, std::string> open_spool();
   Expected<void, std::string> open_rules();
@@ -73,7 +78,11 @@ class Daemon {
   /// Has old policies removed from the disk, a while after the start and then every day.
   void watch_old_policies();
   void purge_policies();
+  /// Signs of life for the service manager, if it asked for them.
+  void watch_loops();
   [[nodiscard]] control::StatusFacts status() const;
+  /// Why it takes no mail now; empty: it does.
+  [[nodiscard]] std::string obstacle() const;
   [[nodiscard]] std::vector<net::SocketAddress> listen_addresses() const;
 
   std::string config_path_;
@@ -95,8 +104,11 @@ class Daemon {
   std::unique_ptr<delivery::Dispatcher> dispatcher_;
   std::unique_ptr<control::ControlActions> actions_;
   std::unique_ptr<control::ControlServer> control_;
+  std::shared_ptr<net::ListeningSocket> web_socket_;  ///< null: no endpoint
+  std::unique_ptr<net::HttpServer> web_;
   std::unique_ptr<net::Timer> dnssec_watch_;
   std::unique_ptr<net::Timer> policy_purge_;
+  std::unique_ptr<Watchdog> watchdog_;
   std::string dnssec_state_ = "not asked yet";  ///< as DnsClient::probe_dnssec() says it
   std::unique_ptr<net::Timer> shutdown_deadline_;
   std::size_t draining_ = 0;

@@ -26,6 +26,24 @@ Expected<void, std::string> Daemon::bind_listeners() {
   return {};
 }
 
+Expected<void, std::string> Daemon::bind_web() {
+  if (!config_->metrics) {
+    return {};
+  }
+  const auto& [ip, port] = config_->metrics->address;
+  const auto address = net::SocketAddress::from_ip(ip, port);
+  if (!address) {
+    return Unexpected<std::string>(fmt::format("metrics.address {} is no address to listen on",
+                                               config_->metrics->address.text()));
+  }
+  auto socket = net::ListeningSocket::bind(*address);
+  if (!socket) {
+    return Unexpected<std::string>("metrics.address " + socket.error());
+  }
+  web_socket_ = std::move(*socket);
+  return {};
+}
+
 Expected<void, std::string> Daemon::drop_privileges() {
   if (::geteuid() != 0) {
     return {};

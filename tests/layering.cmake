@@ -14,7 +14,8 @@ set(may_relay/reception relay/net relay/smtp relay/message relay/spool relay/log
 set(may_relay/reporting relay/net relay/smtp relay/message relay/spool relay/log sts rpt conf)
 set(may_relay/control ${may_relay/delivery} relay/delivery relay/reception relay/reporting)
 set(may_relay/log conf)
-set(may_relay ${may_relay/control} relay/control)
+set(may_relay/web ${may_relay/control} relay/control)
+set(may_relay ${may_relay/control} relay/control relay/web)
 set(may_relay/cli ${may_relay} relay)
 
 # Folders without I/O: of system headers, the standard library's but for those that do it, and what
@@ -37,6 +38,7 @@ set(only_sqlite3 relay/spool)
 set(only_yaml-cpp conf)
 set(only_gmime relay/cli)
 set(only_archive relay/cli)
+set(only_prometheus relay/web)
 
 # smtp and message see two pure values of net, nothing else of it.
 set(pure_net relay/net/domain_name.h relay/net/tls_outcome.h relay/net/expected.h relay/net/dane.h)
@@ -77,7 +79,7 @@ foreach(file ${files})
       endif()
     elseif(line MATCHES "<([^>]+)>")
       set(header ${CMAKE_MATCH_1})
-      foreach(library event2 openssl/ssl openssl/bio ldns curl sqlite3 yaml-cpp gmime archive)
+      foreach(library event2 openssl/ssl openssl/bio ldns curl sqlite3 yaml-cpp gmime archive prometheus)
         if(header MATCHES "^${library}" AND NOT folder STREQUAL only_${library})
           fail(${file} "must not include <${header}>: only ${only_${library}} may")
         endif()

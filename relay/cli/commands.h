@@ -49,6 +49,7 @@ void add_policy(CLI::App& app, Invocation& invocation);
 /// `policy override`, below `policy`.
 void add_policy_override(CLI::App& policy, Invocation& invocation);
 void add_status(CLI::App& app, Invocation& invocation);
+void add_health(CLI::App& app, Invocation& invocation);
 void add_results(CLI::App& app, Invocation& invocation);
 void add_report(CLI::App& app, Invocation& invocation);
 /// `report read`, below `report`.

@@ -17,9 +17,6 @@
 namespace relay::cli {
 namespace {
 
-// A retry of a long queue waits for the disk; everything else is answered at once.
-constexpr std::chrono::minutes kReplyPatience{2};
-
 std::string unreachable(const std::string& path, int error) {
   std::string remedy;
   switch (error) {
@@ -148,7 +145,7 @@ Expected<nlohmann::ordered_json, int> Daemon::ask(const control::Request& reques
     if (!path) {
       return Unexpected<int>(path.error());
     }
-    auto client = ControlClient::connect(*path, kReplyPatience);
+    auto client = ControlClient::connect(*path, patience_);
     if (!client) {
       complain(client.error());
       return Unexpected<int>(kUnreachable);

@@ -46,7 +46,11 @@ class ControlClient {
 /// is then the error.
 class Daemon {
  public:
-  explicit Daemon(const CommonOptions& options) : options_(options) {}
+  // A retry of a long queue waits for the disk; everything else is answered at once.
+  static constexpr std::chrono::minutes kPatience{2};
+
+  explicit Daemon(const CommonOptions& options, std::chrono::milliseconds patience = kPatience)
+      : options_(options), patience_(patience) {}
   /// The response's data.
   Expected<nlohmann::ordered_json, int> ask(const control::Request& request);
 
@@ -54,6 +58,7 @@ class Daemon {
   [[nodiscard]] Expected<std::string, int> socket_path() const;
 
   const CommonOptions& options_;
+  std::chrono::milliseconds patience_;
   std::unique_ptr<ControlClient> client_;
 };
 

@@ -62,6 +62,7 @@ int run_command(int argc, char** argv) {
   add_queue(app, invocation);
   add_policy(app, invocation);
   add_status(app, invocation);
+  add_health(app, invocation);
   add_results(app, invocation);
   add_report(app, invocation);
   try {

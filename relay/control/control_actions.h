@@ -11,10 +11,12 @@
 #include "relay/control/control_protocol.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/policy_state.h"
+#include "relay/delivery/tls_counts.h"
 #include "relay/delivery/would_refuse.h"
 #include "relay/net/clock.h"
 #include "relay/net/domain_name.h"
 #include "relay/net/expected.h"
+#include "relay/reception/connection_counts.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
 #include "sts/discovery.h"
@@ -37,6 +39,7 @@ struct StatusFacts {
   // Recipients since the start, by what an attempt came to.
   std::uint64_t delivered = 0, deferred = 0, failed = 0;
   bool spool_failed = false;
+  std::string obstacle;  ///< why no mail is taken now; empty: it is
   bool test_world = false;
   spool::Spool::Statistics statistics;
   std::shared_ptr<const delivery::LocalRules> rules =
@@ -44,8 +47,10 @@ struct StatusFacts {
   std::uint64_t would_refuse = 0;
   std::vector<delivery::WouldRefuse::Count> would_refuse_domains;  ///< the highest counts
   delivery::PolicyTotals policies;
-  std::string dnssec_mode;   ///< "trust_ad" or "validate"
-  std::string dnssec_state;  ///< "secure", or "not-secure: " and why
+  delivery::TlsTotals tls;
+  reception::ConnectionCounts::Served clients;  ///< since the start
+  std::string dnssec_mode;                      ///< "trust_ad" or "validate"
+  std::string dnssec_state;                     ///< "secure", or "not-secure: " and why
 };
 
 struct Reloaded {

@@ -207,6 +207,8 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
       {"listeners", facts.listeners},
       {"workers", facts.workers},
       {"test_world", facts.test_world},
+      {"ready", facts.obstacle.empty()},
+      {"obstacle", facts.obstacle},
       {"inbound_connections", facts.inbound_connections},
       {"outbound_connections", facts.outbound_connections},
       {"deliveries_in_flight", facts.deliveries_in_flight},

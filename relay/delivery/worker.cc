@@ -253,6 +253,9 @@ void Worker::attempt_over(std::uint64_t key, const AttemptEnd& end) {
   for (const std::string& domain : end.finished.would_refuse) {
     gauges_.would_refuse_domains.count(domain);
   }
+  for (const rpt::SessionResult& session : end.finished.sessions) {
+    gauges_.tls.count(session);
+  }
   settle(over.ready, *over.envelope, end);
   pump();
 }

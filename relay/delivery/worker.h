@@ -17,6 +17,7 @@
 #include "relay/delivery/runner.h"
 #include "relay/delivery/settlement.h"
 #include "relay/delivery/settler.h"
+#include "relay/delivery/tls_counts.h"
 #include "relay/delivery/would_refuse.h"
 #include "relay/log.h"
 #include "relay/net/dns_client.h"
@@ -53,6 +54,7 @@ struct WorkerGauges {
   /// Sessions and hosts that report-only rules let pass, in total and by policy domain.
   std::atomic<std::uint64_t> would_refuse{0};
   WouldRefuse would_refuse_domains;
+  TlsCounts tls;
 };
 
 class Worker {

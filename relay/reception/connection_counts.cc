@@ -15,20 +15,28 @@ std::variant<std::unique_ptr<ConnectionCounts::Place>, ConnectionCounts::Full>
 ConnectionCounts::take(const std::string& client, const Caps& caps) {
   const std::lock_guard lock(mutex_);
   if (total_ >= caps.total) {
+    ++served_.refused_total;
     return Full::total;
   }
   auto& count = by_client_[client];
   if (count >= caps.per_client) {
+    ++served_.refused_client;
     return Full::client;
   }
   ++count;
   ++total_;
+  ++served_.accepted;
   return std::make_unique<Place>(shared_from_this(), client);
 }
 
 std::size_t ConnectionCounts::total() const {
   const std::lock_guard lock(mutex_);
   return total_;
+}
+
+ConnectionCounts::Served ConnectionCounts::served() const {
+  const std::lock_guard lock(mutex_);
+  return served_;
 }
 
 void ConnectionCounts::give_back(const std::string& client) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,12 +37,18 @@ class ConnectionCounts : public std::enable_shared_from_this<ConnectionCounts> {
   [[nodiscard]] std::variant<std::unique_ptr<Place>, Full> take(const std::string& client,
                                                                 const Caps& caps);
   [[nodiscard]] std::size_t total() const;
+  /// What became of the connections since the start, by which cap was full.
+  struct Served {
+    std::uint64_t accepted = 0, refused_total = 0, refused_client = 0;
+  };
+  [[nodiscard]] Served served() const;
 
  private:
   void give_back(const std::string& client);
 
   mutable std::mutex mutex_;
   std::size_t total_ = 0;
+  Served served_;
   std::unordered_map<std::string, std::size_t> by_client_;
 };
 

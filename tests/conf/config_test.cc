@@ -115,6 +115,8 @@ TEST_CASE("the shipped example's optional settings are right, too") {
   const conf::Config config = parsed(without_doubles);
   CHECK(config.routes.size() == 2);
   CHECK(config.tls_policy.domains.size() == 4);
+  REQUIRE(config.metrics);
+  CHECK(config.metrics == conf::Metrics{});
   REQUIRE(config.test_world);
   CHECK(config.test_world->smtp_port == 2525);
 }

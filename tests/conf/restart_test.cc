@@ -26,6 +26,7 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
       {"tls_policy: {default: verify, revocation: off, domains: {a.example: {level: encrypt}}}",
        {}},
       {"control: {socket: /run/stsrelay.sock}", {"control.socket"}},
+      {"metrics: {}", {"metrics"}},
       {"test_world: {}", {"test_world"}},
       {"routes: [{match: '*', host: b.example}]", {"routes"}},
       {"hostname: a.example\nlog: {level: debug}", {}},

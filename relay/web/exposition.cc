@@ -1,0 +1,191 @@
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "relay/control/version.h"
+#include "relay/delivery/policy_lookup.h"
+#include "relay/web/endpoint.h"
+
+namespace relay::web {
+namespace {
+
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+/// Gathers the metrics; each name begins with "stsrelay_".
+class Exposition {
+ public:
+  struct Sample {
+    Labels labels;
+    double value;
+  };
+
+  template <class Number>
+  void gauge(const char* name, const char* help, Number value) {
+    add(name, help, prometheus::MetricType::Gauge, {{{}, static_cast<double>(value)}});
+  }
+  void gauges(const char* name, const char* help, const std::vector<Sample>& samples) {
+    add(name, help, prometheus::MetricType::Gauge, samples);
+  }
+  void counter(const char* name, const char* help, std::uint64_t value) {
+    add(name, help, prometheus::MetricType::Counter, {{{}, static_cast<double>(value)}});
+  }
+  void counters(const char* name, const char* help, const std::vector<Sample>& samples) {
+    add(name, help, prometheus::MetricType::Counter, samples);
+  }
+  [[nodiscard]] std::string text() const {
+    return prometheus::TextSerializer().Serialize(families_);
+  }
+
+ private:
+  void add(const char* name, const char* help, prometheus::MetricType type,
+           const std::vector<Sample>& samples) {
+    prometheus::MetricFamily family{std::string("stsrelay_") + name, help, type, {}};
+    for (const Sample& sample : samples) {
+      prometheus::ClientMetric metric;
+      metric.label = sample.labels;
+      metric.gauge.value = sample.value;
+      metric.counter.value = sample.value;
+      family.metric.push_back(std::move(metric));
+    }
+    families_.push_back(std::move(family));
+  }
+
+  std::vector<prometheus::MetricFamily> families_;
+};
+
+using Sample = Exposition::Sample;
+
+double seconds(net::WallTime time) {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
+
+/// One sample per number, labelled with a word each.
+std::vector<Sample> by(const char* label,
+                       std::initializer_list<std::pair<const char*, std::uint64_t>> numbers) {
+  std::vector<Sample> samples;
+  for (const auto& [word, number] : numbers) {
+    samples.push_back({{{label, word}}, static_cast<double>(number)});
+  }
+  return samples;
+}
+
+void add_daemon(Exposition& out, const control::StatusFacts& facts) {
+  out.gauges("build_info", "Always 1; the label says which version runs.",
+             {{{{"version", std::string(control::kVersion)}}, 1}});
+  out.gauge("start_time_seconds", "When the daemon started, in Unix time.",
+            seconds(facts.started_at));
+  out.gauge("ready", "1 if mail is taken now, 0 if not; /ready says why.",
+            facts.obstacle.empty() ? 1 : 0);
+  out.gauge("test_world", "1 if the configuration has a test_world: no real mail here.",
+            facts.test_world ? 1 : 0);
+  out.gauge("dnssec_secure", "1 if secure DNS answers are to be had, as DANE needs them.",
+            facts.dnssec_state == "secure" ? 1 : 0);
+  out.gauge("workers", "Threads that receive and deliver.", facts.workers);
+  out.gauges("open_connections", "Connections now.",
+             by("direction", {{"inbound", facts.inbound_connections},
+                              {"outbound", facts.outbound_connections}}));
+  out.counters("inbound_connections_total", "Connections of clients, and those turned away.",
+               by("result", {{"accepted", facts.clients.accepted},
+                             {"refused_total", facts.clients.refused_total},
+                             {"refused_client", facts.clients.refused_client}}));
+}
+
+void add_queue(Exposition& out, const spool::SpoolReader::Totals& queue, net::WallTime now) {
+  out.gauge("queue_messages", "Messages in the queue.", queue.messages);
+  out.gauge("queue_recipients", "Recipients that wait, of all messages.", queue.recipients);
+  out.gauge("queue_bytes", "Octets of the messages in the queue.", queue.octets);
+  out.gauge("queue_oldest_seconds", "Age of the oldest message; 0 if there is none.",
+            queue.oldest ? std::chrono::duration<double>(now - *queue.oldest).count() : 0.0);
+}
+
+void add_deliveries(Exposition& out, const control::StatusFacts& facts) {
+  out.gauges("queue_deliveries", "Deliveries (one message at one domain) by state.",
+             by("state", {{"waiting", facts.deliveries_waiting},
+                          {"ready", facts.deliveries_ready},
+                          {"active", facts.deliveries_in_flight}}));
+  out.counters(
+      "deliveries_total", "Recipients of attempts, by what became of them.",
+      by("result",
+         {{"delivered", facts.delivered}, {"deferred", facts.deferred}, {"failed", facts.failed}}));
+  out.counter("would_refuse_total", "Sessions and hosts that only report-only rules let pass.",
+              facts.would_refuse);
+}
+
+void add_tls(Exposition& out, const delivery::TlsTotals& tls) {
+  std::vector<Sample> sessions;
+  for (std::size_t i = 0; i < tls.succeeded.size(); ++i) {
+    const std::string policy(rpt::wire_name(static_cast<rpt::PolicyType>(i)));
+    sessions.push_back(
+        {{{"policy", policy}, {"result", "success"}}, static_cast<double>(tls.succeeded.at(i))});
+    sessions.push_back(
+        {{{"policy", policy}, {"result", "failure"}}, static_cast<double>(tls.failed.at(i))});
+  }
+  out.counters("tls_sessions_total",
+               "Outbound sessions judged, by the policy's type (RFC 8460, 4.4) and the verdict.",
+               sessions);
+  std::vector<Sample> failures;
+  for (std::size_t i = 0; i < tls.failures.size(); ++i) {
+    const std::string type(rpt::wire_name(static_cast<rpt::ResultType>(i)));
+    failures.push_back({{{"result_type", type}}, static_cast<double>(tls.failures.at(i))});
+  }
+  out.counters("policy_failures_total", "Failures of sessions by result type (RFC 8460, 4.3).",
+               failures);
+}
+
+void add_policies(Exposition& out, const delivery::PolicyTotals& policies) {
+  out.gauge("policy_cache_entries", "MTA-STS policies in memory.", policies.cached);
+  out.gauge("policy_cache_failing_entries", "Of these, those whose refresh fails.",
+            policies.failing);
+  out.gauge("policy_cache_unsaved_entries", "Policies in memory only: the store refused them.",
+            policies.unsaved);
+  std::vector<Sample> expiries;
+  for (const auto& [domain, failing] : policies.failing_policies) {
+    expiries.push_back({{{"domain", domain}}, seconds(failing.expires_at)});
+  }
+  out.gauges("policy_failing_expiry_timestamp_seconds",
+             "When a policy whose refresh fails expires, in Unix time; the first ones only.",
+             expiries);
+  std::vector<Sample> fetches;
+  for (const auto& [fault, count] : policies.fetch_failures) {
+    fetches.push_back(
+        {{{"fault", std::string(delivery::name(fault.first))}, {"reason", fault.second}},
+         static_cast<double>(count)});
+  }
+  out.counters("policy_fetch_failures_total", "Policy fetches that failed, by fault and reason.",
+               fetches);
+}
+
+void add_store(Exposition& out, const control::StatusFacts& facts) {
+  out.gauge("store_failed", "1 after an I/O error: nothing is accepted until a restart.",
+            facts.spool_failed ? 1 : 0);
+  out.counter("messages_stored_total", "Messages stored: accepted ones and our own notices.",
+              facts.statistics.messages_stored);
+  out.counter("store_settlements_total", "Delivery attempts whose outcome was stored.",
+              facts.statistics.settlements);
+  out.counter("store_requests_total", "Requests to the store.", facts.statistics.requests);
+  out.counter("store_commits_total", "Transactions of the store, each of many requests.",
+              facts.statistics.commits);
+}
+
+}  // namespace
+
+std::string exposition(const control::StatusFacts& facts, const spool::SpoolReader::Totals* queue,
+                       net::WallTime now) {
+  Exposition out;
+  add_daemon(out, facts);
+  if (queue != nullptr) {
+    add_queue(out, *queue, now);
+  }
+  add_deliveries(out, facts);
+  add_tls(out, facts.tls);
+  add_policies(out, facts.policies);
+  add_store(out, facts);
+  return out.text();
+}
+
+}  // namespace relay::web
