@@ -33,6 +33,11 @@ struct SqlError {
 template <class T>
 using Sql = Expected<T, SqlError>;
 
+/// The error of one result as that of another.
+inline Unexpected<SqlError> passed_on(SqlError& error) {
+  return Unexpected<SqlError>(std::move(error));
+}
+
 /// Octets bound as a BLOB; borrowed.
 struct Blob {
   std::string_view octets;

@@ -16,10 +16,6 @@ using Json = nlohmann::json;
 // Bounds the memory of a long run; domains come and go.
 constexpr std::size_t kPolicyIdsKept = 4096;
 
-Unexpected<SqlError> passed_on(SqlError& error) {
-  return Unexpected<SqlError>(std::move(error));
-}
-
 std::string stored_text(const rpt::PolicyDescription& policy) {
   const Json fields = {rpt::wire_name(policy.type), policy.strings, policy.domain, policy.mx_hosts};
   // A policy may quote octets that are not UTF-8.

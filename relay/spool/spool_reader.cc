@@ -26,7 +26,7 @@ struct SpoolReader::State {
 
 namespace {
 
-Unexpected<StoreFault> failure(const SqlError& error) {
+Unexpected<StoreFault> store_fault(const SqlError& error) {
   return Unexpected<StoreFault>(error.fault());
 }
 
@@ -106,7 +106,7 @@ Stored<std::optional<Envelope>> SpoolReader::envelope(MessageId id, const std::s
   std::optional<Envelope> found;
   const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
   if (!transaction) {
-    return failure(transaction.error());
+    return store_fault(transaction.error());
   }
   auto done =
       state_->envelope.each([&](const Row& row) { found = read_envelope(row); }, id.value());
@@ -116,7 +116,7 @@ Stored<std::optional<Envelope>> SpoolReader::envelope(MessageId id, const std::s
         keys.last, std::string_view(domain));
   }
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return found;
 }
@@ -135,7 +135,7 @@ Stored<std::optional<std::string>> SpoolReader::slice(MessageId id, std::uint32_
       },
       keys.first + n);
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   if (!content) {
     // Past the end; or a hole, or the message was removed under the reader: what was read so far
@@ -144,7 +144,7 @@ Stored<std::optional<std::string>> SpoolReader::slice(MessageId id, std::uint32_
     done =
         state_->slice_count.each([&](const Row& row) { sound = row.integer(0) <= n; }, id.value());
     if (!done) {
-      return failure(done.error());
+      return store_fault(done.error());
     }
   }
   if (!sound) {
@@ -161,7 +161,7 @@ Stored<void> SpoolReader::each_pending(const std::function<void(PendingGroup)>& 
     groups.add(MessageId(row.integer(0)), row.text(1), read_time(row.integer(2)));
   });
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   groups.flush();
   return {};
@@ -171,7 +171,7 @@ Stored<std::vector<Envelope>> SpoolReader::list(std::optional<MessageId> after, 
   std::vector<Envelope> envelopes;
   const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
   if (!transaction) {
-    return failure(transaction.error());
+    return store_fault(transaction.error());
   }
   auto done =
       state_->list.each([&](const Row& row) { envelopes.push_back(read_envelope(row)); },
@@ -185,7 +185,7 @@ Stored<std::vector<Envelope>> SpoolReader::list(std::optional<MessageId> after, 
     }
   }
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return envelopes;
 }
@@ -201,7 +201,7 @@ Stored<SpoolReader::Totals> SpoolReader::totals() {
     }
   });
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return totals;
 }
@@ -209,7 +209,7 @@ Stored<SpoolReader::Totals> SpoolReader::totals() {
 Stored<void> SpoolReader::each_policy(const std::function<void(StoredPolicy)>& visit) {
   auto done = read_policies(state_->database, "", std::numeric_limits<std::size_t>::max(), visit);
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return {};
 }
@@ -217,7 +217,7 @@ Stored<void> SpoolReader::each_policy(const std::function<void(StoredPolicy)>& v
 Stored<void> SpoolReader::each_trouble(const std::function<void(PolicyTrouble)>& visit) {
   auto done = read_troubles(state_->database, visit);
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return {};
 }
@@ -231,7 +231,7 @@ Stored<std::vector<std::shared_ptr<const sts::CachedPolicy>>> SpoolReader::polic
     }
   });
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return policies;
 }
@@ -239,7 +239,7 @@ Stored<std::vector<std::shared_ptr<const sts::CachedPolicy>>> SpoolReader::polic
 Stored<std::shared_ptr<const sts::CachedPolicy>> SpoolReader::policy(const std::string& domain) {
   auto policy = read_policy(state_->database, domain);
   if (!policy) {
-    return failure(policy.error());
+    return store_fault(policy.error());
   }
   return std::move(*policy);
 }
@@ -247,7 +247,7 @@ Stored<std::shared_ptr<const sts::CachedPolicy>> SpoolReader::policy(const std::
 Stored<std::vector<ReplacedPolicy>> SpoolReader::policy_history(const std::string& domain) {
   auto history = read_history(state_->database, domain);
   if (!history) {
-    return failure(history.error());
+    return store_fault(history.error());
   }
   return std::move(*history);
 }
@@ -255,7 +255,7 @@ Stored<std::vector<ReplacedPolicy>> SpoolReader::policy_history(const std::strin
 Stored<std::vector<PolicyOverride>> SpoolReader::overrides() {
   auto rules = read_overrides(state_->database);
   if (!rules) {
-    return failure(rules.error());
+    return store_fault(rules.error());
   }
   return std::move(*rules);
 }
@@ -263,11 +263,11 @@ Stored<std::vector<PolicyOverride>> SpoolReader::overrides() {
 Stored<rpt::Tally> SpoolReader::tally(std::chrono::sys_days day) {
   const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
   if (!transaction) {
-    return failure(transaction.error());
+    return store_fault(transaction.error());
   }
   auto tally = read_tally(state_->database, day);
   if (!tally) {
-    return failure(tally.error());
+    return store_fault(tally.error());
   }
   return std::move(*tally);
 }
