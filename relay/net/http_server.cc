@@ -74,7 +74,11 @@ struct HttpServer::State {
     evkeyvalq* const fields = evhttp_request_get_output_headers(request);
     evhttp_add_header(fields, "Content-Type", answer.content_type.c_str());
     evhttp_add_header(fields, "Cache-Control", "no-store");
-    evhttp_send_reply(request, answer.status, nullptr, body.get());
+    const bool head = evhttp_request_get_command(request) == EVHTTP_REQ_HEAD;
+    if (head) {  // whose body libevent would send
+      evhttp_add_header(fields, "Content-Length", std::to_string(answer.body.size()).c_str());
+    }
+    evhttp_send_reply(request, answer.status, nullptr, head ? nullptr : body.get());
   }
 
   // What libevent hands over here leads to no State: a timer, not this, ends the pause.

@@ -12,8 +12,8 @@ namespace relay::net {
 namespace {
 
 /// What a client that sends these octets gets, and the paths that the handler was asked for.
-struct Exchange {
-  explicit Exchange(const std::string& request, HttpAnswer answer = {}) {
+struct Visit {
+  explicit Visit(const std::string& request, HttpAnswer answer = {}) {
     EventLoop loop;
     const auto socket = ListeningSocket::bind(*SocketAddress::from_ip("127.0.0.1", 0));
     REQUIRE(socket);
@@ -35,16 +35,23 @@ struct Exchange {
   std::vector<std::string> paths;
 };
 
-bool contains(const std::string& text, const std::string& part) {
+bool shows(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
 TEST_CASE("a request gets the handler's status, type and body") {
-  const Exchange exchange("GET /ready?verbose HTTP/1.0\r\n\r\n", {503, "text/plain", "not yet\n"});
-  CHECK(exchange.paths == std::vector<std::string>{"/ready"});
-  CHECK(exchange.reply.starts_with("HTTP/1.0 503 "));
-  CHECK(contains(exchange.reply, "Content-Type: text/plain\r\n"));
-  CHECK(exchange.reply.ends_with("\r\n\r\nnot yet\n"));
+  const Visit visit("GET /ready?verbose HTTP/1.0\r\n\r\n", {503, "text/plain", "not yet\n"});
+  CHECK(visit.paths == std::vector<std::string>{"/ready"});
+  CHECK(visit.reply.starts_with("HTTP/1.0 503 "));
+  CHECK(shows(visit.reply, "Content-Type: text/plain\r\n"));
+  CHECK(visit.reply.ends_with("\r\n\r\nnot yet\n"));
+}
+
+TEST_CASE("HEAD gets the fields without the body") {
+  const Visit visit("HEAD /live HTTP/1.0\r\n\r\n", {200, "text/plain", "live\n"});
+  CHECK(visit.reply.starts_with("HTTP/1.0 200 "));
+  CHECK(shows(visit.reply, "Content-Length: 5\r\n"));
+  CHECK(visit.reply.ends_with("\r\n\r\n"));
 }
 
 TEST_CASE("other methods, bodies and endless headers never reach the handler") {
@@ -53,9 +60,9 @@ TEST_CASE("other methods, bodies and endless headers never reach the handler") {
        {std::string("DELETE / HTTP/1.0\r\n\r\n"),
         std::string("POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc"), endless}) {
     CAPTURE(request);
-    const Exchange exchange(request);
-    CHECK(exchange.paths.empty());
-    CHECK_FALSE(contains(exchange.reply, " 200 "));
+    const Visit visit(request);
+    CHECK(visit.paths.empty());
+    CHECK_FALSE(shows(visit.reply, " 200 "));
   }
 }
 
