@@ -150,6 +150,44 @@ void check_dns(const Dns& dns, Findings& findings) {
   }
 }
 
+std::string domain_of(std::string_view mailbox) {
+  return std::string(mailbox.substr(mailbox.rfind('@') + 1));
+}
+
+void check_report_keys(const Reports& reports, const std::string& domain, Findings& findings) {
+  bool aligned = reports.dkim.empty();
+  for (std::size_t i = 0; i < reports.dkim.size(); ++i) {
+    const ReportKey& key = reports.dkim[i];
+    const std::string path = fmt::format("reports.dkim[{}]", i);
+    if (key.selector.empty() || key.key_file.empty()) {
+      findings.fail(path, fmt::format("has no {}; a key needs both selector and key_file",
+                                      key.selector.empty() ? "selector" : "key_file"));
+    }
+    aligned = aligned || key.domain.empty() || key.domain == domain;
+  }
+  if (!aligned) {
+    findings.fail("reports.dkim",
+                  fmt::format("no key signs for {}, the domain of reports.contact, and receivers "
+                              "ignore reports without that; add one with domain: {}",
+                              domain, domain));
+  }
+}
+
+void check_reports(const Reports& reports, Findings& findings) {
+  if (!reports.enabled()) {
+    return;
+  }
+  const std::string domain = domain_of(reports.contact);
+  if (!reports.from.empty() && domain_of(reports.from) != domain) {
+    // RFC 8460 §5.3: TLS-Report-Submitter, the signature and From are one domain's.
+    findings.fail("reports.from",
+                  fmt::format("{} is not in {}, the domain of reports.contact; write an address "
+                              "there, or leave it out to use the contact",
+                              reports.from, domain));
+  }
+  check_report_keys(reports, domain, findings);
+}
+
 void check_socket(const Config& config, Findings& findings) {
   // sockaddr_un holds 108 octets with the final NUL.
   constexpr std::size_t kLongestSocketPath = 107;
@@ -176,6 +214,7 @@ void check(const Config& config, Findings& findings) {
   check_socket(config, findings);
   check_tls_policy(config.tls_policy, findings);
   check_dns(config.dns, findings);
+  check_reports(config.reports, findings);
   if (config.limits.hard_errors < config.limits.soft_errors) {
     findings.fail("limits.hard_errors",
                   fmt::format("{} is below limits.soft_errors ({}); it must not be smaller",

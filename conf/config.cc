@@ -93,6 +93,13 @@ void make_lower(std::string& name) {
   });
 }
 
+/// A mailbox's domain; what stands before it may tell cases apart (RFC 5321 §2.4).
+void make_domain_lower(std::string& mailbox) {
+  std::string domain = mailbox.substr(mailbox.rfind('@') + 1);
+  make_lower(domain);
+  mailbox.replace(mailbox.size() - domain.size(), domain.size(), domain);
+}
+
 Config read(const YAML::Node& root, Findings& findings) {
   Config config;
   if (!root.IsNull()) {
@@ -103,6 +110,12 @@ Config read(const YAML::Node& root, Findings& findings) {
     make_lower(route.match);
     make_lower(route.mx);
     make_lower(route.host);
+  }
+  make_domain_lower(config.reports.contact);
+  make_domain_lower(config.reports.from);
+  for (ReportKey& key : config.reports.dkim) {
+    make_lower(key.domain);
+    make_lower(key.selector);
   }
   if (config.control.socket.empty()) {
     config.control.socket = default_socket(config.queue);

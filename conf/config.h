@@ -133,6 +133,47 @@ struct Metrics {
   friend bool operator==(const Metrics&, const Metrics&) = default;
 };
 
+/// A key that signs report mail (RFC 8460 §3).
+struct ReportKey {
+  std::string domain;  ///< d=; empty: the contact's domain
+  std::string selector;
+  std::string key_file;  ///< PEM, RSA or Ed25519
+  friend bool operator==(const ReportKey&, const ReportKey&) = default;
+};
+
+/// What reports leave out (RFC 8460 §8).
+struct Redact {
+  bool sending_mta_ip = false;
+  bool helo = false;    ///< the name that the receiving host gave
+  bool reason = false;  ///< failure-reason-code
+  friend bool operator==(const Redact&, const Redact&) = default;
+};
+
+/// Reports about one policy domain.
+struct ReportRule {
+  bool send = true;
+  std::vector<std::string> rua;  ///< instead of what the domain publishes; empty: that
+  friend bool operator==(const ReportRule&, const ReportRule&) = default;
+};
+
+/// TLS-RPT: reports to the domains that mail went to (RFC 8460). Off without a contact.
+struct Reports {
+  std::string organization;  ///< organization-name; empty: the contact's domain
+  std::string contact;       ///< contact-info, one address; empty: no reports
+  std::string from;          ///< sender of report mail, in the contact's domain; empty: the contact
+  std::vector<ReportKey> dkim;
+  Duration window{std::chrono::hours(4)};    ///< after the grace, spread by domain
+  Duration grace{std::chrono::minutes(10)};  ///< after midnight UTC
+  int details_per_policy = 100;              ///< failure details; the rest is folded
+  Redact redact;
+  std::map<std::string, ReportRule> domains;
+  bool success_only = true;    ///< also reports without any failure
+  std::string dry_run_folder;  ///< reports are written there and not sent; empty: sent
+
+  [[nodiscard]] bool enabled() const { return !contact.empty(); }
+  friend bool operator==(const Reports&, const Reports&) = default;
+};
+
 /// Overrides for tests on loopback; off unless named, and loudly announced.
 struct TestWorld {
   std::vector<AddressLiteral> resolvers;
@@ -141,6 +182,7 @@ struct TestWorld {
   std::string ca_file;
   bool allow_private_addresses = false;
   Duration shortest_record_ttl{0};  ///< of TXT records; outside a test world a minute
+  Duration clock_offset{0};         ///< by which the wall clock is ahead of the system's
   friend bool operator==(const TestWorld&, const TestWorld&) = default;
 };
 
@@ -155,6 +197,7 @@ struct Config {
   Delivery delivery;
   Sts sts;
   TlsPolicy tls_policy;
+  Reports reports;
   Dns dns;
   Control control;
   Logging log;

@@ -100,6 +100,37 @@ bool is_domain_name(std::string_view text) {
   }
 }
 
+bool is_mailbox(std::string_view text) {
+  constexpr std::string_view kAtext = "!#$%&'*+-/=?^_`{|}~.";
+  const std::size_t at = text.rfind('@');
+  if (at == std::string_view::npos || !is_domain_name(text.substr(at + 1)) ||
+      text.find('.', at) == std::string_view::npos) {
+    return false;
+  }
+  const std::string_view local = text.substr(0, at);
+  return !local.empty() && local.size() <= 64 && local.front() != '.' && local.back() != '.' &&
+         local.find("..") == std::string_view::npos && std::ranges::all_of(local, [&](char c) {
+           return is_letter(c) || is_digit(c) || kAtext.find(c) != std::string_view::npos;
+         });
+}
+
+std::optional<std::string> parse_report_uri(std::string_view text) {
+  constexpr std::string_view kMail = "mailto:";
+  constexpr std::string_view kWeb = "https://";
+  const auto plain = [](char c) {
+    return c > ' ' && c < '\x7f' && c != ',' && c != ';' && c != '!';
+  };
+  if (!std::ranges::all_of(text, plain)) {
+    return std::nullopt;
+  }
+  const bool mail = text.starts_with(kMail) && is_mailbox(text.substr(kMail.size()));
+  const std::string_view rest = text.starts_with(kWeb) ? text.substr(kWeb.size()) : "";
+  const std::string_view authority = rest.substr(0, rest.find('/'));
+  const std::size_t host = authority.rfind('@') + 1;
+  const bool web = is_domain_name(authority.substr(host, authority.rfind(':') - host));
+  return mail || web ? std::optional<std::string>(text) : std::nullopt;
+}
+
 std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
   const bool empty = text.empty();
   switch (kind) {
@@ -130,6 +161,9 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
       return refuse_unless(
           empty || is_domain_name(text) || is_ip(text), text,
           "is no host; write a host name, or an IP address without brackets and port");
+    case TextKind::mailbox:
+      return refuse_unless(empty || is_mailbox(text), text,
+                           "is no mail address; write for example tls-reports@example.com");
     case TextKind::reason:
       return refuse_unless(is_reason(text), text, kNoReason);
   }

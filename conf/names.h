@@ -14,6 +14,12 @@ namespace conf {
 /// most 253 in all, the last one not numeric, no trailing dot, and no IP address.
 [[nodiscard]] bool is_domain_name(std::string_view text);
 
+/// "local@domain": a dot-atom and a domain name, lower case after the @ (RFC 5322 §3.4.1).
+[[nodiscard]] bool is_mailbox(std::string_view text);
+
+/// A destination of reports, "mailto:…" or "https://…"; answer: as given (RFC 8460 §3).
+[[nodiscard]] std::optional<std::string> parse_report_uri(std::string_view text);
+
 /// What is wrong with a text of this kind and what is accepted; nullopt: nothing.
 [[nodiscard]] std::optional<std::string> fault_of(TextKind kind, std::string_view text);
 

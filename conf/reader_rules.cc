@@ -57,6 +57,13 @@ void Reader::value(const char* key, std::vector<std::string>& target,
   read_texts(key, target, parse_mx_pattern, kNoMxPattern);
 }
 
+void Reader::value(const char* key, std::vector<std::string>& target,
+                   const ReportUriList& /*rule*/) {
+  read_texts(key, target, parse_report_uri,
+             "is nowhere to send reports to; write mailto:tls@example.com or "
+             "https://example.com/reports (RFC 8460 §3; , ; and ! as %2C %3B %21)");
+}
+
 void Reader::value(const char* key, std::optional<Moment>& target, const UntilMoment& /*rule*/) {
   const auto read = scalar(key);
   if (!read) {

@@ -27,7 +27,17 @@ struct WaitList {
   Duration min_last, max;
 };
 struct Flag {};
-enum class TextKind { host_name, user, directory, file, route_match, domain, next_hop, reason };
+enum class TextKind {
+  host_name,
+  user,
+  directory,
+  file,
+  route_match,
+  domain,
+  next_hop,
+  reason,
+  mailbox
+};
 struct Text {
   TextKind kind;
 };
@@ -40,6 +50,7 @@ struct AddressList {
 struct NetworkList {};
 struct FingerprintList {};
 struct MxPatternList {};
+struct ReportUriList {};
 struct UntilMoment {};
 /// Sections by domain. list_key: a list instead of a section stands for a section with this key.
 struct ByDomain {
@@ -182,6 +193,42 @@ void visit(Visitor& visitor, PreloadEntry& entry) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, ReportKey& key) {
+  visitor.value("domain", key.domain, Text{TextKind::domain});
+  visitor.value("selector", key.selector, Text{TextKind::domain});
+  visitor.value("key_file", key.key_file, Text{TextKind::file});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Redact& redact) {
+  visitor.value("sending_mta_ip", redact.sending_mta_ip, Flag{});
+  visitor.value("helo", redact.helo, Flag{});
+  visitor.value("reason", redact.reason, Flag{});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, ReportRule& rule) {
+  visitor.value("send", rule.send, Flag{});
+  visitor.value("rua", rule.rua, ReportUriList{});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Reports& reports) {
+  visitor.value("organization", reports.organization, Text{TextKind::reason});
+  visitor.value("contact", reports.contact, Text{TextKind::mailbox});
+  visitor.value("from", reports.from, Text{TextKind::mailbox});
+  visitor.list("dkim", reports.dkim);
+  // RFC 8460 §4.1: a report covers a day, so the next one must not be due before it is out.
+  visitor.value("window", reports.window, Wait{Duration(0), std::chrono::hours(12)});
+  visitor.value("grace", reports.grace, Wait{Duration(0), std::chrono::hours(6)});
+  visitor.value("details_per_policy", reports.details_per_policy, Number{1, 10'000});
+  visitor.section("redact", reports.redact);
+  visitor.map("domains", reports.domains, ByDomain{ByDomain::Wildcards::refused});
+  visitor.value("success_only", reports.success_only, Flag{});
+  visitor.value("dry_run_folder", reports.dry_run_folder, Text{TextKind::file});
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, Dns& dns) {
   visitor.value("resolvers", dns.resolvers, AddressList{53});
   visitor.value("trust_ad", dns.trust_ad, AddressList{53});
@@ -216,6 +263,8 @@ void visit(Visitor& visitor, TestWorld& world) {
   visitor.value("allow_private_addresses", world.allow_private_addresses, Flag{});
   visitor.value("shortest_record_ttl", world.shortest_record_ttl,
                 Wait{Duration(0), std::chrono::hours(1)});
+  visitor.value("clock_offset", world.clock_offset,
+                Wait{Duration(0), std::chrono::hours(24 * 365)});
 }
 
 template <class Visitor>
@@ -230,6 +279,7 @@ void visit(Visitor& visitor, Config& config) {
   visitor.section("delivery", config.delivery);
   visitor.section("sts", config.sts);
   visitor.section("tls_policy", config.tls_policy);
+  visitor.section("reports", config.reports);
   visitor.section("dns", config.dns);
   visitor.section("control", config.control);
   visitor.section("log", config.log);

@@ -41,6 +41,7 @@ Daemon::~Daemon() {
   join();
   web_.reset();
   control_.reset();
+  reporter_.reset();
   for (auto& thread : threads_) {
     thread->reception.reset();
     thread->worker.reset();
@@ -51,9 +52,10 @@ Daemon::~Daemon() {
 
 Expected<void, std::string> Daemon::start() {
   net::raise_descriptor_limit();
-  for (const auto step : {&Daemon::bind_listeners, &Daemon::bind_web, &Daemon::drop_privileges,
-                          &Daemon::open_spool, &Daemon::open_rules, &Daemon::make_workers,
-                          &Daemon::load_queue, &Daemon::start_control, &Daemon::start_web}) {
+  for (const auto step :
+       {&Daemon::bind_listeners, &Daemon::bind_web, &Daemon::drop_privileges, &Daemon::open_spool,
+        &Daemon::open_rules, &Daemon::make_workers, &Daemon::load_queue, &Daemon::make_reporter,
+        &Daemon::start_control, &Daemon::start_web}) {
     if (auto done = (this->*step)(); !done) {
       return done;
     }
@@ -62,6 +64,7 @@ Expected<void, std::string> Daemon::start() {
   main_loop_.on_signal(SIGINT, [this] { stop(); });
   main_loop_.on_signal(SIGHUP, [this] { static_cast<void>(reload()); });
   start_threads();
+  reporter_->begin();
   watch_dnssec();
   watch_old_policies();
   watch_loops();
@@ -88,12 +91,27 @@ void Daemon::announce() {
                                  "resolvers, ports or trust anchors are overridden: this "
                                  "daemon must not carry real mail"}});
   }
+  announce_reports();
   rules_->announce();
   log_.info("ready", {{"version", std::string(control::kVersion)},
                       {"hostname", config_->hostname},
                       {"config", config_path_},
                       {"workers", std::to_string(threads_.size())}});
   ::sd_notify(0, "READY=1");
+}
+
+void Daemon::announce_reports() {
+  const conf::Reports& reports = config_->reports;
+  if (!reports.enabled()) {
+    return;
+  }
+  if (reports.dkim.empty()) {
+    log_.warning("reports-unsigned",
+                 {{"detail", "receivers must ignore report mail without a DKIM signature"},
+                  {"remedy", "name keys in reports.dkim"}});
+  }
+  log_.info("reports", {{"contact", reports.contact},
+                        {"state", reports.dry_run_folder.empty() ? "sent" : "dry run"}});
 }
 
 void Daemon::stop() {
@@ -107,6 +125,7 @@ void Daemon::stop() {
     main_loop_.stop();
   });
   shutdown_deadline_->start(kShutdownWait);
+  reporter_->stop();
   // The reception first: what it still accepts is stored and waits for the next start.
   draining_ = 2 * threads_.size();
   for (auto& thread : threads_) {
@@ -158,6 +177,10 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   if (!preload) {
     return Unexpected<std::vector<std::string>>(preload.error());
   }
+  auto reports = report_settings(*now);
+  if (!reports) {
+    return Unexpected<std::vector<std::string>>(std::vector{reports.error()});
+  }
   // Trust anchors first: they can fail, and then nothing changes.
   auto tls = net::TlsClientContext::create(now->test_world ? now->test_world->ca_file : "",
                                            revocation(*now));
@@ -175,7 +198,9 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
       place.reception->reconfigure(reception);
     });
   }
+  reporter_->reconfigure(std::move(*reports));
   config_ = std::move(now);
+  announce_reports();
   return reloaded;
 }
 

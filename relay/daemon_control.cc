@@ -61,6 +61,15 @@ control::DaemonActions Daemon::control_actions() {
       main_loop_.post([done, state = place.worker->policy_state(domain.text())] { done(state); });
     });
   };
+  actions.preview_report = [this](const spool::ReportKey& key) { return reporter_->preview(key); };
+  actions.change_reports = [this](spool::ReportWrite write,
+                                  std::function<void(spool::Stored<void>)> done) {
+    spool_->write_report(std::move(write), main_loop_,
+                         [this, done = std::move(done)](const spool::Stored<void>& stored) {
+                           reporter_->wake();
+                           done(stored);
+                         });
+  };
   actions.status = [this] { return status(); };
   actions.reload = [this] { return reload(); };
   return actions;

@@ -18,6 +18,7 @@
 #include "relay/net/http_server.h"
 #include "relay/net/listener.h"
 #include "relay/reception/reception.h"
+#include "relay/reporting/reporter.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
 #include "relay/watchdog.h"
@@ -64,8 +65,10 @@ class Daemon {
   };
   Expected<std::vector<PolicyShare>, std::string> load_policies(std::size_t count);
   Expected<void, std::string> load_queue();
+  Expected<void, std::string> make_reporter();
   void start_threads();
   void announce();
+  void announce_reports();
   void stop();
   void worker_drained();
   void join();
@@ -89,7 +92,8 @@ class Daemon {
   std::shared_ptr<const conf::Config> config_;
   conf::Preload preload_;  ///< until the rule book has it
   Log log_;
-  net::SystemClock clock_;
+  net::SystemClock clock_{config_->test_world ? config_->test_world->clock_offset
+                                              : conf::Duration(0)};
   net::WallTime started_at_ = clock_.wall();
   net::EventLoop main_loop_;
   std::vector<std::shared_ptr<net::ListeningSocket>> sockets_;
@@ -101,6 +105,7 @@ class Daemon {
   std::unique_ptr<delivery::RuleBook> rules_;
   std::shared_ptr<reception::ConnectionCounts> connections_ =
       std::make_shared<reception::ConnectionCounts>();
+  std::unique_ptr<reporting::Reporter> reporter_;
   std::unique_ptr<delivery::Dispatcher> dispatcher_;
   std::unique_ptr<control::ControlActions> actions_;
   std::unique_ptr<control::ControlServer> control_;

@@ -192,6 +192,28 @@ Expected<void, std::string> Daemon::load_queue() {
   return {};
 }
 
+Expected<void, std::string> Daemon::make_reporter() {
+  auto reader = spool::SpoolReader::open(config_->queue.path);
+  if (!reader) {
+    return Unexpected<std::string>(reader.error());
+  }
+  auto dns = dns_options(*config_);
+  if (!dns) {
+    return Unexpected<std::string>(dns.error());
+  }
+  auto settings = report_settings(*config_);
+  if (!settings) {
+    return Unexpected<std::string>(settings.error());
+  }
+  net::HttpsClientOptions https;
+  https.ca_file = config_->test_world ? config_->test_world->ca_file : "";
+  https.revocation = (*settings)->revocation;
+  reporter_ = std::make_unique<reporting::Reporter>(
+      reporting::Reporter::Parts{main_loop_, clock_, *spool_, log_, std::move(*reader),
+                                 std::move(*dns), std::move(https), std::move(*settings)});
+  return {};
+}
+
 Expected<void, std::string> Daemon::start_control() {
   auto socket = net::ListeningSocket::bind_unix(config_->control.socket, 0600);
   if (!socket) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <ifaddrs.h>
 #include <memory>
 #include <netdb.h>
@@ -134,6 +135,22 @@ Expected<std::shared_ptr<const net::DnssecAnchors>, std::string> trust_anchors(
   return std::make_shared<const net::DnssecAnchors>(std::move(*anchors));
 }
 
+Expected<message::DkimKey, std::string> dkim_key(const std::string& path) {
+  auto text = file_text(path);
+  if (!text) {
+    return Unexpected<std::string>(
+        fmt::format("reports.dkim: {} cannot be read: {}; put the key there, readable for the user "
+                    "that stsrelay runs as",
+                    path, text.error()));
+  }
+  auto key = message::DkimKey::from_pem(*text);
+  ::explicit_bzero(text->data(), text->size());
+  if (!key) {
+    return Unexpected<std::string>(fmt::format("reports.dkim: {}: {}", path, key.error()));
+  }
+  return std::move(*key);
+}
+
 }  // namespace
 
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
@@ -220,6 +237,8 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
                               : delivery::Composition::dane_decides;
   settings->revocation = revocation(config);
   settings->workers = static_cast<int>(worker_count(config));
+  settings->reports = config.reports.enabled() ? delivery::WorkerSettings::Reports::sent
+                                               : delivery::WorkerSettings::Reports::off;
   if (config.test_world) {
     settings->smtp_port = config.test_world->smtp_port;
     settings->https_port = config.test_world->https_port;
@@ -227,6 +246,29 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
     settings->private_addresses = config.test_world->allow_private_addresses
                                       ? delivery::PrivateAddresses::allowed
                                       : delivery::PrivateAddresses::refused;
+  }
+  return settings;
+}
+
+Expected<std::shared_ptr<const reporting::ReportSettings>, std::string> report_settings(
+    const conf::Config& config) {
+  auto settings = std::make_shared<reporting::ReportSettings>();
+  settings->reports = config.reports;
+  settings->hostname = config.hostname;
+  settings->revocation = revocation(config);
+  if (config.test_world && config.test_world->allow_private_addresses) {
+    settings->private_addresses = reporting::ReportSettings::PrivateAddresses::allowed;
+  }
+  if (!config.reports.enabled()) {
+    return settings;
+  }
+  for (const conf::ReportKey& key : config.reports.dkim) {
+    auto loaded = dkim_key(key.key_file);
+    if (!loaded) {
+      return Unexpected<std::string>(std::move(loaded.error()));
+    }
+    settings->signers.push_back({key.domain.empty() ? settings->submitter() : key.domain,
+                                 key.selector, std::move(*loaded)});
   }
   return settings;
 }

@@ -13,6 +13,7 @@
 #include "relay/net/expected.h"
 #include "relay/net/revocation.h"
 #include "relay/net/socket_address.h"
+#include "relay/reporting/report_settings.h"
 
 namespace relay {
 
@@ -35,6 +36,10 @@ namespace relay {
 [[nodiscard]] std::shared_ptr<const delivery::WorkerSettings> worker_settings(
     const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
     std::shared_ptr<const delivery::LocalRules> rules);
+
+/// With the keys that sign report mail. The error is a sentence about a key that cannot be had.
+[[nodiscard]] Expected<std::shared_ptr<const reporting::ReportSettings>, std::string>
+report_settings(const conf::Config& config);
 
 /// Resolvers of the test world, the configuration or the system, in this order, and those whose AD
 /// bit counts: the configured ones, else loopback but 127.0.0.11, which is a forwarding stub of

@@ -131,6 +131,16 @@ void ControlActions::execute(const Request& request, Respond respond) {
     void operator()(const PolicyHistory& wanted) { respond(actions.policy_history(wanted.domain)); }
     void operator()(const Status& /*status*/) { respond(actions.status()); }
     void operator()(const Results& results) { respond(actions.results(results)); }
+    void operator()(const ReportList& list) { respond(actions.list_reports(list)); }
+    void operator()(const ReportPreview& wanted) {
+      respond(wanted.domain.empty() ? actions.preview_reports(wanted.day)
+                                    : actions.preview_report(wanted));
+    }
+    void operator()(const ReportShow& wanted) { respond(actions.show_report(wanted)); }
+    void operator()(const ReportSend& send) { actions.send_reports(send, std::move(respond)); }
+    void operator()(const ReportSuppress& suppress) {
+      actions.suppress_reports(suppress, std::move(respond));
+    }
     void operator()(const Reload& /*reload*/) const { respond(actions.reload()); }
   };
   std::visit(Visitor{*this, std::move(respond)}, request);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "relay/net/domain_name.h"
 #include "relay/net/expected.h"
 #include "relay/reception/connection_counts.h"
+#include "relay/reporting/reporter.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
 #include "sts/discovery.h"
@@ -75,6 +77,11 @@ struct DaemonActions {
   /// What is known of a domain's policy beside what is on disk.
   using State = std::function<void(const delivery::PolicyState&)>;
   std::function<void(const net::DomainName&, State)> policy_state;
+  /// What a domain's report would be now; nullopt: nothing was counted.
+  std::function<spool::Stored<std::optional<reporting::Preview>>(const spool::ReportKey&)>
+      preview_report;
+  /// Stores it, then looks for what is due.
+  std::function<void(spool::ReportWrite, std::function<void(spool::Stored<void>)>)> change_reports;
   std::function<StatusFacts()> status;
   /// The errors, one line each; the old configuration then stays in force.
   std::function<Expected<Reloaded, std::vector<std::string>>()> reload;
@@ -105,6 +112,13 @@ class ControlActions {
   void refresh_policy(const std::string& domain, Respond respond) const;
   [[nodiscard]] Response status();
   [[nodiscard]] Response results(const Results& request);
+  [[nodiscard]] Response list_reports(const ReportList& request);
+  [[nodiscard]] Response preview_report(const ReportPreview& request) const;
+  [[nodiscard]] Response preview_reports(std::chrono::sys_days day);
+  [[nodiscard]] Response show_report(const ReportShow& request);
+  void send_reports(const ReportSend& request, Respond respond);
+  void suppress_reports(const ReportSuppress& request, Respond respond);
+  [[nodiscard]] Response list_suppressions();
   [[nodiscard]] Response reload() const;
 
   spool::SpoolReader& reader_;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "relay/control/timestamp.h"
+#include "relay/spool/report.h"
 
 namespace relay::control {
 namespace {
@@ -101,11 +102,18 @@ class Members {
     }
     return given;
   }
-  std::chrono::sys_days day() {
-    const std::string given = required_text("day");
+  std::optional<std::chrono::sys_days> optional_day() {
+    const std::string given = text("day");
     const auto day = parse_day(given);
-    if (!day) {
+    if (!day && !given.empty()) {
       fault(fmt::format("\"{}\" is no day; write for example 2026-03-01", given));
+    }
+    return day;
+  }
+  std::chrono::sys_days day() {
+    const auto day = optional_day();
+    if (!day) {
+      fault("\"day\" is missing");
     }
     return day.value_or(std::chrono::sys_days());
   }
@@ -190,6 +198,26 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
        return Results{members.day(), members.limit(),
                       members.number("offset", 0, std::size_t{1} << 40)};
      }},
+    {"report list",
+     [](Members& members) -> Request {
+       return ReportList{members.optional_day(), members.text("domain"), members.flag("all"),
+                         members.limit(), members.text("after")};
+     }},
+    {"report preview",
+     [](Members& members) -> Request {
+       return ReportPreview{members.day(), members.text("domain")};
+     }},
+    {"report show",
+     [](Members& members) -> Request {
+       return ReportShow{members.day(), members.required_text("domain"),
+                         members.number("part", 1, spool::kMostParts)};
+     }},
+    {"report send", [](Members& members) -> Request { return ReportSend{members.text("domain")}; }},
+    {"report suppress",
+     [](Members& members) -> Request {
+       return ReportSuppress{members.text("uri"), members.text("until"), members.text("reason"),
+                             members.flag("lift")};
+     }},
     {"reload", [](Members& /*members*/) -> Request { return Reload{}; }},
 }};
 
@@ -251,6 +279,35 @@ struct Writer {
     json["day"] = day_text(request.day);
     json["limit"] = request.limit;
     json["offset"] = request.offset;
+  }
+  void operator()(const ReportList& request) const {
+    put(json, "day", request.day ? day_text(*request.day) : "");
+    put(json, "domain", request.domain);
+    if (request.all) {
+      json["all"] = true;
+    }
+    json["limit"] = request.limit;
+    put(json, "after", request.after);
+  }
+  void operator()(const ReportPreview& request) const {
+    json["day"] = day_text(request.day);
+    put(json, "domain", request.domain);
+  }
+  void operator()(const ReportShow& request) const {
+    json["day"] = day_text(request.day);
+    json["domain"] = request.domain;
+    if (request.part != 1) {
+      json["part"] = request.part;
+    }
+  }
+  void operator()(const ReportSend& request) const { put(json, "domain", request.domain); }
+  void operator()(const ReportSuppress& request) const {
+    put(json, "uri", request.uri);
+    put(json, "until", request.until);
+    put(json, "reason", request.reason);
+    if (request.lift) {
+      json["lift"] = true;
+    }
   }
   void operator()(const Reload& /*request*/) const {}
 };

@@ -87,11 +87,41 @@ struct Results {
   std::size_t limit = kDefaultLimit;
   std::size_t offset = 0;  ///< the next of the page before
 };
+/// Reports of closed days, the earliest first.
+struct ReportList {
+  std::optional<std::chrono::sys_days> day;
+  std::string domain;
+  bool all = false;  ///< also those that nobody wanted
+  std::size_t limit = kDefaultLimit;
+  std::string after;  ///< the next of the page before
+};
+/// What the report of a day would be now; domain "": which domains would have one.
+struct ReportPreview {
+  std::chrono::sys_days day;
+  std::string domain;
+};
+/// A report as it was made, and its deliveries.
+struct ReportShow {
+  std::chrono::sys_days day;
+  std::string domain;
+  std::size_t part = 1;
+};
+/// Makes what waits due now; domain "": of all domains.
+struct ReportSend {
+  std::string domain;
+};
+/// Destinations that get nothing for a while; uri "": lists them.
+struct ReportSuppress {
+  std::string uri;
+  std::string until, reason;
+  bool lift = false;
+};
 struct Reload {};
 
 using Request = std::variant<QueueList, QueueShow, QueueRetry, QueueRemove, PolicyList, PolicyShow,
                              PolicyExport, PolicyRefresh, PolicyHistory, OverrideList, OverrideSet,
-                             OverrideRemove, Status, Results, Reload>;
+                             OverrideRemove, Status, Results, ReportList, ReportPreview, ReportShow,
+                             ReportSend, ReportSuppress, Reload>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "relay/spool/report.h"
+
 namespace relay::control {
 namespace {
 
@@ -22,9 +24,7 @@ std::optional<int> digits(std::string_view text, std::size_t position, std::size
 }  // namespace
 
 std::string day_text(std::chrono::sys_days day) {
-  const std::chrono::year_month_day date(day);
-  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
+  return spool::day_text(day);
 }
 
 std::optional<std::chrono::sys_days> parse_day(std::string_view text) {

@@ -55,6 +55,32 @@ spool::RecipientUpdate update_of(const Fate& fate) {
   return update;
 }
 
+/// A destination that refused a report, or could not be reached for as long as is tried, is left
+/// alone for so long.
+constexpr std::chrono::hours kReportSuppression{24 * 7};
+
+spool::ReportMailOutcome report_outcome(const Fate& fate, net::WallTime now) {
+  spool::ReportMailOutcome outcome;
+  outcome.result = fate.outcome->text;
+  switch (fate.kind) {
+    case Fate::Kind::delivered:
+      outcome.stage = rpt::Stage::accepted;
+      break;
+    case Fate::Kind::deferred:
+      outcome.stage = rpt::Stage::handed_over;
+      break;
+    case Fate::Kind::failed:
+      outcome.stage = rpt::Stage::refused;
+      outcome.suppress_until = now + kReportSuppression;
+      break;
+    case Fate::Kind::expired:
+      outcome.stage = rpt::Stage::expired;
+      outcome.suppress_until = now + kReportSuppression;
+      break;
+  }
+  return outcome;
+}
+
 }  // namespace
 
 std::string_view name(Fate::Kind kind) {
@@ -109,6 +135,9 @@ SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
     const Fate fate = fate_of(envelope, *by_index.at(outcome.index), outcome, retry, now);
     settled.settlement.updates.push_back(update_of(fate));
     settled.fates.push_back(fate);
+    if (envelope.origin == spool::Origin::report) {
+      settled.settlement.report = report_outcome(fate, now);
+    }
   }
   return settled;
 }

@@ -64,6 +64,7 @@ Worker::Worker(Parts parts)
                 {std::move(parts.policies), std::move(parts.troubles)},
                 std::max<std::size_t>(1, settings_->sts.cache_entries /
                                              static_cast<std::size_t>(settings_->workers))),
+      report_records_(loop_, dns_, spool_),
       conversations_{loop_,         clock_,   std::move(parts.tls),
                      tls_sessions_, *reader_, conversation_count_},
       pool_(conversations_, pool_limits()),
@@ -271,6 +272,9 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
     count(fate);
   }
   add_notice(envelope, settled_attempt);
+  if (settings_->reports == WorkerSettings::Reports::sent) {
+    report_records_.counted(settled_attempt.settlement.sessions);
+  }
   ++settling_;
   settler_.settle(
       std::move(settled_attempt.settlement),

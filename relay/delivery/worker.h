@@ -14,6 +14,7 @@
 #include "conf/config.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/pending_queue.h"
+#include "relay/delivery/report_records.h"
 #include "relay/delivery/runner.h"
 #include "relay/delivery/settlement.h"
 #include "relay/delivery/settler.h"
@@ -45,6 +46,7 @@ struct WorkerSettings {
   std::string ca_file;
   net::Revocation revocation = net::Revocation::stapled;
   PrivateAddresses private_addresses = PrivateAddresses::refused;
+  enum class Reports { off, sent } reports = Reports::off;
 };
 
 /// Readable from any thread.
@@ -148,6 +150,7 @@ class Worker {
   net::Operation dnssec_probe_;
   net::HttpsClient https_;
   PolicyResolver policies_;
+  ReportRecords report_records_;
   ConversationCount conversation_count_;
   ConversationContext conversations_;
   ConnectionPool pool_;

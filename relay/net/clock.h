@@ -20,10 +20,16 @@ class Clock {
 
 class SystemClock final : public Clock {
  public:
+  SystemClock() = default;
+  /// For test worlds: a wall clock that is ahead of the system's.
+  explicit SystemClock(std::chrono::milliseconds ahead) : ahead_(ahead) {}
   [[nodiscard]] WallTime wall() const override {
-    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()) + ahead_;
   }
   [[nodiscard]] SteadyTime steady() const override { return std::chrono::steady_clock::now(); }
+
+ private:
+  std::chrono::milliseconds ahead_{0};
 };
 
 }  // namespace relay::net

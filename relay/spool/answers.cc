@@ -118,6 +118,15 @@ void Answers::on_stored(ForgetPolicy& request) {
   add_written(request.write, {});
 }
 
+void Answers::on_stored(WriteReport& request) {
+  for (auto& mail : request.write.mails) {
+    messages_.push_back(std::make_shared<const Envelope>(std::move(mail.envelope)));
+  }
+  if (request.done) {
+    add(request.loop, [done = std::move(request.done)] { done({}); });
+  }
+}
+
 void Answers::on_stored(Sweep& request) {
   add_loose(request.slices);
 }
@@ -186,6 +195,13 @@ void Answers::on_refused(SavePolicy& request, const StoreFault& fault) {
 
 void Answers::on_refused(ForgetPolicy& request, const StoreFault& fault) {
   add_written(request.write, Unexpected<StoreFault>(fault));
+}
+
+void Answers::on_refused(WriteReport& request, const StoreFault& fault) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
+  }
 }
 
 void Answers::on_refused(Sweep& request, const StoreFault& /*fault*/) {

@@ -44,6 +44,7 @@ class Answers {
   void on_stored(PurgePolicies& request);
   void on_stored(SaveOverride& request);
   void on_stored(RemoveOverride& request);
+  void on_stored(WriteReport& request);
   void on_stored(Sweep& request);
   void on_refused(WriteSlice& request, const StoreFault& fault);
   void on_refused(CommitMessage& request, const StoreFault& fault);
@@ -57,6 +58,7 @@ class Answers {
   void on_refused(PurgePolicies& request, const StoreFault& fault);
   void on_refused(SaveOverride& request, const StoreFault& fault);
   void on_refused(RemoveOverride& request, const StoreFault& fault);
+  void on_refused(WriteReport& request, const StoreFault& fault);
   void on_refused(Sweep& request, const StoreFault& fault);
 
   std::vector<std::pair<net::EventLoop*, std::vector<std::function<void()>>>> loops_;

@@ -16,23 +16,26 @@ constexpr std::int64_t kCeilingLead = IdSource::kPerMillisecond * 1000 * 600;
 
 Sql<std::unique_ptr<GroupCommit>> GroupCommit::open(Database& database, const IdSource& ids) {
   std::unique_ptr<GroupCommit> group(new GroupCommit(database, ids));
-  auto messages = MessageStore::open(database);
-  auto policies = PolicyStore::open(database);
-  auto troubles = TroubleStore::open(database);
-  auto overrides = OverrideStore::open(database);
-  auto results = ResultStore::open(database);
-  if (!messages || !policies || !troubles || !overrides || !results) {
-    return Unexpected<SqlError>(!messages    ? messages.error()
-                                : !policies  ? policies.error()
-                                : !troubles  ? troubles.error()
-                                : !overrides ? overrides.error()
-                                             : results.error());
+  Sql<void> done;
+  const auto open = [&]<class Store>(std::unique_ptr<Store>& into) {
+    if (done) {
+      auto store = Store::open(database);
+      if (store) {
+        into = std::move(*store);
+      } else {
+        done = Unexpected<SqlError>(std::move(store.error()));
+      }
+    }
+  };
+  open(group->messages_);
+  open(group->policies_);
+  open(group->troubles_);
+  open(group->overrides_);
+  open(group->results_);
+  open(group->reports_);
+  if (!done) {
+    return Unexpected<SqlError>(std::move(done.error()));
   }
-  group->messages_ = std::move(*messages);
-  group->policies_ = std::move(*policies);
-  group->troubles_ = std::move(*troubles);
-  group->overrides_ = std::move(*overrides);
-  group->results_ = std::move(*results);
   return group;
 }
 
@@ -130,7 +133,16 @@ Sql<void> GroupCommit::apply(Settle& request) {
     }
   }
   count(settlement.sessions);
-  return {};
+  return settle_report(settlement);
+}
+
+Sql<void> GroupCommit::settle_report(const Settlement& settlement) {
+  if (!settlement.report) {
+    return {};
+  }
+  return settlement.report->stage == rpt::Stage::handed_over
+             ? reports_->mail_deferred(settlement.id, settlement.report->result)
+             : reports_->mail_ended(settlement.id, *settlement.report);
 }
 
 Sql<void> GroupCommit::store_notice(const Notice& notice) {
@@ -164,6 +176,10 @@ Sql<void> GroupCommit::apply(Remove& request) {
     return Unexpected<SqlError>(std::move(removed.error()));
   }
   request.removed = *removed;
+  auto ended = reports_->mail_ended(request.id, {rpt::Stage::refused, "removed by the operator"});
+  if (!ended) {
+    return ended;
+  }
   auto loose = messages_->remove_if_settled(request.id);
   if (!loose) {
     return Unexpected<SqlError>(std::move(loose.error()));
@@ -215,6 +231,24 @@ Sql<void> GroupCommit::apply(RemoveOverride& request) {
   }
   request.removed = static_cast<std::size_t>(*removed);
   return {};
+}
+
+Sql<void> GroupCommit::apply(WriteReport& request) {
+  auto done = reports_->write(request.write);
+  for (const auto& closed : request.write.closed) {
+    if (done) {
+      done = results_->close(closed.day, closed.tally);
+    }
+  }
+  for (const auto& mail : request.write.mails) {
+    if (done) {
+      done = store_notice(mail);
+    }
+  }
+  if (request.write.forget_before) {
+    results_->policies_removed();
+  }
+  return done;
 }
 
 Sql<void> GroupCommit::apply(Sweep& request) {

@@ -13,6 +13,7 @@
 #include "relay/spool/message_store.h"
 #include "relay/spool/override_store.h"
 #include "relay/spool/policy_store.h"
+#include "relay/spool/report_store.h"
 #include "relay/spool/requests.h"
 #include "relay/spool/result_store.h"
 #include "relay/spool/trouble_store.h"
@@ -43,7 +44,9 @@ class GroupCommit {
   Sql<void> apply(PurgePolicies& request);
   Sql<void> apply(SaveOverride& request);
   Sql<void> apply(RemoveOverride& request);
+  Sql<void> apply(WriteReport& request);
   Sql<void> apply(Sweep& request);
+  Sql<void> settle_report(const Settlement& settlement);
   Sql<void> store_notice(const Notice& notice);
   void count(const std::vector<rpt::SessionResult>& sessions);
   Sql<void> apply_all(std::span<Request> group);
@@ -55,6 +58,7 @@ class GroupCommit {
   std::unique_ptr<TroubleStore> troubles_;
   std::unique_ptr<OverrideStore> overrides_;
   std::unique_ptr<ResultStore> results_;
+  std::unique_ptr<ReportStore> reports_;
   std::map<std::chrono::sys_days, rpt::Tally> tallies_;  // of the transaction under way
   std::int64_t id_ceiling_ = 0;                          // on disk: ids below it may be in use
 };

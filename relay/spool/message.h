@@ -67,6 +67,12 @@ struct Envelope {
   std::vector<Recipient> recipients;
 };
 
+/// A message made by us (DSN, report): stored in the same transaction as what caused it.
+struct Notice {
+  Envelope envelope;  ///< id from Spool::new_id(); recipients filled in
+  std::string content;
+};
+
 }  // namespace relay::spool
 
 template <>

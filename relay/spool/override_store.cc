@@ -1,34 +1,15 @@
 #include "relay/spool/override_store.h"
 
-#include <algorithm>
 #include <string_view>
 
 #include "relay/spool/message_row.h"
+#include "relay/spool/report_row.h"
 
 namespace relay::spool {
 
 namespace {
 
 constexpr std::int64_t kForever = 0;  // in the place of an end
-
-std::string to_lines(const std::vector<std::string>& texts) {
-  std::string lines;
-  for (const auto& text : texts) {
-    lines += text;
-    lines += '\n';
-  }
-  return lines;
-}
-
-std::vector<std::string> from_lines(std::string_view lines) {
-  std::vector<std::string> texts;
-  while (!lines.empty()) {
-    const auto end = std::min(lines.find('\n'), lines.size());
-    texts.emplace_back(lines.substr(0, end));
-    lines.remove_prefix(std::min(end + 1, lines.size()));
-  }
-  return texts;
-}
 
 PolicyOverride read_override(const Row& row) {
   PolicyOverride rule;

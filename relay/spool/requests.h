@@ -98,13 +98,19 @@ struct RemoveOverride {
   std::size_t removed = 0;  ///< found while applying
 };
 
+struct WriteReport {
+  ReportWrite write;
+  std::reference_wrapper<net::EventLoop> loop;
+  std::function<void(Stored<void>)> done;
+};
+
 /// Removes slices of a message that is gone or will never be; repeats itself until none is left.
 struct Sweep {
   LooseSlices slices;
 };
 
-using Request =
-    std::variant<WriteSlice, CommitMessage, Settle, Count, Remove, Reschedule, SavePolicy,
-                 ForgetPolicy, SaveTrouble, PurgePolicies, SaveOverride, RemoveOverride, Sweep>;
+using Request = std::variant<WriteSlice, CommitMessage, Settle, Count, Remove, Reschedule,
+                             SavePolicy, ForgetPolicy, SaveTrouble, PurgePolicies, SaveOverride,
+                             RemoveOverride, WriteReport, Sweep>;
 
 }  // namespace relay::spool

@@ -60,12 +60,24 @@ Sql<std::unique_ptr<ResultStore>> ResultStore::open(Database& database) {
       {&store->insert_policy_,
        "INSERT INTO report_policies (crc, description) VALUES (?1, ?2) RETURNING id"},
       {&store->count_sessions_,
-       "INSERT INTO session_counts VALUES (?1, ?2, ?3, ?4, ?5) "
+       "INSERT INTO session_counts (day, report_domain, policy, successful, failed) "
+       "VALUES (?1, ?2, ?3, ?4, ?5) "
        "ON CONFLICT DO UPDATE SET successful = successful + excluded.successful, "
        "failed = failed + excluded.failed"},
       {&store->count_failure_,
-       "INSERT INTO failure_counts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
+       "INSERT INTO failure_counts (day, report_domain, policy, type, sending_mta_ip, "
+       "receiving_mx_hostname, receiving_mx_helo, receiving_ip, reason_code, count) "
+       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
        "ON CONFLICT DO UPDATE SET count = count + excluded.count"},
+      {&store->close_sessions_,
+       "UPDATE session_counts SET closed_successful = closed_successful + ?4, "
+       "closed_failed = closed_failed + ?5 "
+       "WHERE day = ?1 AND report_domain = ?2 AND policy = ?3"},
+      {&store->close_failure_,
+       "UPDATE failure_counts SET closed = closed + ?10 "
+       "WHERE day = ?1 AND report_domain = ?2 AND policy = ?3 AND type = ?4 "
+       "AND sending_mta_ip = ?5 AND receiving_mx_hostname = ?6 AND receiving_mx_helo = ?7 "
+       "AND receiving_ip = ?8 AND reason_code = ?9"},
   });
   if (!prepared) {
     return passed_on(prepared.error());
@@ -74,29 +86,39 @@ Sql<std::unique_ptr<ResultStore>> ResultStore::open(Database& database) {
 }
 
 Sql<void> ResultStore::add(std::chrono::sys_days day, const rpt::Tally& tally) {
+  return for_each(day, tally, count_sessions_, count_failure_);
+}
+
+Sql<void> ResultStore::close(std::chrono::sys_days day, const rpt::Tally& tally) {
+  return for_each(day, tally, close_sessions_, close_failure_);
+}
+
+Sql<void> ResultStore::for_each(std::chrono::sys_days day, const rpt::Tally& tally,
+                                Statement& sessions, Statement& failures) {
   const std::int64_t day_number = day.time_since_epoch().count();
   for (const auto& [key, counts] : tally.counts()) {
-    auto added = add_counts(day_number, key, counts);
-    if (!added) {
-      return added;
+    auto done = run(day_number, key, counts, sessions, failures);
+    if (!done) {
+      return done;
     }
   }
   return {};
 }
 
-Sql<void> ResultStore::add_counts(std::int64_t day, const rpt::Tally::Key& key,
-                                  const rpt::PolicyCounts& counts) {
+Sql<void> ResultStore::run(std::int64_t day, const rpt::Tally::Key& key,
+                           const rpt::PolicyCounts& counts, Statement& sessions,
+                           Statement& failures) {
   const std::string_view domain = key.first;
   auto policy = policy_id(key.second);
   if (!policy) {
     return passed_on(policy.error());
   }
-  auto counted = count_sessions_.run(day, domain, *policy,
-                                     static_cast<std::int64_t>(counts.successful_sessions),
-                                     static_cast<std::int64_t>(counts.failed_sessions));
+  auto counted =
+      sessions.run(day, domain, *policy, static_cast<std::int64_t>(counts.successful_sessions),
+                   static_cast<std::int64_t>(counts.failed_sessions));
   for (const auto& [failure, count] : counts.failures) {
     if (counted) {
-      counted = count_failure_.run(
+      counted = failures.run(
           day, domain, *policy, rpt::wire_name(failure.type),
           std::string_view(failure.sending_mta_ip), std::string_view(failure.receiving_mx_hostname),
           std::string_view(failure.receiving_mx_helo), std::string_view(failure.receiving_ip),
@@ -132,20 +154,33 @@ Sql<std::int64_t> ResultStore::policy_id(const rpt::PolicyDescription& policy) {
   return id.value_or(0);
 }
 
-Sql<rpt::Tally> read_tally(Database& database, std::chrono::sys_days day) {
+Sql<rpt::Tally> read_tally(Database& database, const TallyQuery& query) {
+  auto transaction = Transaction::begin(database, Transaction::Access::read);
+  if (!transaction) {
+    return passed_on(transaction.error());
+  }
+  const bool all = query.counts == TallyQuery::Counts::all;
   Statement sessions;
   Statement failures;
+  // Two forms, so that one domain's rows are found by the key.
+  const std::string rows = std::string(
+                               "JOIN report_policies ON report_policies.id = policy "
+                               "WHERE day = ?1 AND ") +
+                           (query.report_domain.empty() ? "?2 = ''" : "report_domain = ?2");
   auto done = database.prepare({
       {&sessions,
-       "SELECT report_domain, description, successful, failed FROM session_counts "
-       "JOIN report_policies ON report_policies.id = policy WHERE day = ?1"},
+       std::string("SELECT report_domain, description, ") +
+           (all ? "successful, failed" : "successful - closed_successful, failed - closed_failed") +
+           " FROM session_counts " + rows +
+           (all ? "" : " AND (successful > closed_successful OR failed > closed_failed)")},
       {&failures,
        "SELECT report_domain, description, type, sending_mta_ip, receiving_mx_hostname, "
-       "receiving_mx_helo, receiving_ip, reason_code, count FROM failure_counts "
-       "JOIN report_policies ON report_policies.id = policy WHERE day = ?1"},
+       "receiving_mx_helo, receiving_ip, reason_code, " +
+           std::string(all ? "count" : "count - closed") + " FROM failure_counts " + rows +
+           (all ? "" : " AND count > closed")},
   });
   rpt::Tally tally;
-  const std::int64_t number = day.time_since_epoch().count();
+  const std::int64_t number = query.day.time_since_epoch().count();
   if (done) {
     done = sessions.each(
         [&](const Row& row) {
@@ -154,7 +189,7 @@ Sql<rpt::Tally> read_tally(Database& database, std::chrono::sys_days day) {
           counts.failed_sessions = static_cast<std::uint64_t>(row.integer(3));
           tally.add_counts(read_key(row), counts);
         },
-        number);
+        number, std::string_view(query.report_domain));
   }
   if (done) {
     done = failures.each(
@@ -163,7 +198,7 @@ Sql<rpt::Tally> read_tally(Database& database, std::chrono::sys_days day) {
           counts.failures[read_failure(row)] = static_cast<std::uint64_t>(row.integer(8));
           tally.add_counts(read_key(row), counts);
         },
-        number);
+        number, std::string_view(query.report_domain));
   }
   if (!done) {
     return passed_on(done.error());

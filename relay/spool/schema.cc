@@ -162,6 +162,55 @@ CREATE INDEX sts_troubles_by_age ON sts_troubles (saved_at);
 CREATE INDEX sts_policies_by_end ON sts_policies (min(expires_at, fetched_at + 31622400000));
 CREATE INDEX sts_policy_history_by_age ON sts_policy_history (replaced_at);
 )",
+    // 5: TLS-RPT reports: who wants them, what they say, how far they are; who is left alone; and
+    // how much of what was counted they say.
+    R"(
+ALTER TABLE session_counts ADD COLUMN closed_successful INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session_counts ADD COLUMN closed_failed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE failure_counts ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE report_records (
+  day INTEGER NOT NULL,
+  domain TEXT NOT NULL,
+  uris TEXT NOT NULL,
+  PRIMARY KEY (day, domain)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reports (
+  day INTEGER NOT NULL,
+  domain TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  due INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  file_name TEXT NOT NULL,
+  rendered_at INTEGER NOT NULL,
+  summary TEXT NOT NULL,
+  content BLOB NOT NULL,
+  note TEXT NOT NULL,
+  PRIMARY KEY (day, domain, part)
+) STRICT;
+CREATE INDEX reports_due ON reports (due) WHERE state = 'planned';
+CREATE TABLE report_deliveries (
+  day INTEGER NOT NULL,
+  domain TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  uri TEXT NOT NULL,
+  stage TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  first_attempt INTEGER NOT NULL,
+  next_attempt INTEGER NOT NULL,
+  result TEXT NOT NULL,
+  message INTEGER NOT NULL,
+  PRIMARY KEY (day, domain, part, uri)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX report_deliveries_due ON report_deliveries (next_attempt)
+  WHERE stage IN ('rendered', 'handed-over') AND message = 0;
+CREATE INDEX report_deliveries_by_message ON report_deliveries (message) WHERE message != 0;
+CREATE TABLE report_suppressions (
+  uri TEXT PRIMARY KEY,
+  until INTEGER NOT NULL,
+  why TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+)",
 };
 constexpr std::int64_t kVersion = 1 + std::int64_t{kSteps.size()};
 

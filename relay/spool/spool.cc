@@ -175,6 +175,11 @@ void Spool::remove_override(std::string domain, net::EventLoop& loop,
   state_->queue->submit(RemoveOverride{std::move(domain), loop, std::move(done), 0});
 }
 
+void Spool::write_report(ReportWrite write, net::EventLoop& loop,
+                         std::function<void(Stored<void>)> done) {
+  state_->queue->submit(WriteReport{std::move(write), loop, std::move(done)});
+}
+
 Spool::Statistics Spool::statistics() const {
   return state_->writer->statistics();
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "relay/spool/message.h"
 #include "relay/spool/policy_override.h"
 #include "relay/spool/policy_trouble.h"
+#include "relay/spool/report.h"
 #include "relay/spool/store_fault.h"
 #include "rpt/result.h"
 #include "sts/policy_cache.h"
@@ -31,18 +33,14 @@ struct RecipientUpdate {
   std::string result;        ///< reply or sentence, kept as last_result
 };
 
-/// A message made by us (DSN, report): stored in the same transaction as what caused it.
-struct Notice {
-  Envelope envelope;  ///< id from Spool::new_id(); recipients filled in
-  std::string content;
-};
-
 /// All that follows from one delivery attempt of one recipient group; applied atomically.
 struct Settlement {
   MessageId id{0};
   std::vector<RecipientUpdate> updates;
   std::vector<Notice> notices;
   std::vector<rpt::SessionResult> sessions;
+  /// For a mail that carries a report.
+  std::optional<ReportMailOutcome> report{};
 };
 
 /// A message being received. Slices are durable rows that nothing refers to until commit();
@@ -153,6 +151,10 @@ class Spool {
   /// Answer: how many there were, 0 or 1. done may be empty.
   void remove_override(std::string domain, net::EventLoop& loop,
                        std::function<void(Stored<std::size_t>)> done);
+
+  /// Stores all of it or nothing. done may be empty.
+  void write_report(ReportWrite write, net::EventLoop& loop,
+                    std::function<void(Stored<void>)> done);
 
   struct Statistics {
     std::uint64_t commits = 0, requests = 0, messages_stored = 0, settlements = 0;

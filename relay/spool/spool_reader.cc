@@ -12,6 +12,7 @@
 #include "relay/spool/message_store.h"
 #include "relay/spool/override_store.h"
 #include "relay/spool/policy_store.h"
+#include "relay/spool/report_row.h"
 #include "relay/spool/result_store.h"
 #include "relay/spool/schema.h"
 #include "relay/spool/trouble_store.h"
@@ -28,6 +29,14 @@ namespace {
 
 Unexpected<StoreFault> store_fault(const SqlError& error) {
   return Unexpected<StoreFault>(error.fault());
+}
+
+template <class T>
+Stored<T> answer(Sql<T> read) {
+  if (!read) {
+    return failure(read.error());
+  }
+  return std::move(*read);
 }
 
 /// Gathers recipients, which come in order of message, into (message, domain) groups.
@@ -253,23 +262,58 @@ Stored<std::vector<ReplacedPolicy>> SpoolReader::policy_history(const std::strin
 }
 
 Stored<std::vector<PolicyOverride>> SpoolReader::overrides() {
-  auto rules = read_overrides(state_->database);
-  if (!rules) {
-    return store_fault(rules.error());
-  }
-  return std::move(*rules);
+  return answer(read_overrides(state_->database));
 }
 
 Stored<rpt::Tally> SpoolReader::tally(std::chrono::sys_days day) {
-  const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
-  if (!transaction) {
-    return store_fault(transaction.error());
-  }
-  auto tally = read_tally(state_->database, day);
-  if (!tally) {
-    return store_fault(tally.error());
-  }
-  return std::move(*tally);
+  return tally(day, "");
+}
+
+Stored<rpt::Tally> SpoolReader::tally(std::chrono::sys_days day, const std::string& domain) {
+  return answer(read_tally(state_->database, {day, domain, TallyQuery::Counts::all}));
+}
+
+Stored<rpt::Tally> SpoolReader::unreported_tally(std::chrono::sys_days day,
+                                                 const std::string& domain) {
+  return answer(read_tally(state_->database, {day, domain, TallyQuery::Counts::unreported}));
+}
+
+Stored<std::vector<StoredReport>> SpoolReader::reports(const ReportQuery& query) {
+  return answer(read_reports(state_->database, query));
+}
+
+Stored<std::optional<StoredReport>> SpoolReader::report(const ReportKey& key) {
+  return answer(read_report(state_->database, key));
+}
+
+Stored<std::vector<ReportDelivery>> SpoolReader::report_deliveries(const ReportKey& key) {
+  return answer(read_deliveries(state_->database, key));
+}
+
+Stored<DueReports> SpoolReader::due_reports(net::WallTime now, std::size_t limit) {
+  return answer(read_due(state_->database, now, limit));
+}
+
+Stored<std::vector<ReportKey>> SpoolReader::unplanned_reports(std::chrono::sys_days first,
+                                                              std::chrono::sys_days end,
+                                                              std::size_t limit) {
+  return answer(read_unplanned(state_->database, first, end, limit));
+}
+
+Stored<std::vector<std::string>> SpoolReader::report_record(const ReportKey& key) {
+  return answer(read_record(state_->database, key));
+}
+
+Stored<std::vector<std::string>> SpoolReader::queued_reports() {
+  return answer(read_queued(state_->database));
+}
+
+Stored<std::vector<ReportSuppression>> SpoolReader::report_suppressions() {
+  return answer(read_suppressions(state_->database));
+}
+
+Stored<std::optional<std::chrono::sys_days>> SpoolReader::first_report_day() {
+  return answer(read_first_day(state_->database));
 }
 
 }  // namespace relay::spool

@@ -11,6 +11,7 @@
 
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
+#include "relay/spool/report.h"
 #include "relay/spool/spool.h"
 #include "rpt/tally.h"
 #include "sts/policy_cache.h"
@@ -53,6 +54,27 @@ class SpoolReader {
   Stored<std::vector<PolicyOverride>> overrides();
   /// The counts of a UTC day.
   Stored<rpt::Tally> tally(std::chrono::sys_days day);
+  /// The same for one report domain.
+  Stored<rpt::Tally> tally(std::chrono::sys_days day, const std::string& domain);
+  /// What of it is in no report yet.
+  Stored<rpt::Tally> unreported_tally(std::chrono::sys_days day, const std::string& domain);
+  /// Reports without their contents.
+  Stored<std::vector<StoredReport>> reports(const ReportQuery& query);
+  Stored<std::optional<StoredReport>> report(const ReportKey& key);
+  Stored<std::vector<ReportDelivery>> report_deliveries(const ReportKey& key);
+  /// The first so many of each kind.
+  Stored<DueReports> due_reports(net::WallTime now, std::size_t limit);
+  /// The reports to be planned next: of days from first on and before end of which something was
+  /// counted that is in no report, unless one is planned already.
+  Stored<std::vector<ReportKey>> unplanned_reports(std::chrono::sys_days first,
+                                                   std::chrono::sys_days end, std::size_t limit);
+  /// Where a domain wanted its reports on a day.
+  Stored<std::vector<std::string>> report_record(const ReportKey& key);
+  /// Destinations that a mail in the queue is for, once for each.
+  Stored<std::vector<std::string>> queued_reports();
+  Stored<std::vector<ReportSuppression>> report_suppressions();
+  /// The first day of which counts or reports are kept.
+  Stored<std::optional<std::chrono::sys_days>> first_report_day();
 
  private:
   struct State;

@@ -110,13 +110,15 @@ TEST_CASE("the shipped example shows every setting") {
 TEST_CASE("the shipped example's optional settings are right, too") {
   const std::string with_options = std::regex_replace(
       shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_.*\"]+:)"), "$1$2$3");
-  const std::string without_doubles =
-      std::regex_replace(with_options, std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}"), "");
+  const std::string without_doubles = std::regex_replace(
+      with_options, std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  dkim: \\[\\]"), "");
   const conf::Config config = parsed(without_doubles);
   CHECK(config.routes.size() == 2);
   CHECK(config.tls_policy.domains.size() == 4);
   REQUIRE(config.metrics);
   CHECK(config.metrics == conf::Metrics{});
+  CHECK(config.reports.dkim.size() == 1);
+  CHECK(config.reports.domains.size() == 2);
   REQUIRE(config.test_world);
   CHECK(config.test_world->smtp_port == 2525);
 }

@@ -25,6 +25,7 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
       {"dns: {resolvers: [127.0.0.1]}", {"dns"}},
       {"tls_policy: {default: verify, revocation: off, domains: {a.example: {level: encrypt}}}",
        {}},
+      {"reports: {contact: tls@a.example, window: 1h}", {}},
       {"control: {socket: /run/stsrelay.sock}", {"control.socket"}},
       {"metrics: {}", {"metrics"}},
       {"test_world: {}", {"test_world"}},

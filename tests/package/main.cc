@@ -1,7 +1,7 @@
 #include <iostream>
 
 #include "plugin.h"
-#include "rpt/tally.h"
+#include "rpt/report.h"
 
 int main() {
   rpt::Tally tally;
@@ -15,6 +15,10 @@ int main() {
   tally.merge(other);
   tally.merge(other);
   const bool counted = tally.counts().begin()->second.successful_sessions == 6;
+  rpt::Report report;
+  report.policies = rpt::summarize(tally, "example.net", 1);
+  const bool rendered = rpt::gzip(rpt::to_json(report)).starts_with("\x1F\x8B");
   std::cout << (policy_is_obeyed() ? "the policy is obeyed" : "the policy is not obeyed") << ", "
-            << (counted ? "the sessions are counted" : "the sessions are not counted") << '\n';
+            << (counted ? "the sessions are counted" : "the sessions are not counted") << ", "
+            << (rendered ? "the report is made" : "the report is not made") << '\n';
 }

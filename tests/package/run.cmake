@@ -18,6 +18,6 @@ execute_process(COMMAND ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${outsi
   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${outside} COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${outside}/outside OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
-if(NOT output STREQUAL "the policy is obeyed, the sessions are counted\n")
+if(NOT output STREQUAL "the policy is obeyed, the sessions are counted, the report is made\n")
   message(FATAL_ERROR "the program outside said: ${output}")
 endif()

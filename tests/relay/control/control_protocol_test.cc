@@ -33,6 +33,18 @@ TEST_CASE("every request comes back from its line as it was") {
       R"({"command":"policy history","domain":"a.example"})",
       R"({"command":"status"})",
       R"({"command":"results","day":"2026-03-01","limit":10,"offset":20})",
+      R"({"command":"report list","limit":1000})",
+      R"({"command":"report list","day":"2026-03-01","domain":"a.example","all":true,"limit":7,)"
+      R"("after":"2026-03-01 b.example"})",
+      R"({"command":"report preview","day":"2026-03-01"})",
+      R"({"command":"report preview","day":"2026-03-01","domain":"a.example"})",
+      R"({"command":"report show","day":"2026-03-01","domain":"a.example"})",
+      R"({"command":"report show","day":"2026-03-01","domain":"a.example","part":2})",
+      R"({"command":"report send"})",
+      R"({"command":"report send","domain":"a.example"})",
+      R"({"command":"report suppress"})",
+      R"({"command":"report suppress","uri":"mailto:a@b.example","until":"2026-03-01",)"
+      R"("reason":"why","lift":true})",
       R"({"command":"reload"})",
   };
   for (const std::string& line : lines) {
@@ -85,6 +97,9 @@ TEST_CASE("a request that is wrong is refused with the reason") {
       {R"({"command":"queue list","domian":"x"})", "\"domian\" is no member of this request"},
       {R"({"command":"results"})", "results: \"day\" is missing"},
       {R"({"command":"results","day":"2026-02-30"})", "\"2026-02-30\" is no day"},
+      {R"({"command":"report list","day":"x"})", "report list: \"x\" is no day"},
+      {R"({"command":"report show","domain":"a.example"})", "report show: \"day\" is missing"},
+      {R"({"command":"report show","day":"2026-03-01"})", "report show: \"domain\" is missing"},
       {R"({"command":"policy show"})", "policy show: \"domain\" is missing"},
       {R"({"command":"policy refresh"})", "policy refresh: \"domain\" is missing"},
       {R"({"command":"policy history"})", "policy history: \"domain\" is missing"},

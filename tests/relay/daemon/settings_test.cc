@@ -101,6 +101,36 @@ TEST_CASE("dns.dnssec: validate needs a trust anchor that can be read, or the st
   CHECK(options->anchors->zone_for("example.net") == ".");
 }
 
+TEST_CASE("keys that sign reports are loaded, or the start is refused with the file's name") {
+  const File file;
+  conf::Config config;
+  config.reports.contact = "tls@a.example";
+  config.reports.dkim = {{"", "one", file.path()}, {"b.example", "two", file.path()}};
+  auto settings = relay::report_settings(config);
+  REQUIRE_FALSE(settings);
+  CHECK(settings.error().find("reports.dkim: " + file.path() + " cannot be read: No such file") ==
+        0);
+  file.write("no key");
+  settings = relay::report_settings(config);
+  REQUIRE_FALSE(settings);
+  CHECK(settings.error().find("reports.dkim: " + file.path() + ": ") == 0);
+  file.write(relay::message::DkimKey::generate(relay::message::DkimKey::Kind::ed25519).pem());
+  settings = relay::report_settings(config);
+  REQUIRE(settings);
+  REQUIRE((*settings)->signers.size() == 2);
+  CHECK((*settings)->signers[0].domain == "a.example");
+  CHECK((*settings)->signers[0].selector == "one");
+  CHECK((*settings)->signers[1].domain == "b.example");
+}
+
+TEST_CASE("without reports no key is asked for") {
+  conf::Config config;
+  config.reports.dkim = {{"", "one", "/nowhere"}};
+  const auto settings = relay::report_settings(config);
+  REQUIRE(settings);
+  CHECK((*settings)->signers.empty());
+}
+
 TEST_CASE("a listener on every address is reachable at each interface's, with its port") {
   const auto wildcard = *SocketAddress::from_ip("0.0.0.0", 2525);
   const auto own = *SocketAddress::from_ip("192.0.2.7", 25);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -55,6 +56,33 @@ TEST_CASE("delivered and failed recipients leave the queue, deferred ones get a 
   CHECK(settled.settlement.updates[2].index == 5);
   CHECK(settled.settlement.updates[2].next_try == kNow + 60s);
   CHECK(settled.fates[1].kind == Fate::Kind::failed);
+}
+
+TEST_CASE("a report's delivery learns what became of the mail that carries it") {
+  struct Row {
+    Result result;
+    std::chrono::seconds left;  ///< until the message expires
+    rpt::Stage stage;
+    bool suppressed;
+  };
+  const std::vector<Row> rows{{Result::delivered, 24h, rpt::Stage::accepted, false},
+                              {Result::deferred, 24h, rpt::Stage::handed_over, false},
+                              {Result::failed, 24h, rpt::Stage::refused, true},
+                              {Result::deferred, 0s, rpt::Stage::expired, true}};
+  for (const Row& row : rows) {
+    CAPTURE(rpt::name(row.stage));
+    spool::Envelope envelope = envelope_of(1);
+    envelope.expires_at = kNow + row.left;
+    CHECK_FALSE(settle(envelope, finished({row.result}), {kWaits, 0}, kNow).settlement.report);
+    envelope.origin = spool::Origin::report;
+    const auto outcome =
+        settle(envelope, finished({row.result}), {kWaits, 0}, kNow).settlement.report;
+    REQUIRE(outcome);
+    CHECK(outcome->stage == row.stage);
+    CHECK(outcome->result == "text");
+    CHECK(outcome->suppress_until.has_value() == row.suppressed);
+    CHECK(outcome->suppress_until.value_or(kNow + 24h * 7) == kNow + 24h * 7);
+  }
 }
 
 TEST_CASE("the wait grows with the attempts made and is stretched by the jitter") {

@@ -98,6 +98,43 @@ void settle_all(const std::string& directory, const std::vector<MessageId>& ids,
   ::pause();
 }
 
+/// Hands reports over to the queue, one after the other; acknowledged is the mail's id.
+void hand_over_forever(const std::string& directory,
+                       const std::function<void(MessageId)>& handed_over) {
+  const ManualClock clock;
+  LoopThread thread;
+  const auto spool = open_spool(directory, clock);
+  std::function<void()> next = [&] {
+    Notice mail;
+    mail.envelope = envelope_to({"a.example"});
+    mail.envelope.id = spool->new_id();
+    mail.content = "Subject: x\r\n\r\n";
+    ReportDelivery delivery;
+    delivery.key = {session_day(), mail.envelope.id.text()};
+    delivery.uri = "mailto:t@a.example";
+    delivery.stage = rpt::Stage::handed_over;
+    delivery.message = mail.envelope.id;
+    StoredReport report;
+    report.key = delivery.key;
+    report.state = ReportState::rendered;
+    ReportWrite write;
+    write.reports = {report};
+    write.deliveries = {delivery};
+    write.mails = {mail};
+    spool->write_report(std::move(write), thread.loop(),
+                        [&, id = mail.envelope.id](const Stored<void>& stored) {
+                          if (stored) {
+                            handed_over(id);
+                          }
+                          next();
+                        });
+  };
+  for (int n = 0; n < kAtOnce; ++n) {
+    thread.loop().post(next);
+  }
+  ::pause();
+}
+
 std::string integrity(const TemporaryDirectory& directory) {
   return run_sql(directory.database(), "PRAGMA integrity_check");
 }
@@ -131,6 +168,30 @@ TEST_CASE("kill -9 while storing: every acknowledged message is whole, and the n
     CHECK(run_sql(directory.database(),
                   "SELECT count(*) FROM slices WHERE key >> 16 NOT IN (SELECT id FROM messages)") ==
           "0");
+  }
+}
+
+TEST_CASE(
+    "kill -9 while reports are handed over: a mail, its report and its note, or none of them") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  for (const std::size_t count : {1U, 2U, 5U, 13U, 50U}) {
+    CAPTURE(count);
+    const auto ids = killed_after(
+        count, [&](const auto& handed_over) { hand_over_forever(directory.spool(), handed_over); });
+    const auto spool = open_spool(directory.spool(), clock);
+    const auto reader = open_reader(directory.spool());
+    for (const auto id : ids) {
+      CHECK(reader->report_deliveries({session_day(), id.text()})->size() == 1);
+      CHECK(read_content(*reader, id) == "Subject: x\r\n\r\n");
+    }
+    CHECK(
+        run_sql(directory.database(),
+                "SELECT ((SELECT count(*) FROM report_deliveries) - (SELECT count(*) FROM reports))"
+                " || ' ' || (SELECT count(*) FROM report_deliveries WHERE message NOT IN "
+                "(SELECT id FROM messages)) || ' ' || (SELECT count(*) FROM messages WHERE id "
+                "NOT IN (SELECT message FROM report_deliveries))") == "0 0 0");
+    CHECK(integrity(directory) == "ok");
   }
 }
 

@@ -222,4 +222,17 @@ std::string run_sql(const std::string& database, const std::string& sql) {
   return answer;
 }
 
+void forget_reports(const std::string& database) {
+  for (const char* table :
+       {"report_records", "reports", "report_deliveries", "report_suppressions"}) {
+    run_sql(database, std::string("DROP TABLE ") + table);
+  }
+  for (const char* column :
+       {"session_counts DROP COLUMN closed_successful", "session_counts DROP COLUMN closed_failed",
+        "failure_counts DROP COLUMN closed"}) {
+    run_sql(database, std::string("ALTER TABLE ") + column);
+  }
+  run_sql(database, "PRAGMA user_version = 4");
+}
+
 }  // namespace relay::spool::testing

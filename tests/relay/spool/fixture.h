@@ -111,5 +111,7 @@ Stored<void> settle(Spool& spool, LoopThread& thread, const Settlement& settleme
 
 /// Runs SQL on a database and returns the first column of the first row as text.
 std::string run_sql(const std::string& database, const std::string& sql);
+/// Takes a closed spool back to what version 4 made.
+void forget_reports(const std::string& database);
 
 }  // namespace relay::spool::testing

@@ -78,7 +78,7 @@ TEST_CASE("overrides: a spool of the version before takes them, and keeps its ma
     LoopThread thread;
     id = store(*spool, thread, envelope_to({"a.example"}), 100);
   }
-  // As version 2 left it.
+  forget_reports(directory.database());
   run_sql(directory.database(), "DROP TABLE sts_troubles");
   run_sql(directory.database(), "DROP INDEX sts_policies_by_end");
   run_sql(directory.database(), "DROP INDEX sts_policy_history_by_age");

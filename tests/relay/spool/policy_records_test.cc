@@ -210,6 +210,7 @@ TEST_CASE("a spool of the first version is brought up to date with everything in
     spool->save_policy(policy("a.example", "1"));
   }
   // As version 1 left it.
+  forget_reports(directory.database());
   run_sql(directory.database(), "DROP TABLE sts_troubles");
   run_sql(directory.database(), "DROP INDEX sts_policies_by_end");
   run_sql(directory.database(), "DROP TABLE policy_overrides");
