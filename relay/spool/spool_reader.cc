@@ -34,7 +34,7 @@ Unexpected<StoreFault> store_fault(const SqlError& error) {
 template <class T>
 Stored<T> answer(Sql<T> read) {
   if (!read) {
-    return failure(read.error());
+    return store_fault(read.error());
   }
   return std::move(*read);
 }
