@@ -13,7 +13,6 @@ from ssl import TLSVersion
 import pytest
 
 from peers.ca import Leaf
-from peers.daemon import wait_until
 from peers.mx import MxHost, Script, ThenDrop
 from peers.policy_host import NO_LENGTH, Reply, policy_body
 from peers.world import World
