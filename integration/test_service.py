@@ -1,5 +1,6 @@
 """What the service manager, containers and monitoring see of the daemon."""
 
+import json
 import re
 import shutil
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import yaml
@@ -194,6 +196,8 @@ def test_metrics_count_what_happened(watched):
             "stsrelay_policy_cache_entries": 2,
             'stsrelay_tls_sessions_total{policy="sts",result="success"}': 1,
             'stsrelay_tls_sessions_total{policy="sts",result="failure"}': 1,
+            "stsrelay_message_delay_seconds_count": 1,
+            "stsrelay_attempt_seconds_count": 3,
             "stsrelay_test_world": 1}.items():
         assert value(text, sample) == expected, sample
     assert sum(map(float, re.findall(r"^stsrelay_policy_failures_total\S* (\S+)$", text,
@@ -213,14 +217,29 @@ def test_metrics_pass_prometheus_own_check(watched):
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
 def test_alert_rules_are_right_and_fire_when_they_should():
     for command in (["check", "rules", MONITORING / "alerts.yml"],
-                    ["test", "rules", MONITORING.parent.parent / "integration" / "alerts_test.yml"]):
+                    ["test", "rules", Path(__file__).with_name("alerts_test.yml")]):
         result = subprocess.run(["promtool", *map(str, command)], capture_output=True, text=True,
                                 timeout=60)
         assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_dashboard_asks_what_prometheus_understands(tmp_path):
+    panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    questions = [target["expr"].replace("$__rate_interval", "5m").replace("$instance", ".*")
+                 for panel in panels for target in panel["targets"]]
+    assert len(questions) > 15
+    rules = [{"record": f"panel:{n}", "expr": question} for n, question in enumerate(questions)]
+    file = tmp_path / "dashboard.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    result = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True,
+                            text=True, timeout=60)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_every_metric_that_rules_and_dashboard_name_exists(watched):
-    exposed = set(re.findall(r"^# TYPE (\S+) ", get(watched(), "/metrics")[1], re.M))
+    kinds = re.findall(r"^# TYPE (\S+) (\S+)", get(watched(), "/metrics")[1], re.M)
+    exposed = {name + ("_bucket" if kind == "histogram" else "") for name, kind in kinds}
     for name in ("alerts.yml", "dashboard.json"):
         named = set(re.findall(r"\bstsrelay_\w+", (MONITORING / name).read_text()))
         assert named and named <= exposed, named - exposed

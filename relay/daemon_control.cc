@@ -105,6 +105,8 @@ control::StatusFacts Daemon::status() const {
                                       domains.end());
     facts.policies.add(thread->worker->policy_gauges());
     gauges.tls.add_to(facts.tls);
+    gauges.attempts.add_to(facts.attempts);
+    gauges.delays.add_to(facts.delays);
   }
   facts.spool_failed = spool_->failed();
   facts.obstacle = obstacle();

@@ -13,12 +13,17 @@ _stsrelay_help() {
   "${command[@]}" --help 2>/dev/null
 }
 
+_stsrelay_files() {
+  compopt -o filenames 2>/dev/null  # a folder gets its slash
+  mapfile -t COMPREPLY < <(compgen -f -- "$1")
+}
+
 _stsrelay() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} help words
   COMPREPLY=()
   case $previous in
-    --config | --socket | --policy-file | --ca-file)
-      mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    --config | --socket | --policy-file)
+      _stsrelay_files "$current"
       return
       ;;
   esac
@@ -28,11 +33,11 @@ _stsrelay() {
   else
     words=$(sed -n '/^Subcommands:/,/^$/s/^ \+\([a-z][a-z-]*\).*/\1/p' <<<"$help")
   fi
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-  # Where no subcommand follows, an argument may be a file.
-  if [[ -z $words ]]; then
-    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+  if [[ -n $words ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  else
+    _stsrelay_files "$current"
   fi
 }
 
-complete -o filenames -F _stsrelay stsrelay
+complete -F _stsrelay stsrelay

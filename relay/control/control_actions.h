@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "relay/control/control_protocol.h"
+#include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/policy_state.h"
 #include "relay/delivery/tls_counts.h"
@@ -50,6 +51,7 @@ struct StatusFacts {
   std::vector<delivery::WouldRefuse::Count> would_refuse_domains;  ///< the highest counts
   delivery::PolicyTotals policies;
   delivery::TlsTotals tls;
+  delivery::DurationTotals attempts, delays;
   reception::ConnectionCounts::Served clients;  ///< since the start
   std::string dnssec_mode;                      ///< "trust_ad" or "validate"
   std::string dnssec_state;                     ///< "secure", or "not-secure: " and why

@@ -257,6 +257,7 @@ void Worker::attempt_over(std::uint64_t key, const AttemptEnd& end) {
   for (const rpt::SessionResult& session : end.finished.sessions) {
     gauges_.tls.count(session);
   }
+  gauges_.attempts.count(clock_.wall() - end.started_at);
   settle(over.ready, *over.envelope, end);
   pump();
 }
@@ -270,6 +271,9 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
   for (const Fate& fate : settled_attempt.fates) {
     log_fate(envelope, fate, end);
     count(fate);
+    if (fate.kind == Fate::Kind::delivered) {
+      gauges_.delays.count(clock_.wall() - envelope.received_at);
+    }
   }
   add_notice(envelope, settled_attempt);
   if (settings_->reports == WorkerSettings::Reports::sent) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/report_records.h"
@@ -57,6 +58,8 @@ struct WorkerGauges {
   std::atomic<std::uint64_t> would_refuse{0};
   WouldRefuse would_refuse_domains;
   TlsCounts tls;
+  DurationCounts attempts;  ///< of one message at one domain
+  DurationCounts delays;    ///< of recipients, from acceptance to delivery
 };
 
 class Worker {

@@ -1,4 +1,6 @@
+#include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +38,22 @@ class Exposition {
   }
   void counters(const char* name, const char* help, const std::vector<Sample>& samples) {
     add(name, help, prometheus::MetricType::Counter, samples);
+  }
+  void histogram(const char* name, const char* help, const delivery::DurationTotals& totals) {
+    prometheus::ClientMetric metric;
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < totals.counts.size(); ++i) {
+      count += totals.counts.at(i);
+      const bool bounded = i < delivery::DurationTotals::kBounds.size();
+      metric.histogram.bucket.push_back({count, bounded ? delivery::DurationTotals::kBounds.at(i)
+                                                        : std::numeric_limits<double>::infinity()});
+    }
+    metric.histogram.sample_count = count;
+    metric.histogram.sample_sum = totals.seconds;
+    families_.push_back({std::string("stsrelay_") + name,
+                         help,
+                         prometheus::MetricType::Histogram,
+                         {std::move(metric)}});
   }
   [[nodiscard]] std::string text() const {
     return prometheus::TextSerializer().Serialize(families_);
@@ -112,6 +130,10 @@ void add_deliveries(Exposition& out, const control::StatusFacts& facts) {
       "deliveries_total", "Recipients of attempts, by what became of them.",
       by("result",
          {{"delivered", facts.delivered}, {"deferred", facts.deferred}, {"failed", facts.failed}}));
+  out.histogram("attempt_seconds", "How long attempts took, of one message at one domain each.",
+                facts.attempts);
+  out.histogram("message_delay_seconds", "From acceptance to delivery, of each recipient.",
+                facts.delays);
   out.counter("would_refuse_total", "Sessions and hosts that only report-only rules let pass.",
               facts.would_refuse);
 }

@@ -103,5 +103,27 @@ TEST_CASE("what the daemon counts is exposed under its labels") {
   }
 }
 
+TEST_CASE("durations are exposed as a histogram: each bucket holds those below it, too") {
+  delivery::DurationCounts durations;
+  for (const auto duration : {100, 101, 3'000, 90'000'000}) {
+    durations.count(std::chrono::milliseconds(duration));
+  }
+  control::StatusFacts facts;
+  durations.add_to(facts.delays);
+  durations.add_to(facts.delays);
+  const std::string text = exposition(facts, nullptr, at(0));
+  for (const char* line :
+       {R"(stsrelay_message_delay_seconds_bucket{le="0.1"} 2)",
+        R"(stsrelay_message_delay_seconds_bucket{le="0.5"} 4)",
+        R"(stsrelay_message_delay_seconds_bucket{le="2"} 4)",
+        R"(stsrelay_message_delay_seconds_bucket{le="5"} 6)",
+        R"(stsrelay_message_delay_seconds_bucket{le="86400"} 6)",
+        R"(stsrelay_message_delay_seconds_bucket{le="+Inf"} 8)",
+        "stsrelay_message_delay_seconds_count 8", "stsrelay_attempt_seconds_count 0"}) {
+    CAPTURE(line);
+    CHECK(has_line(text, line));
+  }
+}
+
 }  // namespace
 }  // namespace relay::web
