@@ -11,20 +11,16 @@
 #include <tuple>
 #include <vector>
 
+#include "rpt/text.h"
+
 namespace rpt {
 namespace {
 
 constexpr std::size_t kMaxAnnouncedName = 255;
 constexpr std::size_t kReplyCode = 3;
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_graphic(char c) {
   return c >= '!' && c <= '~';
-}
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 char upper(char c) {
   return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
@@ -86,9 +82,7 @@ std::string canonical_name(std::string_view name) {
   if (name.ends_with('.')) {
     name.remove_suffix(1);
   }
-  std::string folded{name};
-  std::transform(folded.begin(), folded.end(), folded.begin(), lower);
-  return folded;
+  return lower(name);
 }
 
 PolicyDescription canonical(PolicyDescription policy) {

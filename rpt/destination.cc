@@ -9,7 +9,7 @@ namespace rpt {
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";
-constexpr std::size_t kMaxName = 253;
+constexpr std::size_t kMaxDomain = 253;
 constexpr std::size_t kMaxLabel = 63;
 constexpr std::size_t kMaxLocalPart = 64;
 constexpr std::size_t kMaxCredentials = 512;
@@ -129,7 +129,7 @@ Expected<std::string, std::string> host_name(std::string_view text, const ToAsci
     return because("ip-address");
   }
   // A name of one label is one of our own network.
-  if (name.size() > kMaxName || name.find('.') == std::string::npos) {
+  if (name.size() > kMaxDomain || name.find('.') == std::string::npos) {
     return because("bad-domain");
   }
   for (std::size_t begin = 0; begin <= name.size();) {

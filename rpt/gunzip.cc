@@ -32,10 +32,6 @@ class Inflater {
   bool ready_;
 };
 
-Unexpected<ReadError> fault(ReadFault kind, std::string reason) {
-  return Unexpected<ReadError>({kind, std::move(reason)});
-}
-
 bool too_large(const Gunzipped& made, const ReaderLimits& limits) {
   return made.octets.size() > limits.decompressed ||
          (made.octets.size() > kRatioFrom && made.octets.size() / limits.ratio > made.consumed);
@@ -46,7 +42,7 @@ Expected<void, ReadError> gunzip_member(std::string_view octets, const ReaderLim
                                         Gunzipped& made) {
   Inflater inflater;
   if (!inflater.ready()) {
-    return fault(ReadFault::damaged, "zlib has no memory");
+    return read_error(ReadFault::damaged, "zlib has no memory");
   }
   z_stream& stream = inflater.stream();
   const std::string_view input = octets.substr(made.consumed);
@@ -62,17 +58,18 @@ Expected<void, ReadError> gunzip_member(std::string_view octets, const ReaderLim
     made.octets.append(output.data(), output.size() - stream.avail_out);
     made.consumed = begin + input.size() - stream.avail_in;
     if (too_large(made, limits)) {
-      return fault(ReadFault::too_large, "more comes out of the gzip data than a report may hold");
+      return read_error(ReadFault::too_large,
+                        "more comes out of the gzip data than a report may hold");
     }
     if (result == Z_STREAM_END) {
       return {};
     }
     if (result == Z_BUF_ERROR ||
         (result == Z_OK && stream.avail_in == 0 && stream.avail_out != 0)) {
-      return fault(ReadFault::truncated, "the gzip data ends too early");
+      return read_error(ReadFault::truncated, "the gzip data ends too early");
     }
     if (result != Z_OK) {
-      return fault(ReadFault::damaged, "the gzip data is damaged");
+      return read_error(ReadFault::damaged, "the gzip data is damaged");
     }
   }
 }
@@ -85,7 +82,7 @@ bool is_gzip(std::string_view octets) {
 
 Expected<Gunzipped, ReadError> gunzip(std::string_view octets, const ReaderLimits& limits) {
   if (octets.size() > std::min<std::size_t>(limits.compressed, std::numeric_limits<uInt>::max())) {
-    return fault(ReadFault::too_large, "the gzip data is larger than a report may be");
+    return read_error(ReadFault::too_large, "the gzip data is larger than a report may be");
   }
   constexpr int kMaxMembers = 1000;
   Gunzipped made;

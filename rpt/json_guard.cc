@@ -119,10 +119,6 @@ class KeyWatch {
   std::size_t noted_ = 0;
 };
 
-Unexpected<ReadError> fault(ReadFault kind, std::string reason) {
-  return Unexpected<ReadError>({kind, std::move(reason)});
-}
-
 }  // namespace
 
 std::optional<std::string> repair_utf8(std::string_view text) {
@@ -145,10 +141,10 @@ Expected<nlohmann::json, ReadError> parse_json(std::string_view text, const Read
                                                std::vector<ReportWarning>& warnings) {
   const Outline outline(text);
   if (outline.depth() > limits.depth) {
-    return fault(ReadFault::too_deep, "the JSON is nested deeper than any report");
+    return read_error(ReadFault::too_deep, "the JSON is nested deeper than any report");
   }
   if (outline.values() > limits.values) {
-    return fault(ReadFault::too_large, "the JSON has more values than a report may have");
+    return read_error(ReadFault::too_large, "the JSON has more values than a report may have");
   }
   if (outline.end() != std::string_view::npos &&
       text.find_first_not_of(" \t\r\n", outline.end()) != std::string_view::npos) {
@@ -163,8 +159,8 @@ Expected<nlohmann::json, ReadError> parse_json(std::string_view text, const Read
       false);
   if (parsed.is_discarded()) {
     const bool cut = outline.end() == std::string_view::npos && outline.depth() > 0;
-    return fault(cut ? ReadFault::truncated : ReadFault::not_json,
-                 cut ? "the JSON ends too early" : "this is no JSON");
+    return read_error(cut ? ReadFault::truncated : ReadFault::not_json,
+                      cut ? "the JSON ends too early" : "this is no JSON");
   }
   return parsed;
 }

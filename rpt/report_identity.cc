@@ -6,6 +6,7 @@
 
 #include "rpt/canonical.h"
 #include "rpt/report_reader.h"
+#include "rpt/text.h"
 
 namespace rpt {
 namespace {
@@ -13,14 +14,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kBlanks = " \t\r\n";
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return result;
-}
 
 std::string trimmed_name(std::string_view name) {
   const auto begin = name.find_first_not_of(kBlanks);

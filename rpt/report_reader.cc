@@ -128,14 +128,10 @@ bool is_report(const nlohmann::json& json) {
          (json.contains("policies") || (json.contains("date-range") && json.contains("report-id")));
 }
 
-Unexpected<ReadError> fault(ReadFault kind, std::string reason) {
-  return Unexpected<ReadError>({kind, std::move(reason)});
-}
-
 Expected<Reading, ReadError> read_text(std::string_view text, const ReaderLimits& limits,
                                        Reading reading) {
   if (text.size() > limits.decompressed) {
-    return fault(ReadFault::too_large, "the JSON is larger than a report may be");
+    return read_error(ReadFault::too_large, "the JSON is larger than a report may be");
   }
   if (text.starts_with(kBom)) {
     reading.warnings.push_back({WarningCode::bom, "", ""});
@@ -147,14 +143,14 @@ Expected<Reading, ReadError> read_text(std::string_view text, const ReaderLimits
     text = *repaired;
   }
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
-    return fault(ReadFault::empty, "there is nothing in it");
+    return read_error(ReadFault::empty, "there is nothing in it");
   }
   const auto json = parse_json(text, limits, reading.warnings);
   if (!json) {
     return Unexpected<ReadError>(json.error());
   }
   if (!is_report(*json)) {
-    return fault(ReadFault::not_a_report, "this JSON is no TLS report");
+    return read_error(ReadFault::not_a_report, "this JSON is no TLS report");
   }
   reading.report = read_fields(LenientFields(*json, "", reading.warnings));
   if (reading.warnings.size() > kMaxWarnings) {

@@ -32,6 +32,9 @@ struct ReadError {
   ReadFault fault = ReadFault::empty;
   std::string reason;  ///< a sentence's beginning, for a person
 };
+inline Unexpected<ReadError> read_error(ReadFault fault, std::string reason) {
+  return Unexpected<ReadError>({fault, std::move(reason)});
+}
 
 struct Reading {
   ReceivedReport report;

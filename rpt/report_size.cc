@@ -13,7 +13,7 @@ namespace rpt {
 namespace {
 
 constexpr std::string_view kFolded = "folded:";
-constexpr std::size_t kResultTypes = 11;
+constexpr std::size_t kResultTypeCount = 11;
 // More than the JSON of one row that stands for folded ones, and of an element without strings,
 // details and domain.
 constexpr std::size_t kFoldedRow = 160;
@@ -110,7 +110,7 @@ std::size_t fitting_details(const Report& report, std::size_t size, std::size_t 
     for (std::size_t i = summary.failures.size(); i-- > 0;) {
       tail += to_json(summary.failures[i]).size() + 1;
       gone[i] += tail;
-      come[i] += kResultTypes * kFoldedRow;
+      come[i] += kResultTypeCount * kFoldedRow;
     }
   }
   for (std::size_t keep = most; keep > 0; --keep) {
@@ -121,7 +121,7 @@ std::size_t fitting_details(const Report& report, std::size_t size, std::size_t 
   return 0;
 }
 
-bool shown_before(const PolicySummary& a, const PolicySummary& b) {
+bool kept_before(const PolicySummary& a, const PolicySummary& b) {
   const auto rank = [](const PolicyDescription& policy) {
     return std::tie(policy.type, policy.domain, policy.strings, policy.mx_hosts);
   };
@@ -152,7 +152,7 @@ void fold_policies(Report& report, std::size_t max_size) {
     return sessions(a) > sessions(b);
   });
   std::size_t size = to_json(report).size() +
-                     3 * (kBareElement + report.domain.size() + kResultTypes * kFoldedRow);
+                     3 * (kBareElement + report.domain.size() + kResultTypeCount * kFoldedRow);
   std::map<PolicyDescription, PolicySummary> elements;
   bool full = false;
   for (PolicySummary& summary : all) {
@@ -168,7 +168,7 @@ void fold_policies(Report& report, std::size_t max_size) {
     summary.failures = put_together(taken_apart(summary.failures), 0);
     report.policies.push_back(std::move(summary));
   }
-  std::sort(report.policies.begin(), report.policies.end(), shown_before);
+  std::sort(report.policies.begin(), report.policies.end(), kept_before);
 }
 
 // More than the JSON has: an octet becomes at most six, "\\u0001", and keys are shorter than that.

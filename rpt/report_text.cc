@@ -16,7 +16,7 @@ constexpr std::size_t kMaxText = 200;  // of one text that somebody else chose
 constexpr std::size_t kMaxPolicies = 20;
 constexpr std::size_t kMaxNames = 5;
 constexpr std::string_view kMode = "mode:";
-constexpr std::size_t kMaxName = 56;  // that a line has room for
+constexpr std::size_t kNameWidth = 56;  // that a line has room for
 
 std::string shown(std::string_view text) {
   return printable(text, kMaxText);
@@ -64,7 +64,7 @@ std::string listed(const Names& names) {
                    [](auto a, auto b) { return a->second > b->second; });
   std::string text;
   for (std::size_t i = 0; i < std::min(order.size(), kMaxNames); ++i) {
-    text += (i > 0 ? ", " : "") + printable(order[i]->first, kMaxName) + " (" +
+    text += (i > 0 ? ", " : "") + printable(order[i]->first, kNameWidth) + " (" +
             std::to_string(order[i]->second) + ")";
   }
   if (order.size() > kMaxNames) {

@@ -28,7 +28,7 @@ bool is_over(Stage stage) {
 }
 
 // A number of exactly the digits given; nullopt for anything else.
-std::optional<int> number(std::string_view digits) {
+std::optional<int> small_number(std::string_view digits) {
   int value = 0;
   const char* const end = digits.data() + digits.size();
   const auto [rest, error] = std::from_chars(digits.data(), end, value);
@@ -48,12 +48,12 @@ std::optional<sys_seconds> parse_fixdate(std::string_view text) {
       return std::nullopt;
     }
   }
-  const auto day = number(text.substr(5, 2));
+  const auto day = small_number(text.substr(5, 2));
   const auto month = kMonths.find(text.substr(8, 3));
-  const auto year = number(text.substr(12, 4));
-  const auto hour = number(text.substr(17, 2));
-  const auto minute = number(text.substr(20, 2));
-  const auto second = number(text.substr(23, 2));
+  const auto year = small_number(text.substr(12, 4));
+  const auto hour = small_number(text.substr(17, 2));
+  const auto minute = small_number(text.substr(20, 2));
+  const auto second = small_number(text.substr(23, 2));
   if (!day || !year || !hour || !minute || !second || month == std::string_view::npos ||
       month % 3 != 0 || *hour > 23 || *minute > 59 || *second > 60) {
     return std::nullopt;
@@ -120,7 +120,7 @@ std::optional<seconds> parse_retry_after(std::string_view value, sys_seconds now
   constexpr int kMaxDigits = 9;
   if (!value.empty() && std::all_of(value.begin(), value.end(), is_digit)) {
     // A longer number means "never" as well as the largest one here.
-    return seconds{value.size() > kMaxDigits ? 999'999'999 : *number(value)};
+    return seconds{value.size() > kMaxDigits ? 999'999'999 : *small_number(value)};
   }
   const auto date = parse_fixdate(value);
   return date ? std::optional{std::max(*date - now, seconds{0})} : std::nullopt;

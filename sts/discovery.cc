@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sts/record.h"
+#include "sts/text.h"
 
 namespace sts {
 namespace {
@@ -12,7 +13,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 
-constexpr std::size_t kMaxBody = std::size_t{64} * 1024;
 constexpr minutes kFirstRetry{5};
 constexpr minutes kLongestRetry{hours{6}};
 // A publisher who changes the id with every answer gets one fetch a minute at most.

@@ -2,19 +2,13 @@
 
 #include <algorithm>
 
+#include "sts/text.h"
+
 namespace sts {
 namespace {
 
-constexpr std::size_t kMaxName = 253;
+constexpr std::size_t kMaxDomain = 253;
 constexpr std::size_t kMaxLabel = 63;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-bool is_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c);
-}
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -40,7 +34,7 @@ bool is_host_label(std::string_view label) {
 // Whether every label passes, and the name is no IP address: no top-level label is all digits.
 template <class LabelTest>
 bool is_name(std::string_view name, LabelTest passes) {
-  if (name.empty() || name.size() > kMaxName) {
+  if (name.empty() || name.size() > kMaxDomain) {
     return false;
   }
   std::string_view label;
@@ -59,7 +53,6 @@ bool is_name(std::string_view name, LabelTest passes) {
 }
 
 constexpr std::string_view kWildcard = "*.";
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace
 

@@ -4,25 +4,17 @@
 #include <cstdint>
 
 #include "sts/policy.h"
+#include "sts/text.h"
 
 namespace sts {
 namespace {
 
-constexpr std::size_t kMaxBody = std::size_t{64} * 1024;
 constexpr std::size_t kMaxDiagnostics = 100;
-constexpr std::size_t kMaxName = 32;
 constexpr std::size_t kMaxAgeDigits = 10;
 constexpr std::chrono::seconds kMaxAge{31557600};
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t';
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c);
 }
 bool is_ascii(char c) {
   return static_cast<unsigned char>(c) < 0x80;
@@ -43,7 +35,7 @@ std::string_view trim_start(std::string_view text) {
 }
 
 bool is_extension_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxName && is_alnum(name.front()) &&
+  return !name.empty() && name.size() <= kMaxExtensionName && is_alnum(name.front()) &&
          std::all_of(name.begin(), name.end(),
                      [](char c) { return is_alnum(c) || c == '_' || c == '-' || c == '.'; });
 }

@@ -4,16 +4,13 @@
 #include <cstddef>
 #include <optional>
 
+#include "sts/text.h"
+
 namespace sts {
 namespace {
 
 constexpr std::string_view kVersion = "v=STSv1";
-constexpr std::size_t kMaxName = 32;
 constexpr std::size_t kMaxId = 32;
-
-bool is_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
 
 bool is_name_char(char c) {
   return is_alnum(c) || c == '_' || c == '-' || c == '.';
@@ -57,7 +54,8 @@ struct Field {
 std::optional<Field> take_field(std::string_view& text) {
   const auto* const name_end = std::find_if_not(text.begin(), text.end(), is_name_char);
   const Field field{text.substr(0, static_cast<std::size_t>(name_end - text.begin())), {}};
-  if (field.name.empty() || field.name.size() > kMaxName || !is_alnum(field.name.front())) {
+  if (field.name.empty() || field.name.size() > kMaxExtensionName ||
+      !is_alnum(field.name.front())) {
     return std::nullopt;
   }
   text.remove_prefix(field.name.size());

@@ -18,7 +18,7 @@ namespace relay::cli {
 namespace {
 
 // A retry of a long queue waits for the disk; everything else is answered at once.
-constexpr std::chrono::minutes kPatience{2};
+constexpr std::chrono::minutes kReplyPatience{2};
 
 std::string unreachable(const std::string& path, int error) {
   std::string remedy;
@@ -148,7 +148,7 @@ Expected<nlohmann::ordered_json, int> Daemon::ask(const control::Request& reques
     if (!path) {
       return Unexpected<int>(path.error());
     }
-    auto client = ControlClient::connect(*path, kPatience);
+    auto client = ControlClient::connect(*path, kReplyPatience);
     if (!client) {
       complain(client.error());
       return Unexpected<int>(kUnreachable);

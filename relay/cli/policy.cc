@@ -83,7 +83,7 @@ void add_state(Table& table, const Json& policy, net::WallTime time) {
   }
 }
 
-int show(const CommonOptions& options, const std::string& domain) {
+int show_policy(const CommonOptions& options, const std::string& domain) {
   const auto data = Daemon(options).ask(control::PolicyShow{domain});
   if (!data) {
     return data.error();
@@ -192,7 +192,7 @@ void add_policy(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
   const auto domain = std::make_shared<std::string>();
   add_asking_command(*group, invocation, "show", "One domain's policy, as it was served",
-                     [&invocation, domain] { return show(invocation.common, *domain); })
+                     [&invocation, domain] { return show_policy(invocation.common, *domain); })
       ->add_option("domain", *domain, "Policy domain")
       ->required();
   add_asking_command(*group, invocation, "refresh", "Fetch one domain's policy now",

@@ -112,7 +112,7 @@ void print_message(const Json& message, net::WallTime time) {
   }
 }
 
-int show(const CommonOptions& options, const std::string& text) {
+int show_message(const CommonOptions& options, const std::string& text) {
   const auto id = parsed_id(text);
   if (!id) {
     return kUsage;
@@ -205,7 +205,7 @@ void add_list(CLI::App& group, Invocation& invocation) {
 void add_show(CLI::App& group, Invocation& invocation) {
   const auto id = std::make_shared<std::string>();
   add_asking_command(group, invocation, "show", "Everything about one message but its content",
-                     [&invocation, id] { return show(invocation.common, *id); })
+                     [&invocation, id] { return show_message(invocation.common, *id); })
       ->add_option("id", *id, "Message id")
       ->required();
 }

@@ -10,7 +10,7 @@
 namespace relay::cli {
 namespace {
 
-constexpr std::size_t kReasonsShown = 3;
+constexpr std::size_t kReasonsListed = 3;
 constexpr std::size_t kWarningsShown = 20;
 constexpr std::size_t kColumns = 78;
 
@@ -43,11 +43,11 @@ class Painter {
   ReportColour colour_;
 };
 
-std::string shown(std::string_view text, std::string_view if_empty) {
+std::string printable_or(std::string_view text, std::string_view if_empty) {
   return text.empty() ? std::string(if_empty) : printable(text);
 }
 
-std::string number(std::uint64_t count, std::string_view noun) {
+std::string counted(std::uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
@@ -81,11 +81,11 @@ std::string reasons_text(const std::map<std::string, std::uint64_t>& reasons) {
   std::ranges::stable_sort(sorted, std::ranges::greater{},
                            &std::pair<std::string, std::uint64_t>::second);
   std::string text;
-  for (std::size_t i = 0; i < std::min(sorted.size(), kReasonsShown); ++i) {
+  for (std::size_t i = 0; i < std::min(sorted.size(), kReasonsListed); ++i) {
     text += (i == 0 ? "" : ", ") + printable(sorted[i].first);
   }
-  if (sorted.size() > kReasonsShown) {
-    text += fmt::format(" and {} more", sorted.size() - kReasonsShown);
+  if (sorted.size() > kReasonsListed) {
+    text += fmt::format(" and {} more", sorted.size() - kReasonsListed);
   }
   return text;
 }
@@ -94,7 +94,7 @@ std::string counts_text(const SessionCounts& counts, const Painter& paint) {
   const std::string share =
       paint(counts.failed == 0 ? Style::good : Style::bad, share_ok(counts) + " ok");
   return counts.total() == 0 ? "no sessions"
-                             : fmt::format("{}, {}, {} failed", number(counts.total(), "session"),
+                             : fmt::format("{}, {}, {} failed", counted(counts.total(), "session"),
                                            share, counts.failed);
 }
 
@@ -105,20 +105,21 @@ std::string failures_text(const ReporterSummary& reporter) {
                            [](const Entry& entry) { return entry.second.sessions; });
   Table table({"FAILED", "RESULT TYPE", "MX HOST", "REASON"});
   for (const auto& [key, group] : sorted) {
-    table.add({std::to_string(group.sessions), shown(key.first, "(no type)"),
-               shown(key.second, "-"), reasons_text(group.reasons)});
+    table.add({std::to_string(group.sessions), printable_or(key.first, "(no type)"),
+               printable_or(key.second, "-"), reasons_text(group.reasons)});
   }
   return table.text();
 }
 
 std::string reporter_text(const std::string& submitter, const ReporterSummary& reporter,
                           const Painter& paint) {
-  std::string text =
-      fmt::format("\n  {} ({}): {}, {}\n", paint(Style::heading, shown(reporter.name, "(no name)")),
-                  shown(submitter, "no contact"), number(reporter.reports, "report"),
-                  days_text(reporter.range));
+  std::string text = fmt::format("\n  {} ({}): {}, {}\n",
+                                 paint(Style::heading, printable_or(reporter.name, "(no name)")),
+                                 printable_or(submitter, "no contact"),
+                                 counted(reporter.reports, "report"), days_text(reporter.range));
   for (const auto& [type, counts] : reporter.by_policy) {
-    text += fmt::format("    {:<16} {}\n", shown(type, "(no type)"), counts_text(counts, paint));
+    text +=
+        fmt::format("    {:<16} {}\n", printable_or(type, "(no type)"), counts_text(counts, paint));
   }
   if (reporter.by_policy.empty()) {
     text += "    no policies\n";
@@ -139,7 +140,7 @@ std::string explanations_text(const DomainSummary& domain, const Painter& paint)
   }
   std::string text = types.empty() ? "" : "\n  What the failures mean, and what usually helps\n";
   for (const std::string& type : types) {
-    text += fmt::format("    {}\n", paint(Style::warning, shown(type, "(no type)")));
+    text += fmt::format("    {}\n", paint(Style::warning, printable_or(type, "(no type)")));
     const auto known = rpt::parse_result_type(type);
     text += known
                 ? wrapped(rpt::explain(*known).meaning, 6) + wrapped(rpt::explain(*known).remedy, 6)
@@ -157,10 +158,10 @@ std::string counting_text(const DomainSummary& domain) {
 
 std::string domain_text(const std::string& name, const DomainSummary& domain,
                         const Painter& paint) {
-  std::string text =
-      fmt::format("{}: {}; {} from {}, {}\n", paint(Style::heading, shown(name, "(no domain)")),
-                  counts_text(domain.counts, paint), number(domain.reports, "report"),
-                  number(domain.reporters.size(), "reporter"), days_text(domain.range));
+  std::string text = fmt::format(
+      "{}: {}; {} from {}, {}\n", paint(Style::heading, printable_or(name, "(no domain)")),
+      counts_text(domain.counts, paint), counted(domain.reports, "report"),
+      counted(domain.reporters.size(), "reporter"), days_text(domain.range));
   for (const auto& [submitter, reporter] : domain.reporters) {
     text += reporter_text(submitter, reporter, paint);
   }
@@ -202,7 +203,7 @@ std::string reports_as_text(const ReportCollection& collection, ReportColour col
   }
   if (collection.others() > 0) {
     text +=
-        fmt::format("Passed over: {} without a report\n", number(collection.others(), "message"));
+        fmt::format("Passed over: {} without a report\n", counted(collection.others(), "message"));
   }
   return text.empty() ? "No reports.\n" : text;
 }

@@ -46,7 +46,7 @@ Json envelope_view(const spool::Envelope& envelope, std::size_t max_recipients) 
   return json;
 }
 
-void put(Json& json, const char* key, const std::string& text) {
+void put_known(Json& json, const char* key, const std::string& text) {
   if (!text.empty()) {
     json[key] = text;
   }
@@ -54,11 +54,11 @@ void put(Json& json, const char* key, const std::string& text) {
 
 Json failure_view(const rpt::FailureDetail& failure, std::uint64_t count) {
   Json json{{"result_type", rpt::wire_name(failure.type)}, {"count", count}};
-  put(json, "sending_mta_ip", failure.sending_mta_ip);
-  put(json, "receiving_mx_hostname", failure.receiving_mx_hostname);
-  put(json, "receiving_mx_helo", failure.receiving_mx_helo);
-  put(json, "receiving_ip", failure.receiving_ip);
-  put(json, "reason_code", failure.reason_code);
+  put_known(json, "sending_mta_ip", failure.sending_mta_ip);
+  put_known(json, "receiving_mx_hostname", failure.receiving_mx_hostname);
+  put_known(json, "receiving_mx_helo", failure.receiving_mx_helo);
+  put_known(json, "receiving_ip", failure.receiving_ip);
+  put_known(json, "reason_code", failure.reason_code);
   return json;
 }
 
@@ -100,10 +100,10 @@ Json message_details(const spool::Envelope& envelope) {
   json["eight_bit"] = envelope.eight_bit;
   json["smtputf8"] = envelope.smtputf8;
   json["tls"] = smtp::name(envelope.tls);
-  put(json, "ret", envelope.ret);
-  put(json, "envid", envelope.envid);
-  put(json, "client_ip", envelope.client_ip);
-  put(json, "client_helo", envelope.client_helo);
+  put_known(json, "ret", envelope.ret);
+  put_known(json, "envid", envelope.envid);
+  put_known(json, "client_ip", envelope.client_ip);
+  put_known(json, "client_helo", envelope.client_helo);
   return json;
 }
 

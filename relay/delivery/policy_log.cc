@@ -23,7 +23,7 @@ std::string names_text(const std::vector<std::string>& names) {
       shown < names.size() ? " ..." : "");
 }
 
-std::string seconds_text(std::chrono::milliseconds duration) {
+std::string whole_seconds(std::chrono::milliseconds duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
 }
 
@@ -63,7 +63,7 @@ void PolicyLog::fetched(const sts::CachedPolicy* before, const sts::PolicyVerdic
              {{"domain", fresh.domain},
               {"mode", mode_of(&fresh)},
               {"id", fresh.id},
-              {"max_age", seconds_text(fresh.policy.max_age)},
+              {"max_age", whole_seconds(fresh.policy.max_age)},
               {"mx", std::to_string(fresh.policy.mx.size())},
               {"refresh", purpose == sts::Purpose::refresh ? "background" : ""},
               {"diagnostics", diagnostics_text(verdict.diagnostics)}});
@@ -76,8 +76,8 @@ void PolicyLog::fetched(const sts::CachedPolicy* before, const sts::PolicyVerdic
                   {"to", mode_of(&fresh)},
                   {"old_id", before->id},
                   {"id", fresh.id},
-                  {"old_max_age", seconds_text(before->policy.max_age)},
-                  {"max_age", seconds_text(fresh.policy.max_age)},
+                  {"old_max_age", whole_seconds(before->policy.max_age)},
+                  {"max_age", whole_seconds(fresh.policy.max_age)},
                   {"new_mx", names_text(widening(before->policy, fresh.policy))}});
   }
 }
@@ -95,8 +95,8 @@ void PolicyLog::failed(const std::string& domain, const sts::CachedPolicy* befor
        {"fault", backoff.fault ? std::string{name(backoff.fault->kind)} : ""},
        {"reason", backoff.fault ? backoff.fault->reason : ""},
        {"cached", mode_of(before)},
-       {"expires_in", before != nullptr ? seconds_text(before->expires_at - clock_.wall()) : ""},
-       {"retry_in", seconds_text(backoff.retry_at - clock_.wall())},
+       {"expires_in", before != nullptr ? whole_seconds(before->expires_at - clock_.wall()) : ""},
+       {"retry_in", whole_seconds(backoff.retry_at - clock_.wall())},
        {"diagnostics", diagnostics_text(verdict.diagnostics)}});
 }
 
@@ -122,7 +122,7 @@ void PolicyLog::record(const std::string& domain, const sts::CachedPolicy* befor
                    {{"domain", domain},
                     {"mode", mode_of(before)},
                     {"id", before->id},
-                    {"expires_in", seconds_text(before->expires_at - clock_.wall())},
+                    {"expires_in", whole_seconds(before->expires_at - clock_.wall())},
                     {"reason", verdict.record_fault}});
     }
   } else if (without_record_.erase(domain) > 0) {
@@ -140,7 +140,7 @@ void PolicyLog::evicted(const sts::CachedPolicy& policy) {
              {{"domain", policy.domain},
               {"mode", mode_of(&policy)},
               {"id", policy.id},
-              {"expires_in", seconds_text(policy.expires_at - clock_.wall())},
+              {"expires_in", whole_seconds(policy.expires_at - clock_.wall())},
               {"enforced", warn ? std::to_string(untold_evictions_) : ""},
               {"detail", "the policy cache is full, see sts.cache_entries"}});
   if (warn) {

@@ -9,8 +9,8 @@ namespace relay::delivery {
 namespace {
 
 /// Bounded, so that a step of the wall clock is noticed.
-constexpr std::chrono::hours kLongestWait{1};
-constexpr std::chrono::seconds kShortestWait{1};
+constexpr std::chrono::hours kLongestUntilLook{1};
+constexpr std::chrono::seconds kShortestUntilLook{1};
 
 std::string until_text(const std::optional<net::WallTime>& until) {
   return until ? conf::to_text(*until) : "";
@@ -160,8 +160,8 @@ void RuleBook::look_for_ends() {
     }
   }
   const auto next = rules_->next_end(now);
-  const std::chrono::milliseconds wait = next ? *next - now : kLongestWait;
-  wake_.start(std::clamp<std::chrono::milliseconds>(wait, kShortestWait, kLongestWait));
+  const std::chrono::milliseconds wait = next ? *next - now : kLongestUntilLook;
+  wake_.start(std::clamp<std::chrono::milliseconds>(wait, kShortestUntilLook, kLongestUntilLook));
 }
 
 /// Answer: whether it has been shown long enough.

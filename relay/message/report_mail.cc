@@ -12,19 +12,19 @@
 namespace relay::message {
 namespace {
 
-constexpr std::size_t kMaxValue = 900;
-constexpr std::size_t kMaxLine = 998;
+constexpr std::size_t kMaxText = 900;
+constexpr std::size_t kMaxTextLine = 998;
 constexpr std::size_t kBase64Width = 76;
 constexpr std::size_t kEncodedWordOctets = 45;  // 60 characters of the 75 that a word may have
 
 // One line's worth of text that cannot end the line.
-std::string clean(std::string_view text) {
-  return smtp::printable(text, kMaxValue);
+std::string one_line(std::string_view text) {
+  return smtp::printable(text, kMaxText);
 }
 
 std::string quoted(std::string_view text) {
   std::string result = "\"";
-  for (const char c : clean(text)) {
+  for (const char c : one_line(text)) {
     if (c == '"' || c == '\\') {
       result += '\\';
     }
@@ -56,9 +56,9 @@ std::string from_field(const ReportMail& mail) {
       field.add(quoted(mail.from_name));
     }
   } else {
-    add_encoded(std::string_view(mail.from_name).substr(0, kMaxValue), field);
+    add_encoded(std::string_view(mail.from_name).substr(0, kMaxText), field);
   }
-  field.add(fmt::format("<{}>", clean(mail.from)));
+  field.add(fmt::format("<{}>", one_line(mail.from)));
   return field.text();
 }
 
@@ -66,8 +66,8 @@ std::string from_field(const ReportMail& mail) {
 std::string subject_field(const ReportMail& mail) {
   FoldedField field("Subject:");
   const std::string text =
-      fmt::format("Report Domain: {} Submitter: {} Report-ID: <{}>", clean(mail.report_domain),
-                  clean(mail.submitter), clean(mail.report_id));
+      fmt::format("Report Domain: {} Submitter: {} Report-ID: <{}>", one_line(mail.report_domain),
+                  one_line(mail.submitter), one_line(mail.report_id));
   std::string_view rest = text;
   for (auto word = smtp::next_word(rest); !word.empty(); word = smtp::next_word(rest)) {
     field.add(word);
@@ -100,7 +100,7 @@ bool is_seven_bit(std::string_view text) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find("\r\n"));
     text.remove_prefix(std::min(line.size() + 2, text.size()));
-    if (line.size() > kMaxLine ||
+    if (line.size() > kMaxTextLine ||
         !std::ranges::all_of(line, [](char c) { return c == '\t' || smtp::is_printable(c); })) {
       return false;
     }
@@ -159,8 +159,8 @@ std::string header(const ReportMail& mail, std::string_view boundary) {
       "Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n"
       "\tboundary=\"{}\"\r\n"
       "\r\n",
-      from_field(mail), clean(mail.to), subject_field(mail), date_time(mail.date),
-      clean(mail.message_id), clean(mail.report_domain), clean(mail.submitter), boundary);
+      from_field(mail), one_line(mail.to), subject_field(mail), date_time(mail.date),
+      one_line(mail.message_id), one_line(mail.report_domain), one_line(mail.submitter), boundary);
 }
 
 }  // namespace

@@ -22,10 +22,10 @@ struct Pending {
   DaneVerdict& verdict;
 };
 
-struct FreeStore {
+struct FreeStoreContext {
   void operator()(X509_STORE_CTX* store) const { X509_STORE_CTX_free(store); }
 };
-using StoreHandle = std::unique_ptr<X509_STORE_CTX, FreeStore>;
+using StoreContextHandle = std::unique_ptr<X509_STORE_CTX, FreeStoreContext>;
 
 void free_pending(void* /*ssl*/, void* pending, CRYPTO_EX_DATA* /*data*/, int /*index*/,
                   long /*unused*/, void* /*unused*/) noexcept {
@@ -42,7 +42,7 @@ int faults_index() {
   return index;
 }
 
-int on_verify(int passed, X509_STORE_CTX* store) noexcept {
+int on_dane_verify(int passed, X509_STORE_CTX* store) noexcept {
   if (passed == 0) {
     static_cast<FaultList*>(X509_STORE_CTX_get_ex_data(store, faults_index()))
         ->add(X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store));
@@ -86,7 +86,7 @@ DaneVerdict verdict_by(const FaultList& found, std::shared_ptr<X509> issuer) {
 
 /// A verification of its own over the same chain, with the records and their names.
 DaneVerdict judge(X509_STORE_CTX* given, SSL* ssl, const DaneExpectation& expectation) {
-  const StoreHandle store(X509_STORE_CTX_new());
+  const StoreContextHandle store(X509_STORE_CTX_new());
   FaultList faults;
   if (!store ||
       X509_STORE_CTX_init(store.get(), SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)),
@@ -97,7 +97,7 @@ DaneVerdict judge(X509_STORE_CTX* given, SSL* ssl, const DaneExpectation& expect
       !expect_names(store.get(), expectation.reference_names)) {
     return {DaneMatch::no_match, {}};
   }
-  X509_STORE_CTX_set_verify_cb(store.get(), &on_verify);
+  X509_STORE_CTX_set_verify_cb(store.get(), &on_dane_verify);
   X509_STORE_CTX_set0_dane(store.get(), SSL_get0_dane(ssl));
   if (X509_verify_cert(store.get()) <= 0 && faults.faults().empty()) {
     return {DaneMatch::no_match, {}};  // no memory, or no verification for another reason

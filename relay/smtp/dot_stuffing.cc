@@ -3,7 +3,7 @@
 namespace relay::smtp {
 namespace {
 
-constexpr std::string_view kLineEnd = "\r\n";
+constexpr std::string_view kCrlf = "\r\n";
 
 }  // namespace
 
@@ -19,7 +19,7 @@ void DotStuffer::stuff_line(std::string_view line, std::string& out) {
     if (stray == std::string_view::npos) {
       return;
     }
-    out.append(kLineEnd);
+    out.append(kCrlf);
     line_start_ = true;
     line.remove_prefix(stray + 1);
   }
@@ -31,7 +31,7 @@ void DotStuffer::stuff(std::string_view slice, std::string& out) {
   }
   if (held_cr_) {
     held_cr_ = false;
-    out.append(kLineEnd);
+    out.append(kCrlf);
     line_start_ = true;
     if (slice.front() == '\n') {
       slice.remove_prefix(1);
@@ -49,7 +49,7 @@ void DotStuffer::stuff(std::string_view slice, std::string& out) {
       line.remove_suffix(1);
     }
     stuff_line(line, out);
-    out.append(kLineEnd);
+    out.append(kCrlf);
     line_start_ = true;
   }
   if (slice.ends_with('\r')) {
@@ -61,7 +61,7 @@ void DotStuffer::stuff(std::string_view slice, std::string& out) {
 
 void DotStuffer::finish(std::string& out) {
   if (held_cr_ || !line_start_) {
-    out.append(kLineEnd);
+    out.append(kCrlf);
   }
   out.append(".\r\n");
   held_cr_ = false;

@@ -17,19 +17,8 @@ namespace {
 // one would hold up everyone else's commit and is swept bit by bit.
 constexpr std::uint32_t kSlicesAtOnce = 16;
 
-Unexpected<SqlError> passed_on(SqlError& error) {
-  return Unexpected<SqlError>(std::move(error));
-}
-
 Unexpected<SqlError> too_big(const char* what) {
   return Unexpected<SqlError>({SQLITE_TOOBIG, 0, what});
-}
-
-Sql<void> without_count(Sql<std::int64_t> changed) {
-  if (!changed) {
-    return passed_on(changed.error());
-  }
-  return {};
 }
 
 Sql<std::size_t> as_size(Sql<std::int64_t> changed) {

@@ -214,25 +214,25 @@ CREATE TABLE report_suppressions (
 };
 constexpr std::int64_t kVersion = 1 + std::int64_t{kSteps.size()};
 
-Unexpected<std::string> failure(const SqlError& error) {
+Unexpected<std::string> refusal(const SqlError& error) {
   return Unexpected<std::string>("cannot be used: " + error.fault().reason);
 }
 
 Expected<std::int64_t, std::string> checked_version(Database& database) {
   const auto application = database.integer("PRAGMA application_id");
   if (!application) {
-    return failure(application.error());
+    return refusal(application.error());
   }
   const auto tables = database.integer("SELECT count(*) FROM sqlite_schema");
   if (!tables) {
-    return failure(tables.error());
+    return refusal(tables.error());
   }
   if (*application != kApplicationId && (*application != 0 || *tables != 0)) {
     return Unexpected<std::string>("is an SQLite database, but not one of stsrelay");
   }
   const auto version = database.integer("PRAGMA user_version");
   if (!version) {
-    return failure(version.error());
+    return refusal(version.error());
   }
   if (*version > kVersion) {
     return Unexpected<std::string>(fmt::format(
@@ -247,7 +247,7 @@ Expected<std::int64_t, std::string> checked_version(Database& database) {
 Expected<void, std::string> bring_up(Database& database, std::int64_t version) {
   auto transaction = Transaction::begin(database, Transaction::Access::write);
   if (!transaction) {
-    return failure(transaction.error());
+    return refusal(transaction.error());
   }
   std::string statements = version == 0 ? kTables : "";
   for (auto step = std::max<std::int64_t>(version, 1); step < kVersion; ++step) {
@@ -260,7 +260,7 @@ Expected<void, std::string> bring_up(Database& database, std::int64_t version) {
     done = (*transaction)->commit();
   }
   if (!done) {
-    return failure(done.error());
+    return refusal(done.error());
   }
   return {};
 }
@@ -274,7 +274,7 @@ Expected<void, std::string> prepare_for_writing(Database& database) {
   }
   auto set = database.execute(kConnection);
   if (!set) {
-    return failure(set.error());
+    return refusal(set.error());
   }
   if (*version < kVersion) {
     return bring_up(database, *version);
@@ -297,7 +297,7 @@ Expected<void, std::string> prepare_for_reading(Database& database) {
       "PRAGMA query_only = ON; PRAGMA cache_size = -512; "
       "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;");
   if (!set) {
-    return failure(set.error());
+    return refusal(set.error());
   }
   return {};
 }

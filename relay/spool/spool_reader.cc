@@ -27,14 +27,14 @@ struct SpoolReader::State {
 
 namespace {
 
-Unexpected<StoreFault> failure(const SqlError& error) {
+Unexpected<StoreFault> store_fault(const SqlError& error) {
   return Unexpected<StoreFault>(error.fault());
 }
 
 template <class T>
 Stored<T> answer(Sql<T> read) {
   if (!read) {
-    return failure(read.error());
+    return store_fault(read.error());
   }
   return std::move(*read);
 }
@@ -115,7 +115,7 @@ Stored<std::optional<Envelope>> SpoolReader::envelope(MessageId id, const std::s
   std::optional<Envelope> found;
   const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
   if (!transaction) {
-    return failure(transaction.error());
+    return store_fault(transaction.error());
   }
   auto done =
       state_->envelope.each([&](const Row& row) { found = read_envelope(row); }, id.value());
@@ -125,7 +125,7 @@ Stored<std::optional<Envelope>> SpoolReader::envelope(MessageId id, const std::s
         keys.last, std::string_view(domain));
   }
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return found;
 }
@@ -144,7 +144,7 @@ Stored<std::optional<std::string>> SpoolReader::slice(MessageId id, std::uint32_
       },
       keys.first + n);
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   if (!content) {
     // Past the end; or a hole, or the message was removed under the reader: what was read so far
@@ -153,7 +153,7 @@ Stored<std::optional<std::string>> SpoolReader::slice(MessageId id, std::uint32_
     done =
         state_->slice_count.each([&](const Row& row) { sound = row.integer(0) <= n; }, id.value());
     if (!done) {
-      return failure(done.error());
+      return store_fault(done.error());
     }
   }
   if (!sound) {
@@ -170,7 +170,7 @@ Stored<void> SpoolReader::each_pending(const std::function<void(PendingGroup)>& 
     groups.add(MessageId(row.integer(0)), row.text(1), read_time(row.integer(2)));
   });
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   groups.flush();
   return {};
@@ -180,7 +180,7 @@ Stored<std::vector<Envelope>> SpoolReader::list(std::optional<MessageId> after, 
   std::vector<Envelope> envelopes;
   const auto transaction = Transaction::begin(state_->database, Transaction::Access::read);
   if (!transaction) {
-    return failure(transaction.error());
+    return store_fault(transaction.error());
   }
   auto done =
       state_->list.each([&](const Row& row) { envelopes.push_back(read_envelope(row)); },
@@ -194,7 +194,7 @@ Stored<std::vector<Envelope>> SpoolReader::list(std::optional<MessageId> after, 
     }
   }
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return envelopes;
 }
@@ -210,7 +210,7 @@ Stored<SpoolReader::Totals> SpoolReader::totals() {
     }
   });
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return totals;
 }
@@ -218,7 +218,7 @@ Stored<SpoolReader::Totals> SpoolReader::totals() {
 Stored<void> SpoolReader::each_policy(const std::function<void(StoredPolicy)>& visit) {
   auto done = read_policies(state_->database, "", std::numeric_limits<std::size_t>::max(), visit);
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return {};
 }
@@ -226,7 +226,7 @@ Stored<void> SpoolReader::each_policy(const std::function<void(StoredPolicy)>& v
 Stored<void> SpoolReader::each_trouble(const std::function<void(PolicyTrouble)>& visit) {
   auto done = read_troubles(state_->database, visit);
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return {};
 }
@@ -240,7 +240,7 @@ Stored<std::vector<std::shared_ptr<const sts::CachedPolicy>>> SpoolReader::polic
     }
   });
   if (!done) {
-    return failure(done.error());
+    return store_fault(done.error());
   }
   return policies;
 }
@@ -248,7 +248,7 @@ Stored<std::vector<std::shared_ptr<const sts::CachedPolicy>>> SpoolReader::polic
 Stored<std::shared_ptr<const sts::CachedPolicy>> SpoolReader::policy(const std::string& domain) {
   auto policy = read_policy(state_->database, domain);
   if (!policy) {
-    return failure(policy.error());
+    return store_fault(policy.error());
   }
   return std::move(*policy);
 }
@@ -256,7 +256,7 @@ Stored<std::shared_ptr<const sts::CachedPolicy>> SpoolReader::policy(const std::
 Stored<std::vector<ReplacedPolicy>> SpoolReader::policy_history(const std::string& domain) {
   auto history = read_history(state_->database, domain);
   if (!history) {
-    return failure(history.error());
+    return store_fault(history.error());
   }
   return std::move(*history);
 }
