@@ -82,6 +82,12 @@ def _stages(world, day: str, domain: str) -> dict[str, str]:
     return {delivery["uri"]: delivery["stage"] for delivery in report["deliveries"]}
 
 
+def _results_tomorrow(world) -> list[dict]:
+    """What the daemon, whose clock is a day ahead, has counted since it was started."""
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    return world.daemon.ctl("results", "--day", f"{tomorrow:%Y-%m-%d}")["results"]
+
+
 def _mails(world) -> list[bytes]:
     return [message.content for message in world.sink.messages]
 
@@ -152,8 +158,32 @@ def test_a_day_of_traffic_becomes_reports_by_mail_and_by_post(reporting, monkeyp
         assert dkim.DKIM(_mails(world)[0]).verify(
             idx=index, dnsfunc=lambda name, timeout=5: records[name])
 
-    # The session that carried the report is none of what is reported (RFC 8460 §3).
-    assert world.counts(SINK) == []
+    # The session that carried the report is none of what is reported (RFC 8460 §3), others are.
+    world.daemon.kill()  # and with it the connection, which would be used again
+    world.daemon.start()
+    world.wait_for_delivery(world.send(f"x@{SINK}"), "delivered")
+    [count] = wait_until(lambda: _results_tomorrow(world), "the other session to be counted")
+    assert (count["report_domain"], count["successful_sessions"]) == (SINK, 1)
+
+
+def test_a_report_gets_through_where_tls_policy_keeps_other_mail_back(reporting):
+    world = reporting
+    host = world.add_domain("strict.example", "enforce", starttls="no")
+    world.dns.set("_smtp._tls.strict.example", "TXT",
+                  "v=TLSRPTv1;rua=mailto:tls@strict.example")
+    world.start()
+    world.wait_for_delivery(world.send("x@strict.example"), "deferred")
+    wait_until(lambda: world.counts("strict.example"), "the session to be counted")
+    day = _next_day(world)
+    wait_until(lambda: _stages(world, day, "strict.example") == {
+        "mailto:tls@strict.example": "accepted"}, "the report to be accepted")
+    [mail] = host.messages  # RFC 8460 §3; the other message is not among them
+    message, report = _report_in(mail.content)
+    assert message["TLS-Report-Domain"] == "strict.example"
+    [policy] = report["policies"]
+    assert policy["policy"]["policy-type"] == "sts"
+    assert policy["failure-details"][0]["result-type"] == "starttls-not-supported"
+    assert all(entry["origin"] != "report" for entry in world.queue()) and world.queue()
 
 
 def test_a_failing_server_is_asked_again_when_it_says_and_followed_where_it_points(reporting):

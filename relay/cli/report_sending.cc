@@ -51,7 +51,7 @@ std::string state_of(const Json& report) {
   return report["part"] == 1 ? state : fmt::format("{}, part {}", state, number_of(report, "part"));
 }
 
-std::string joined(const Json& texts) {
+std::string destinations_text(const Json& texts) {
   std::string text;
   for (const Json& each : texts) {
     text += (text.empty() ? "" : " ") + printable(each.get<std::string>());
@@ -87,6 +87,34 @@ std::string note_of(const Json& report, net::WallTime time) {
                                  : "due " + short_moment(report["due"], time);
 }
 
+enum class Shown { wanted, all };
+
+void print_reports(const Json& data, Shown shown) {
+  if (data.at("reports").empty()) {
+    print(shown == Shown::all
+              ? "No report.\n"
+              : "No report; with --all also those that nobody wanted. Today's are made "
+                "after midnight (UTC), see `stsrelay report preview`.\n");
+    return;
+  }
+  const net::WallTime time = now();
+  Table table({"DAY", "DOMAIN", "REPORT", "DELIVERY", "TO", "RESULT"});
+  for (const Json& report : data.at("reports")) {
+    std::vector<std::string> row{text_of(report, "day"), text_of(report, "domain"),
+                                 state_of(report)};
+    if (report["deliveries"].empty()) {
+      row.insert(row.end(), {"", "", note_of(report, time)});
+      table.add(std::move(row));
+    } else {
+      add_deliveries(table, std::move(row), report, time);
+    }
+  }
+  print(table.text());
+  if (!data.at("next").is_null()) {
+    print("There are more, see --limit.\n");
+  }
+}
+
 int list(const CommonOptions& options, const Wanted& wanted) {
   std::optional<std::chrono::sys_days> day;
   if (!wanted.day.empty()) {
@@ -109,28 +137,7 @@ int list(const CommonOptions& options, const Wanted& wanted) {
     print_json(*data);
     return kDone;
   }
-  if (data->at("reports").empty()) {
-    print(wanted.all ? "No report.\n"
-                     : "No report; with --all also those that nobody wanted. Today's are made "
-                       "after midnight (UTC), see `stsrelay report preview`.\n");
-    return kDone;
-  }
-  const net::WallTime time = now();
-  Table table({"DAY", "DOMAIN", "REPORT", "DELIVERY", "TO", "RESULT"});
-  for (const Json& report : data->at("reports")) {
-    std::vector<std::string> row{text_of(report, "day"), text_of(report, "domain"),
-                                 state_of(report)};
-    if (report["deliveries"].empty()) {
-      row.insert(row.end(), {"", "", note_of(report, time)});
-      table.add(std::move(row));
-    } else {
-      add_deliveries(table, std::move(row), report, time);
-    }
-  }
-  print(table.text());
-  if (!data->at("next").is_null()) {
-    print("There are more, see --limit.\n");
-  }
+  print_reports(*data, wanted.all ? Shown::all : Shown::wanted);
   return kDone;
 }
 
@@ -143,7 +150,7 @@ void print_previews(const Json& data) {
   Table table({"DOMAIN", "SUCCEEDED", "FAILED", "TO", "WITHHELD"});
   for (const Json& preview : data.at("previews")) {
     table.add({text_of(preview, "domain"), number_of(preview, "successful_sessions"),
-               number_of(preview, "failed_sessions"), joined(preview["destinations"]),
+               number_of(preview, "failed_sessions"), destinations_text(preview["destinations"]),
                text_of(preview, "withheld")});
   }
   print(table.text());
@@ -173,7 +180,7 @@ int preview(const CommonOptions& options, const Wanted& wanted) {
     print_previews(*data);
   } else {
     const std::string withheld = text_of(*data, "withheld");
-    const std::string to = joined(data->at("destinations"));
+    const std::string to = destinations_text(data->at("destinations"));
     print(withheld.empty() ? fmt::format("To: {}\n\n", to)
                            : fmt::format("It would not be sent: {}\n\n", withheld));
     print_document(*data);

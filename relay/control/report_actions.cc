@@ -16,7 +16,7 @@
 namespace relay::control {
 namespace {
 
-constexpr std::size_t kReadStep = 250;        // reports read at once
+constexpr std::size_t kReportsRead = 250;     // reports read at once
 constexpr std::size_t kPreviewed = 1000;      // domains of a day
 constexpr std::chrono::days kSuppressed{30};  // unless until is given
 
@@ -46,7 +46,7 @@ Response ControlActions::list_reports(const ReportList& request) {
   query.day = request.day;
   query.domain = request.domain.empty() ? "" : canonical_domain(request.domain);
   query.after = parse_key(request.after);
-  query.limit = kReadStep;
+  query.limit = kReportsRead;
   Page page(request.limit);
   while (true) {
     const auto reports = reader_.reports(query);
@@ -67,7 +67,7 @@ Response ControlActions::list_reports(const ReportList& request) {
       }
       query.after = report.key;
     }
-    if (reports->size() < kReadStep) {
+    if (reports->size() < kReportsRead) {
       return page.respond("reports", nullptr);
     }
   }

@@ -17,7 +17,7 @@ constexpr std::size_t kQuestions = 100;
 /// Sessions of earlier days mean that the clock was set back.
 constexpr std::chrono::days kLate{1};
 
-std::optional<std::string> to_ascii(std::string_view name) {
+std::optional<std::string> ascii_name(std::string_view name) {
   const auto parsed = net::DomainName::parse(name);
   return parsed ? std::optional(parsed->text()) : std::nullopt;
 }
@@ -58,7 +58,7 @@ void ReportRecords::answered(const spool::ReportKey& key, const net::DnsResult& 
   const auto* texts =
       found == nullptr ? nullptr : std::get_if<std::vector<std::string>>(&found->records);
   const auto record =
-      rpt::parse_records(texts == nullptr ? std::vector<std::string>{} : *texts, to_ascii);
+      rpt::parse_records(texts == nullptr ? std::vector<std::string>{} : *texts, ascii_name);
   if (!record || record->destinations.empty()) {
     return;
   }

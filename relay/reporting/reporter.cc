@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "relay/net/domain_name.h"
+#include "relay/reporting/destinations.h"
 #include "relay/reporting/dry_run.h"
 #include "relay/reporting/rendering.h"
 
@@ -24,36 +24,6 @@ constexpr std::chrono::hours kPlanAgain{1};
 constexpr std::chrono::minutes kClockTrusted{30};
 constexpr std::chrono::seconds kLongestWait{30};
 constexpr std::chrono::minutes kPause{1};
-
-std::optional<std::string> to_ascii(std::string_view name) {
-  const auto parsed = net::DomainName::parse(name);
-  return parsed ? std::optional(parsed->text()) : std::nullopt;
-}
-
-rpt::RecordAnswer record_answer(const net::DnsResult& result) {
-  if (std::holds_alternative<net::DnsFailure>(result)) {
-    return rpt::LookupFailed{};
-  }
-  const auto* answer = std::get_if<net::DnsAnswer>(&result);
-  const auto* texts =
-      answer == nullptr ? nullptr : std::get_if<std::vector<std::string>>(&answer->records);
-  auto record =
-      rpt::parse_records(texts == nullptr ? std::vector<std::string>{} : *texts, to_ascii);
-  if (!record) {
-    return record.error();
-  }
-  return std::move(*record);
-}
-
-std::vector<rpt::Destination> destinations_of(const std::vector<std::string>& uris) {
-  std::vector<rpt::Destination> destinations;
-  for (const std::string& uri : uris) {
-    if (auto destination = rpt::parse_destination(uri, to_ascii)) {
-      destinations.push_back(std::move(*destination));
-    }
-  }
-  return destinations;
-}
 
 std::chrono::sys_days day_of(net::WallTime time) {
   return std::chrono::floor<std::chrono::days>(time);

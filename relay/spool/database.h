@@ -38,6 +38,14 @@ inline Unexpected<SqlError> passed_on(SqlError& error) {
   return Unexpected<SqlError>(std::move(error));
 }
 
+/// How many rows were changed is not asked.
+inline Sql<void> without_count(Sql<std::int64_t> changed) {
+  if (!changed) {
+    return passed_on(changed.error());
+  }
+  return {};
+}
+
 /// Octets bound as a BLOB; borrowed.
 struct Blob {
   std::string_view octets;

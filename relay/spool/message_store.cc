@@ -21,13 +21,6 @@ Unexpected<SqlError> too_big(const char* what) {
   return Unexpected<SqlError>({SQLITE_TOOBIG, 0, what});
 }
 
-Sql<void> without_count(Sql<std::int64_t> changed) {
-  if (!changed) {
-    return passed_on(changed.error());
-  }
-  return {};
-}
-
 Sql<std::size_t> as_size(Sql<std::int64_t> changed) {
   if (!changed) {
     return passed_on(changed.error());

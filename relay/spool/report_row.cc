@@ -21,7 +21,7 @@ std::chrono::sys_days read_day(std::int64_t number) {
 }
 
 /// Of "day, domain, part, …".
-ReportKey read_key(const Row& row) {
+ReportKey read_report_key(const Row& row) {
   return {read_day(row.integer(0)), std::string(row.text(1)), static_cast<int>(row.integer(2))};
 }
 
@@ -30,7 +30,7 @@ constexpr std::string_view kReportColumns =
 
 StoredReport read_stored(const Row& row) {
   StoredReport report;
-  report.key = read_key(row);
+  report.key = read_report_key(row);
   const auto* const state = std::find_if(
       kStates.begin(), kStates.end(), [&](ReportState each) { return name(each) == row.text(3); });
   report.state = state == kStates.end() ? ReportState::withdrawn : *state;
@@ -47,7 +47,7 @@ constexpr std::string_view kDeliveryColumns =
 
 ReportDelivery read_delivery(const Row& row) {
   ReportDelivery delivery;
-  delivery.key = read_key(row);
+  delivery.key = read_report_key(row);
   delivery.uri = row.text(3);
   delivery.stage = rpt::parse_stage(row.text(4)).value_or(rpt::Stage::refused);
   delivery.attempts = static_cast<int>(row.integer(5));
@@ -92,7 +92,7 @@ Sql<void> find_next(Database& database, const std::string& sql, net::WallTime no
 }
 
 template <class T>
-Sql<T> answer(Sql<void> done, T value) {
+Sql<T> with_value(Sql<void> done, T value) {
   if (!done) {
     return Unexpected<SqlError>(std::move(done.error()));
   }
@@ -159,7 +159,7 @@ Sql<std::vector<StoredReport>> read_reports(Database& database, const ReportQuer
       query.after ? std::string_view(query.after->domain) : std::string_view(),
       std::int64_t{query.after ? query.after->part : 0}, static_cast<std::int64_t>(query.limit),
       std::numeric_limits<std::int64_t>::min());
-  return answer(std::move(done), std::move(reports));
+  return with_value(std::move(done), std::move(reports));
 }
 
 Sql<std::optional<StoredReport>> read_report(Database& database, const ReportKey& key) {
@@ -174,7 +174,7 @@ Sql<std::optional<StoredReport>> read_report(Database& database, const ReportKey
         report->content = row.text(10);
       },
       day_number(key.day), std::string_view(key.domain), std::int64_t{key.part});
-  return answer(std::move(done), std::move(report));
+  return with_value(std::move(done), std::move(report));
 }
 
 Sql<std::vector<ReportDelivery>> read_deliveries(Database& database, const ReportKey& key) {
@@ -185,7 +185,7 @@ Sql<std::vector<ReportDelivery>> read_deliveries(Database& database, const Repor
              "report_deliveries WHERE day = ?1 AND domain = ?2 AND part = ?3 ORDER BY uri"),
       [&](const Row& row) { deliveries.push_back(read_delivery(row)); }, day_number(key.day),
       std::string_view(key.domain), std::int64_t{key.part});
-  return answer(std::move(done), std::move(deliveries));
+  return with_value(std::move(done), std::move(deliveries));
 }
 
 Sql<DueReports> read_due(Database& database, net::WallTime now, std::size_t limit) {
@@ -193,7 +193,7 @@ Sql<DueReports> read_due(Database& database, net::WallTime now, std::size_t limi
   const auto most = static_cast<std::int64_t>(limit);
   auto done = each_row(
       database, select("day, domain, part", std::string(kPlanned) + " <= ?1 ORDER BY due LIMIT ?2"),
-      [&](const Row& row) { due.planned.push_back(read_key(row)); }, stored_time(now), most);
+      [&](const Row& row) { due.planned.push_back(read_report_key(row)); }, stored_time(now), most);
   if (done) {
     done = each_row(
         database,
@@ -211,7 +211,7 @@ Sql<DueReports> read_due(Database& database, net::WallTime now, std::size_t limi
         select("next_attempt", std::string(kUnderWay) + " > ?1 ORDER BY next_attempt LIMIT 1"), now,
         due.next);
   }
-  return answer(std::move(done), std::move(due));
+  return with_value(std::move(done), std::move(due));
 }
 
 Sql<std::vector<ReportKey>> read_unplanned(Database& database, std::chrono::sys_days first,
@@ -225,9 +225,9 @@ Sql<std::vector<ReportKey>> read_unplanned(Database& database, std::chrono::sys_
       "AND (successful > closed_successful OR failed > closed_failed) AND next <= ?4 "
       "AND NOT EXISTS (SELECT 1 FROM reports r WHERE r.day = c.day AND r.domain = report_domain "
       "AND state = 'planned') LIMIT ?3",
-      [&](const Row& row) { keys.push_back(read_key(row)); }, day_number(first), day_number(end),
-      static_cast<std::int64_t>(limit), std::int64_t{kMostParts});
-  return answer(std::move(done), std::move(keys));
+      [&](const Row& row) { keys.push_back(read_report_key(row)); }, day_number(first),
+      day_number(end), static_cast<std::int64_t>(limit), std::int64_t{kMostParts});
+  return with_value(std::move(done), std::move(keys));
 }
 
 Sql<std::vector<std::string>> read_record(Database& database, const ReportKey& key) {
@@ -236,14 +236,14 @@ Sql<std::vector<std::string>> read_record(Database& database, const ReportKey& k
       database, "SELECT uris FROM report_records WHERE day = ?1 AND domain = ?2",
       [&](const Row& row) { uris = from_lines(row.text(0)); }, day_number(key.day),
       std::string_view(key.domain));
-  return answer(std::move(done), std::move(uris));
+  return with_value(std::move(done), std::move(uris));
 }
 
 Sql<std::vector<std::string>> read_queued(Database& database) {
   std::vector<std::string> uris;
   auto done = each_row(database, "SELECT uri FROM report_deliveries WHERE message != 0",
                        [&](const Row& row) { uris.emplace_back(row.text(0)); });
-  return answer(std::move(done), std::move(uris));
+  return with_value(std::move(done), std::move(uris));
 }
 
 Sql<std::vector<ReportSuppression>> read_suppressions(Database& database) {
@@ -254,7 +254,7 @@ Sql<std::vector<ReportSuppression>> read_suppressions(Database& database) {
                  suppressions.push_back({std::string(row.text(0)), read_time(row.integer(1)),
                                          std::string(row.text(2))});
                });
-  return answer(std::move(done), std::move(suppressions));
+  return with_value(std::move(done), std::move(suppressions));
 }
 
 Sql<std::optional<std::chrono::sys_days>> read_first_day(Database& database) {
@@ -273,7 +273,7 @@ Sql<std::optional<std::chrono::sys_days>> read_first_day(Database& database) {
         }
       },
       none);
-  return answer(std::move(done), first);
+  return with_value(std::move(done), first);
 }
 
 }  // namespace relay::spool

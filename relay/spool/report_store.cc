@@ -11,17 +11,6 @@ namespace relay::spool {
 
 namespace {
 
-Unexpected<SqlError> passed_on(SqlError& error) {
-  return Unexpected<SqlError>(std::move(error));
-}
-
-Sql<void> without_count(Sql<std::int64_t> changed) {
-  if (!changed) {
-    return passed_on(changed.error());
-  }
-  return {};
-}
-
 /// Removes rows of a table that are older than day ?1, some at once.
 std::string forgetting(std::string_view table, std::string_view key) {
   return fmt::format(

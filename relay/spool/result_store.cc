@@ -51,6 +51,35 @@ rpt::FailureDetail read_failure(const Row& row) {
   return failure;
 }
 
+bool is_all(const TallyQuery& query) {
+  return query.counts == TallyQuery::Counts::all;
+}
+
+/// Two forms, so that one domain's rows are found by the key.
+std::string of_day(const TallyQuery& query) {
+  return std::string(" JOIN report_policies ON report_policies.id = policy WHERE day = ?1 AND ") +
+         (query.report_domain.empty() ? "?2 = ''" : "report_domain = ?2");
+}
+
+std::string select_sessions(const TallyQuery& query) {
+  const std::string start = "SELECT report_domain, description, ";
+  return is_all(query)
+             ? start + "successful, failed FROM session_counts" + of_day(query)
+             : start +
+                   "successful - closed_successful, failed - closed_failed FROM session_counts" +
+                   of_day(query) +
+                   " AND (successful > closed_successful OR failed > closed_failed)";
+}
+
+std::string select_failures(const TallyQuery& query) {
+  const std::string start =
+      "SELECT report_domain, description, type, sending_mta_ip, receiving_mx_hostname, "
+      "receiving_mx_helo, receiving_ip, reason_code, ";
+  return is_all(query)
+             ? start + "count FROM failure_counts" + of_day(query)
+             : start + "count - closed FROM failure_counts" + of_day(query) + " AND count > closed";
+}
+
 }  // namespace
 
 Sql<std::unique_ptr<ResultStore>> ResultStore::open(Database& database) {
@@ -159,26 +188,11 @@ Sql<rpt::Tally> read_tally(Database& database, const TallyQuery& query) {
   if (!transaction) {
     return passed_on(transaction.error());
   }
-  const bool all = query.counts == TallyQuery::Counts::all;
   Statement sessions;
   Statement failures;
-  // Two forms, so that one domain's rows are found by the key.
-  const std::string rows = std::string(
-                               "JOIN report_policies ON report_policies.id = policy "
-                               "WHERE day = ?1 AND ") +
-                           (query.report_domain.empty() ? "?2 = ''" : "report_domain = ?2");
-  auto done = database.prepare({
-      {&sessions,
-       std::string("SELECT report_domain, description, ") +
-           (all ? "successful, failed" : "successful - closed_successful, failed - closed_failed") +
-           " FROM session_counts " + rows +
-           (all ? "" : " AND (successful > closed_successful OR failed > closed_failed)")},
-      {&failures,
-       "SELECT report_domain, description, type, sending_mta_ip, receiving_mx_hostname, "
-       "receiving_mx_helo, receiving_ip, reason_code, " +
-           std::string(all ? "count" : "count - closed") + " FROM failure_counts " + rows +
-           (all ? "" : " AND count > closed")},
-  });
+  const std::string of_sessions = select_sessions(query);
+  const std::string of_failures = select_failures(query);
+  auto done = database.prepare({{&sessions, of_sessions}, {&failures, of_failures}});
   rpt::Tally tally;
   const std::int64_t number = query.day.time_since_epoch().count();
   if (done) {

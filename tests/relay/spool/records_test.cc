@@ -1,6 +1,7 @@
 // What the spool keeps beside mail: policies, counts, ids; and whom it lets in.
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <sys/stat.h>
@@ -228,6 +229,28 @@ TEST_CASE("room: what the disk cannot hold beside the reserve is refused beforeh
   const auto spool = open_spool(directory.spool(), clock);
   CHECK(spool->has_room_for(1));
   CHECK_FALSE(spool->has_room_for(1ULL << 60));
+}
+
+TEST_CASE("reports: a spool of the version before takes them, and keeps its mail") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  std::optional<MessageId> id;
+  {
+    const auto spool = open_spool(directory.spool(), clock);
+    LoopThread thread;
+    id = store(*spool, thread, envelope_to({"a.example"}), 100);
+    spool->count({session("a.example")});
+  }
+  forget_reports(directory.database());
+  const auto spool = open_spool(directory.spool(), clock);
+  const auto reader = open_reader(directory.spool());
+  CHECK(reader->reports({})->empty());
+  // What that version counted is reported.
+  CHECK(
+      reader->unplanned_reports(session_day(), session_day() + std::chrono::days(1), 10)->size() ==
+      1);
+  CHECK(reader->unreported_tally(session_day(), "a.example")->counts().size() == 1);
+  CHECK(read_content(*reader, *id) == content_of(*id, 100));
 }
 
 }  // namespace relay::spool::testing

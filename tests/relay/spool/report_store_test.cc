@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 const ReportKey kKey{std::chrono::year(2026) / 2 / 3, "a.example"};
-constexpr net::WallTime kNow{std::chrono::seconds(1'770'000'000)};
+constexpr net::WallTime kMoment{std::chrono::seconds(1'770'000'000)};
 
 /// A spool that is asked and read from one place.
 struct ReportWorld {
@@ -47,10 +47,10 @@ StoredReport rendered_report() {
   StoredReport report;
   report.key = kKey;
   report.state = ReportState::rendered;
-  report.due = kNow;
+  report.due = kMoment;
   report.id = "x@b.example";
   report.file_name = "b.example!a.example!1!2.json.gz";
-  report.rendered_at = kNow + 1s;
+  report.rendered_at = kMoment + 1s;
   report.summary = "All is well.\n";
   report.content = std::string("\x1f\x8b\0\xff", 4);
   report.note = "n";
@@ -62,8 +62,8 @@ ReportDelivery delivery_to(const std::string& uri) {
   delivery.key = kKey;
   delivery.uri = uri;
   delivery.attempts = 2;
-  delivery.first_attempt = kNow;
-  delivery.next_attempt = kNow + 5min;
+  delivery.first_attempt = kMoment;
+  delivery.next_attempt = kMoment + 5min;
   delivery.result = "503";
   return delivery;
 }
@@ -93,10 +93,10 @@ TEST_CASE("reports: every field is there after a restart") {
   ReportWorld world;
   ReportWrite write;
   write.records = {{kKey, {"mailto:t@a.example", "https://u:p@r.example/"}}};
-  write.planned = {{{kKey.day, "z.example"}, kNow + 1h}};
+  write.planned = {{{kKey.day, "z.example"}, kMoment + 1h}};
   write.reports = {rendered_report()};
   write.deliveries = {delivery_to("https://r.example/"), delivery_to("mailto:t@a.example")};
-  write.suppressions = {{"mailto:x@a.example", kNow + 24h, "550 no"}};
+  write.suppressions = {{"mailto:x@a.example", kMoment + 24h, "550 no"}};
   world.write(write);
   world.open();
   CHECK(*world.reader->report(kKey) == rendered_report());
@@ -110,7 +110,7 @@ TEST_CASE("reports: every field is there after a restart") {
   CHECK(reports[0].id == "x@b.example");
   CHECK(reports[1].key.domain == "z.example");
   CHECK(reports[1].state == ReportState::planned);
-  CHECK(reports[1].due == kNow + 1h);
+  CHECK(reports[1].due == kMoment + 1h);
 }
 
 TEST_CASE("reports: lists go by day and domain, in pages") {
@@ -119,7 +119,7 @@ TEST_CASE("reports: lists go by day and domain, in pages") {
   const auto next_day = kKey.day + std::chrono::days(1);
   for (const ReportKey& key : {ReportKey{next_day, "a.example"}, ReportKey{kKey.day, "b.example"},
                                ReportKey{kKey.day, "a.example"}}) {
-    write.planned.push_back({key, kNow});
+    write.planned.push_back({key, kMoment});
   }
   world.write(write);
   const auto keys = [&](const ReportQuery& query) {
@@ -140,12 +140,12 @@ TEST_CASE("reports: lists go by day and domain, in pages") {
 TEST_CASE("reports: what is planned once stays as it is, however often it is planned again") {
   ReportWorld world;
   ReportWrite write;
-  write.planned = {{kKey, kNow}};
+  write.planned = {{kKey, kMoment}};
   world.write(write);
   ReportWrite made;
   made.reports = {rendered_report()};
   world.write(made);
-  write.planned[0].due = kNow + 9h;
+  write.planned[0].due = kMoment + 9h;
   world.write(write);
   CHECK(*world.reader->report(kKey) == rendered_report());
 }
@@ -241,7 +241,7 @@ TEST_CASE("reports: only closed days without a report are to be planned") {
   later.ended_at += std::chrono::days(1);
   world.spool->count({later});
   ReportWrite write;
-  write.planned = {{kKey, kNow}};
+  write.planned = {{kKey, kMoment}};
   world.write(write);
   const auto day = session_day();
   const auto next_day = day + std::chrono::days(1);
@@ -255,33 +255,33 @@ TEST_CASE("reports: only closed days without a report are to be planned") {
 TEST_CASE("reports: what is due comes in order of time, and the next moment is known") {
   ReportWorld world;
   ReportWrite write;
-  write.planned = {{{kKey.day, "late.example"}, kNow + 1h},
-                   {{kKey.day, "second.example"}, kNow},
-                   {{kKey.day, "first.example"}, kNow - 1s}};
+  write.planned = {{{kKey.day, "late.example"}, kMoment + 1h},
+                   {{kKey.day, "second.example"}, kMoment},
+                   {{kKey.day, "first.example"}, kMoment - 1s}};
   ReportDelivery accepted = delivery_to("mailto:accepted@a.example");
   accepted.stage = rpt::Stage::accepted;
-  accepted.next_attempt = kNow - 1s;
+  accepted.next_attempt = kMoment - 1s;
   ReportDelivery due = delivery_to("https://due.example/");
-  due.next_attempt = kNow;
+  due.next_attempt = kMoment;
   write.deliveries = {accepted, due, delivery_to("https://later.example/")};
   world.write(write);
   hand_over(world, "mailto:queued@a.example");
-  const auto found = *world.reader->due_reports(kNow, 10);
+  const auto found = *world.reader->due_reports(kMoment, 10);
   REQUIRE(found.planned.size() == 2);
   CHECK(found.planned[0].domain == "first.example");
   CHECK(found.planned[1].domain == "second.example");
   CHECK(found.deliveries == std::vector{due});
-  CHECK(found.next == kNow + 5min);
-  CHECK(world.reader->due_reports(kNow, 1)->planned.size() == 1);
+  CHECK(found.next == kMoment + 5min);
+  CHECK(world.reader->due_reports(kMoment, 1)->planned.size() == 1);
 
   ReportWrite hasten;
-  hasten.hasten = HastenReports{"late.example", kNow};
+  hasten.hasten = HastenReports{"late.example", kMoment};
   world.write(hasten);
-  CHECK(world.reader->due_reports(kNow, 10)->planned.size() == 3);
-  CHECK(world.reader->due_reports(kNow, 10)->deliveries.size() == 1);
+  CHECK(world.reader->due_reports(kMoment, 10)->planned.size() == 3);
+  CHECK(world.reader->due_reports(kMoment, 10)->deliveries.size() == 1);
   hasten.hasten->domain = "";
   world.write(hasten);
-  CHECK(world.reader->due_reports(kNow, 10)->deliveries.size() == 2);
+  CHECK(world.reader->due_reports(kMoment, 10)->deliveries.size() == 2);
 }
 
 TEST_CASE("reports: a mail's end is that of its delivery, stored with it") {
@@ -294,11 +294,11 @@ TEST_CASE("reports: a mail's end is that of its delivery, stored with it") {
       {RecipientUpdate::Outcome::delivered, {rpt::Stage::accepted, "250 ok", {}}, false, false},
       {RecipientUpdate::Outcome::deferred, {rpt::Stage::handed_over, "451 later", {}}, true, false},
       {RecipientUpdate::Outcome::failed,
-       {rpt::Stage::refused, "550 no", kNow + 24h * 7},
+       {rpt::Stage::refused, "550 no", kMoment + 24h * 7},
        false,
        true},
       {RecipientUpdate::Outcome::failed,
-       {rpt::Stage::expired, "451 still", kNow + 24h * 7},
+       {rpt::Stage::expired, "451 still", kMoment + 24h * 7},
        false,
        true},
   };
@@ -310,7 +310,7 @@ TEST_CASE("reports: a mail's end is that of its delivery, stored with it") {
     CHECK(read_content(*world.reader, id) == "Subject: x\r\n\r\n");
     Settlement settlement;
     settlement.id = id;
-    settlement.updates = {{0, row.outcome, kNow + 1h, row.report.result}};
+    settlement.updates = {{0, row.outcome, kMoment + 1h, row.report.result}};
     settlement.report = row.report;
     REQUIRE(settle(*world.spool, world.thread, settlement));
     const auto deliveries = world.deliveries();
@@ -325,7 +325,7 @@ TEST_CASE("reports: a mail's end is that of its delivery, stored with it") {
     CHECK(suppressions.size() == (row.suppressed ? 1 : 0));
     if (row.suppressed) {
       CHECK(suppressions.at(0) ==
-            ReportSuppression{"mailto:t@a.example", kNow + 24h * 7, row.report.result});
+            ReportSuppression{"mailto:t@a.example", kMoment + 24h * 7, row.report.result});
       ReportWrite lift;
       lift.lifted = {"mailto:t@a.example"};
       world.write(lift);
@@ -362,16 +362,16 @@ TEST_CASE("reports: old days go bit by bit, newer ones and what they refer to st
   const ReportKey new_key{kKey.day + std::chrono::days(1), "new.example"};
   ReportWrite write;
   write.records = {{kKey, {"x"}}, {new_key, {"y"}}};
-  write.planned = {{kKey, kNow}, {new_key, kNow}};
+  write.planned = {{kKey, kMoment}, {new_key, kMoment}};
   write.deliveries = {delivery_to("https://r.example/")};
-  write.suppressions = {{"mailto:old@a.example", kNow, "x"},
-                        {"mailto:new@a.example", kNow + 1s, "x"}};
+  write.suppressions = {{"mailto:old@a.example", kMoment, "x"},
+                        {"mailto:new@a.example", kMoment + 1s, "x"}};
   world.write(write);
   CHECK(*world.reader->first_report_day() == kKey.day);
 
   ReportWrite forget;
   forget.forget_before = new_key.day;
-  forget.forget_suppressions = kNow + 1s;
+  forget.forget_suppressions = kMoment + 1s;
   world.write(forget);
   CHECK(world.reader->tally(session_day())->counts().size() == 5);
   CHECK(*world.reader->first_report_day() == kKey.day);
@@ -390,26 +390,6 @@ TEST_CASE("reports: old days go bit by bit, newer ones and what they refer to st
   world.spool->count({session("d1.example")});
   world.write({});
   CHECK(world.reader->tally(session_day(), "d1.example")->counts().size() == 1);
-}
-
-TEST_CASE("reports: a spool of the version before takes them, and keeps its mail") {
-  const TemporaryDirectory directory;
-  const ManualClock clock;
-  std::optional<MessageId> id;
-  {
-    const auto spool = open_spool(directory.spool(), clock);
-    LoopThread thread;
-    id = store(*spool, thread, envelope_to({"a.example"}), 100);
-    spool->count({session("a.example")});
-  }
-  forget_reports(directory.database());
-  const auto spool = open_spool(directory.spool(), clock);
-  const auto reader = open_reader(directory.spool());
-  CHECK(reader->reports({})->empty());
-  // What that version counted is reported.
-  CHECK(reader->unplanned_reports(kKey.day, kKey.day + std::chrono::days(1), 10)->size() == 1);
-  CHECK(reader->unreported_tally(kKey.day, "a.example")->counts().size() == 1);
-  CHECK(read_content(*reader, *id) == content_of(*id, 100));
 }
 
 }  // namespace relay::spool::testing
