@@ -100,6 +100,20 @@ bool is_domain_name(std::string_view text) {
   }
 }
 
+std::optional<std::string> parse_certificate_name(std::string_view text) {
+  if (auto fingerprint = parse_fingerprint(text)) {
+    return fingerprint;
+  }
+  if (text != "*" && !is_domain_name(text)) {
+    return std::nullopt;
+  }
+  std::string name(text);
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return name;
+}
+
 std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
   const bool empty = text.empty();
   switch (kind) {

@@ -14,6 +14,10 @@ namespace conf {
 /// most 253 in all, the last one not numeric, no trailing dot, and no IP address.
 [[nodiscard]] bool is_domain_name(std::string_view text);
 
+/// Whom a client certificate names, in the form that is compared: a fingerprint as lower-case hex,
+/// a host name in lower case, or "*".
+[[nodiscard]] std::optional<std::string> parse_certificate_name(std::string_view text);
+
 /// What is wrong with a text of this kind and what is accepted; nullopt: nothing.
 [[nodiscard]] std::optional<std::string> fault_of(TextKind kind, std::string_view text);
 

@@ -50,6 +50,7 @@ void add_policy(CLI::App& app, Invocation& invocation);
 void add_policy_override(CLI::App& policy, Invocation& invocation);
 void add_status(CLI::App& app, Invocation& invocation);
 void add_results(CLI::App& app, Invocation& invocation);
+void add_hash_password(CLI::App& app, Invocation& invocation);
 void add_report(CLI::App& app, Invocation& invocation);
 /// `report read`, below `report`.
 void add_report_read(CLI::App& report, Invocation& invocation);

@@ -64,6 +64,7 @@ int run_command(int argc, char** argv) {
   add_status(app, invocation);
   add_results(app, invocation);
   add_report(app, invocation);
+  add_hash_password(app, invocation);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
