@@ -84,6 +84,45 @@ void check_open_relay(const Listener& listener, const std::string& path, Finding
   }
 }
 
+void check_listener_tls(const ListenerTls& tls, const std::string& path, Findings& findings) {
+  if (tls.mode == ListenerTls::Mode::none) {
+    if (!tls.certificate.empty() || !tls.key.empty() || !tls.client_ca.empty()) {
+      findings.fail(path + ".mode",
+                    "is none, so the files named here would not be used; write starttls or "
+                    "implicit, or remove them");
+    }
+  } else if (tls.certificate.empty()) {
+    findings.fail(path + ".certificate",
+                  "is not given, but TLS needs one; name a PEM file with the certificate and its "
+                  "chain");
+  }
+}
+
+void check_client_proofs(const Listener& listener, const std::string& path, Findings& findings) {
+  const bool tls = listener.tls.mode != ListenerTls::Mode::none;
+  if (!listener.auth.users.empty() && !tls) {
+    findings.fail(path + ".auth.users",
+                  "is of no use without TLS, because passwords are not taken in plaintext; set "
+                  "tls.mode");
+  }
+  if (listener.auth.required && listener.auth.users.empty()) {
+    findings.fail(path + ".auth.required", "needs users to authenticate; name their file in users");
+  }
+  if (!listener.allow_certificates.empty() && !tls) {
+    findings.fail(path + ".allow_certificates",
+                  "is of no use without TLS, which shows certificates; set tls.mode");
+  }
+  for (std::size_t i = 0; i < listener.allow_certificates.size(); ++i) {
+    const std::string& name = listener.allow_certificates[i];
+    if (!parse_fingerprint(name) && listener.tls.client_ca.empty()) {
+      findings.fail(fmt::format("{}.allow_certificates[{}]", path, i),
+                    fmt::format("\"{}\" is proved by nobody; set tls.client_ca, or write the "
+                                "certificate's SHA-256 fingerprint",
+                                name));
+    }
+  }
+}
+
 void check_listeners(const Config& config, Findings& findings) {
   if (config.listen.empty()) {
     findings.fail("listen", "needs at least one entry, for example [{address: 127.0.0.1:25}]");
@@ -98,6 +137,8 @@ void check_listeners(const Config& config, Findings& findings) {
           fmt::format("{} is listened on already; remove one of the two", listener.address.text()));
     }
     check_open_relay(listener, path, findings);
+    check_listener_tls(listener.tls, path + ".tls", findings);
+    check_client_proofs(listener, path, findings);
   }
 }
 

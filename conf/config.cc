@@ -180,6 +180,15 @@ tl::expected<Preload, std::vector<ConfigError>> parse_preload(std::string_view y
   return read_document(yaml, read_preload);
 }
 
+std::size_t line_of(std::string_view yaml, const std::string& key) {
+  const auto line = read_document(yaml, [&key](const YAML::Node& root, Findings& /*findings*/) {
+    Findings lines;
+    static_cast<void>(read(root, lines));
+    return lines.line_of(key);
+  });
+  return line.value_or(0);
+}
+
 std::vector<ConfigError> warnings(std::string_view yaml, Moment now) {
   const auto over = [now](const YAML::Node& root, Findings& findings) {
     Findings errors;  // parse() reports them

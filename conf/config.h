@@ -19,10 +19,32 @@ namespace conf {
 
 using Duration = std::chrono::milliseconds;
 
+/// How a listener speaks TLS, with which certificate. Files are PEM.
+struct ListenerTls {
+  enum class Mode { none, starttls, implicit } mode = Mode::none;
+  std::string certificate;  ///< with the chain up to, not with, the root
+  std::string key;          ///< "": in the certificate's file
+  enum class Version { tls12, tls13 } minimum_version = Version::tls12;
+  std::string client_ca;  ///< "": clients' certificates prove no name
+  friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
+};
+
+/// SMTP AUTH (RFC 4954), which is offered inside TLS only.
+struct ListenerAuth {
+  std::string users;      ///< "NAME:HASH" lines; "": no AUTH
+  bool required = false;  ///< an address in allow_networks is not enough
+  friend bool operator==(const ListenerAuth&, const ListenerAuth&) = default;
+};
+
 /// One listening address and who may relay through it.
 struct Listener {
   AddressLiteral address{"127.0.0.1", 25};
+  ListenerTls tls;
+  ListenerAuth auth;
   std::vector<Network> allow_networks = loopback_networks();
+  /// Client certificates that may relay: SHA-256 fingerprints in lower-case hex, or dNSName SANs of
+  /// certificates that tls.client_ca issued.
+  std::vector<std::string> allow_certificates;
   std::vector<Network> normalize_networks;  ///< clients whose bare LF/CR are mended, not refused
   friend bool operator==(const Listener&, const Listener&) = default;
 };
@@ -47,6 +69,7 @@ struct Limits {
   int line_length = 998;    ///< octets of a text line without CRLF
   int soft_errors = 10;     ///< from here on replies are slowed down
   int hard_errors = 20;     ///< then 421
+  int auth_failures = 20;   ///< of one address within ten minutes; then no AUTH from there
   int junk_commands = 100;  ///< NOOP, RSET, VRFY … per message
   Duration command_timeout{std::chrono::minutes(5)};
   Duration session_timeout{std::chrono::hours(1)};
@@ -221,6 +244,10 @@ struct ConfigError {
 
 /// What a configuration without errors says in vain: rules that are over. By line.
 [[nodiscard]] std::vector<ConfigError> warnings(std::string_view yaml, Moment now);
+
+/// The line of a key ("listen[0].tls.key"), or of the nearest one above it, in a text that parse()
+/// takes; 0: it is not in the text.
+[[nodiscard]] std::size_t line_of(std::string_view yaml, const std::string& key);
 
 /// The configuration as YAML, every key with its value in force; parse() of it gives an equal one.
 [[nodiscard]] std::string to_yaml(const Config& config);

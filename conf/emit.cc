@@ -58,6 +58,10 @@ class Writer {
              const ReportUriList& /*rule*/) {
     list_of(key, texts, [](const std::string& text) { return text; });
   }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const CertificateList& /*rule*/) {
+    list_of(key, texts, [](const std::string& text) { return text; });
+  }
   void value(const char* key, const std::optional<Moment>& moment, const UntilMoment& /*rule*/) {
     if (moment) {
       begin(key) << to_text(*moment);

@@ -131,6 +131,20 @@ std::optional<std::string> parse_report_uri(std::string_view text) {
   return mail || web ? std::optional<std::string>(text) : std::nullopt;
 }
 
+std::optional<std::string> parse_certificate_name(std::string_view text) {
+  if (auto fingerprint = parse_fingerprint(text)) {
+    return fingerprint;
+  }
+  if (text != "*" && !is_domain_name(text)) {
+    return std::nullopt;
+  }
+  std::string name(text);
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return name;
+}
+
 std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
   const bool empty = text.empty();
   switch (kind) {

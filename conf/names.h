@@ -20,6 +20,10 @@ namespace conf {
 /// A destination of reports, "mailto:…" or "https://…"; answer: as given (RFC 8460 §3).
 [[nodiscard]] std::optional<std::string> parse_report_uri(std::string_view text);
 
+/// Whom a client certificate names, in the form that is compared: a fingerprint as lower-case hex,
+/// a host name in lower case, or "*".
+[[nodiscard]] std::optional<std::string> parse_certificate_name(std::string_view text);
+
 /// What is wrong with a text of this kind and what is accepted; nullopt: nothing.
 [[nodiscard]] std::optional<std::string> fault_of(TextKind kind, std::string_view text);
 

@@ -64,6 +64,13 @@ void Reader::value(const char* key, std::vector<std::string>& target,
              "https://example.com/reports (RFC 8460 §3; , ; and ! as %2C %3B %21)");
 }
 
+void Reader::value(const char* key, std::vector<std::string>& target,
+                   const CertificateList& /*rule*/) {
+  read_texts(key, target, parse_certificate_name,
+             "is neither a SHA-256 fingerprint (64 hexadecimal digits) nor a host name, nor \"*\" "
+             "for every certificate of tls.client_ca");
+}
+
 void Reader::value(const char* key, std::optional<Moment>& target, const UntilMoment& /*rule*/) {
   const auto read = scalar(key);
   if (!read) {

@@ -51,6 +51,8 @@ struct NetworkList {};
 struct FingerprintList {};
 struct MxPatternList {};
 struct ReportUriList {};
+/// SHA-256 fingerprints, host names, or "*".
+struct CertificateList {};
 struct UntilMoment {};
 /// Sections by domain. list_key: a list instead of a section stands for a section with this key.
 struct ByDomain {
@@ -66,6 +68,8 @@ struct Choice {
 inline constexpr Number kPort{1, 65535};
 inline constexpr Number kCount{1, 1'000'000};
 inline constexpr Wait kTimeout{Duration(1), std::chrono::hours(24)};
+inline constexpr Choice<3> kListenerTlsModes{{"none", "starttls", "implicit"}};
+inline constexpr Choice<2> kTlsVersions{{"1.2", "1.3"}};
 inline constexpr Choice<4> kLogLevels{{"error", "warning", "info", "debug"}};
 inline constexpr Choice<7> kTlsLevels{kTlsLevelNames};
 // fingerprint, the last one, needs a domain's fingerprints.
@@ -79,8 +83,26 @@ inline constexpr Choice<2> kOnDnsFailures{{"proceed", "defer"}};
 inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
 
 template <class Visitor>
+void visit(Visitor& visitor, ListenerTls& tls) {
+  visitor.value("mode", tls.mode, kListenerTlsModes);
+  visitor.value("certificate", tls.certificate, Text{TextKind::file});
+  visitor.value("key", tls.key, Text{TextKind::file});
+  visitor.value("minimum_version", tls.minimum_version, kTlsVersions);
+  visitor.value("client_ca", tls.client_ca, Text{TextKind::file});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, ListenerAuth& auth) {
+  visitor.value("users", auth.users, Text{TextKind::file});
+  visitor.value("required", auth.required, Flag{});
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, Listener& listener) {
   visitor.value("address", listener.address, Address{25});
+  visitor.section("tls", listener.tls);
+  visitor.section("auth", listener.auth);
+  visitor.value("allow_certificates", listener.allow_certificates, CertificateList{});
   visitor.value("allow_networks", listener.allow_networks, NetworkList{});
   visitor.value("normalize_networks", listener.normalize_networks, NetworkList{});
 }
@@ -107,6 +129,7 @@ void visit(Visitor& visitor, Limits& limits) {
   visitor.value("line_length", limits.line_length, Number{998, 1'000'000});
   visitor.value("soft_errors", limits.soft_errors, kCount);
   visitor.value("hard_errors", limits.hard_errors, kCount);
+  visitor.value("auth_failures", limits.auth_failures, kCount);
   visitor.value("junk_commands", limits.junk_commands, kCount);
   visitor.value("command_timeout", limits.command_timeout, kTimeout);
   visitor.value("session_timeout", limits.session_timeout, kTimeout);

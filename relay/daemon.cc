@@ -12,6 +12,7 @@
 #include "conf/restart.h"
 #include "relay/control/version.h"
 #include "relay/daemon_parts.h"
+#include "relay/listener_files.h"
 #include "relay/net/descriptor_limit.h"
 #include "relay/settings.h"
 
@@ -34,6 +35,13 @@ class ReloadNotice {
   ReloadNotice(const ReloadNotice&) = delete;
   ReloadNotice& operator=(const ReloadNotice&) = delete;
 };
+
+int fail(const std::vector<std::string>& errors) {
+  for (const std::string& error : errors) {
+    fmt::print(stderr, "{}\n", error);
+  }
+  return 1;
+}
 
 }  // namespace
 
@@ -181,6 +189,10 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   if (!reports) {
     return Unexpected<std::vector<std::string>>(std::vector{reports.error()});
   }
+  auto listeners = load_listener_files(*now, config_path_);
+  if (!listeners) {
+    return Unexpected<std::vector<std::string>>(listeners.error());
+  }
   // Trust anchors first: they can fail, and then nothing changes.
   auto tls = net::TlsClientContext::create(now->test_world ? now->test_world->ca_file : "",
                                            revocation(*now));
@@ -191,7 +203,7 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   rules_->announce();
   const auto settings = worker_settings(*now, reachable_at(listen_addresses()), rules_->rules());
   log_.configure(now->log);
-  const auto reception = reception::ReceptionSettings::from(*now);
+  const auto reception = reception::ReceptionSettings::from(*now, *listeners);
   for (auto& thread : threads_) {
     thread->loop.post([&place = *thread, settings, context = *tls, reception] {
       place.worker->reconfigure(settings, context);
@@ -207,19 +219,17 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
 int run_daemon(const std::string& config_path) {
   auto config = load_config(config_path);
   if (!config) {
-    for (const std::string& error : config.error()) {
-      fmt::print(stderr, "{}\n", error);
-    }
-    return 1;
+    return fail(config.error());
   }
   auto preload = load_preload(*config);
   if (!preload) {
-    for (const std::string& error : preload.error()) {
-      fmt::print(stderr, "{}\n", error);
-    }
-    return 1;
+    return fail(preload.error());
   }
-  Daemon daemon(config_path, std::move(*config), std::move(*preload));
+  auto listeners = load_listener_files(*config, config_path);
+  if (!listeners) {
+    return fail(listeners.error());
+  }
+  Daemon daemon(config_path, std::move(*config), {std::move(*preload), std::move(*listeners)});
   if (auto started = daemon.start(); !started) {
     fmt::print(stderr, "stsrelay: {}\n", started.error());
     return 1;

@@ -35,10 +35,16 @@ struct WorkerThread {
 
 class Daemon {
  public:
-  Daemon(std::string config_path, conf::Config config, conf::Preload preload)
+  /// What was read while the process may still have been root.
+  struct Files {
+    conf::Preload preload;
+    std::vector<reception::ListenerFiles> listeners;
+  };
+
+  Daemon(std::string config_path, conf::Config config, Files files)
       : config_path_(std::move(config_path)),
         config_(std::make_shared<const conf::Config>(std::move(config))),
-        preload_(std::move(preload)),
+        files_(std::move(files)),
         log_(config_->log) {}
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -90,7 +96,7 @@ class Daemon {
 
   std::string config_path_;
   std::shared_ptr<const conf::Config> config_;
-  conf::Preload preload_;  ///< until the rule book has it
+  Files files_;  ///< until the rule book and the workers have them
   Log log_;
   net::SystemClock clock_{config_->test_world ? config_->test_world->clock_offset
                                               : conf::Duration(0)};
@@ -100,6 +106,8 @@ class Daemon {
   // Destroyed in reverse: control, dispatcher, workers, spool, and the loops that all of them use
   // last.
   std::vector<std::unique_ptr<WorkerThread>> threads_;
+  reception::PasswordChecker passwords_;
+  reception::AuthThrottle throttle_;
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<spool::SpoolReader> reader_;
   std::unique_ptr<delivery::RuleBook> rules_;

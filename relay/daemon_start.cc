@@ -1,5 +1,6 @@
 #include <memory>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -83,7 +84,7 @@ Expected<void, std::string> Daemon::open_rules() {
   }
   rules_ = std::make_unique<delivery::RuleBook>(
       delivery::RuleBook::Parts{main_loop_, clock_, *spool_, log_}, config_->tls_policy,
-      std::move(preload_), std::move(*overrides));
+      std::move(files_.preload), std::move(*overrides));
   rules_->on_change([this](const std::shared_ptr<const delivery::LocalRules>& rules) {
     for (auto& thread : threads_) {
       thread->loop.post([worker = thread->worker.get(), rules] { worker->set_rules(rules); });
@@ -108,9 +109,11 @@ Expected<void, std::string> Daemon::make_workers() {
   if (!shares) {
     return Unexpected<std::string>(shares.error());
   }
+  const auto receiving =
+      reception::ReceptionSettings::from(*config_, std::exchange(files_.listeners, {}));
   std::vector<reception::ListenerBinding> bindings;
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
-    bindings.push_back({sockets_[i], config_->listen[i]});
+    bindings.push_back({sockets_[i], receiving->listen[i]});
   }
   const auto fetch_places = std::make_shared<delivery::FetchPlaces>(delivery::FetchPlaces::Limits{
       config_->sts.concurrent_fetches, config_->sts.concurrent_fetches_per_host});
@@ -136,8 +139,8 @@ Expected<void, std::string> Daemon::make_workers() {
     parts.fetch_places = fetch_places;
     thread->worker = std::make_unique<delivery::Worker>(std::move(parts));
     thread->reception = std::make_unique<reception::Reception>(
-        reception::ReceptionContext{thread->loop, clock_, *spool_, log_,
-                                    reception::ReceptionSettings::from(*config_), connections_},
+        reception::ReceptionContext{thread->loop, clock_, *spool_, log_, passwords_, throttle_,
+                                    receiving, connections_},
         bindings);
     places.push_back({&thread->loop, thread->worker.get()});
     threads_.push_back(std::move(thread));

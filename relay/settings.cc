@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <ifaddrs.h>
 #include <memory>
 #include <netdb.h>
-#include <system_error>
 #include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
+
+#include "relay/file_text.h"
 
 namespace relay {
 namespace {
@@ -50,29 +48,6 @@ std::vector<net::SocketAddress> addresses(const std::vector<conf::AddressLiteral
     }
   }
   return result;
-}
-
-struct CloseFile {
-  void operator()(std::FILE* file) const noexcept {
-    static_cast<void>(std::fclose(file));  // was only read
-  }
-};
-
-/// The error is the system's words.
-Expected<std::string, std::string> file_text(const std::string& path) {
-  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "re"));
-  std::string text;
-  std::array<char, 65536> buffer{};
-  std::size_t count = file ? buffer.size() : 0;
-  while (count == buffer.size()) {
-    count = std::fread(buffer.data(), 1, buffer.size(), file.get());
-    text.append(buffer.data(), count);
-  }
-  // A directory can be opened, but not be read.
-  if (!file || std::ferror(file.get()) != 0) {
-    return Unexpected<std::string>(std::generic_category().message(errno));
-  }
-  return text;
 }
 
 bool is_trusted_stub(const net::SocketAddress& resolver) {

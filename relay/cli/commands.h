@@ -51,6 +51,7 @@ void add_policy_override(CLI::App& policy, Invocation& invocation);
 void add_status(CLI::App& app, Invocation& invocation);
 void add_health(CLI::App& app, Invocation& invocation);
 void add_results(CLI::App& app, Invocation& invocation);
+void add_hash_password(CLI::App& app, Invocation& invocation);
 void add_report(CLI::App& app, Invocation& invocation);
 /// `report list`, `preview`, `show`, `send` and `suppress`, below `report`.
 void add_report_sending(CLI::App& report, Invocation& invocation);

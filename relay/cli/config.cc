@@ -6,6 +6,7 @@
 #include "relay/cli/config_json.h"
 #include "relay/cli/control_client.h"
 #include "relay/cli/output.h"
+#include "relay/listener_files.h"
 #include "relay/settings.h"
 
 namespace relay::cli {
@@ -29,6 +30,9 @@ int check(const CommonOptions& options) {
   }
   if (const auto preload = load_preload(*config); !preload) {
     return report_errors(options, preload.error());
+  }
+  if (const auto files = load_listener_files(*config, options.config_file); !files) {
+    return report_errors(options, files.error());
   }
   const std::vector<std::string> warnings = config_warnings(options.config_file, now());
   if (options.json) {

@@ -8,8 +8,9 @@ std::string received_header(const TraceFacts& facts) {
   const auto recipient = facts.for_recipient.empty()
                              ? std::string()
                              : fmt::format("\r\n\tfor <{}>", facts.for_recipient);
-  return fmt::format("Received: from {} ({})\r\n\tby {} with {} id {}{};\r\n\t{}\r\n", facts.helo,
-                     facts.client, facts.hostname, facts.protocol, facts.id, recipient,
+  const auto tls = facts.tls.empty() ? std::string() : fmt::format("\r\n\t(using {})", facts.tls);
+  return fmt::format("Received: from {} ({}){}\r\n\tby {} with {} id {}{};\r\n\t{}\r\n", facts.helo,
+                     facts.client, tls, facts.hostname, facts.protocol, facts.id, recipient,
                      date_time(facts.time));
 }
 

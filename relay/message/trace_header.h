@@ -15,6 +15,7 @@ struct TraceFacts {
   std::string id;             ///< queue id
   std::string for_recipient;  ///< the only recipient's address; empty when there are several
   Time time{};
+  std::string tls{};  ///< "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384"; empty: plaintext
 };
 
 /// The whole field, folded, with CRLF at each line's end.

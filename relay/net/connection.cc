@@ -8,36 +8,18 @@
 #include <tuple>
 #include <unistd.h>
 #include <utility>
-#include <vector>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 
 #include "relay/net/handles.h"
-#include "relay/net/tls_client_session.h"
+#include "relay/net/stream_connection.h"
 
 namespace relay::net {
 namespace {
 
 constexpr std::size_t kInputLimit = std::size_t{64} * 1024;
-
-struct FreeBufferevent {
-  void operator()(bufferevent* stream) const {
-    bufferevent_setcb(stream, nullptr, nullptr, nullptr, nullptr);
-    bufferevent_free(stream);
-  }
-};
-using Stream = std::unique_ptr<bufferevent, FreeBufferevent>;
-
-std::vector<unsigned long> take_tls_errors(bufferevent* stream) {
-  std::vector<unsigned long> errors;
-  while (const unsigned long error = bufferevent_get_openssl_error(stream)) {
-    errors.push_back(error);
-  }
-  return errors;
-}
 
 using AddressCall = int (*)(int, sockaddr*, socklen_t*);
 
@@ -51,111 +33,52 @@ std::optional<SocketAddress> address_by(AddressCall call, int fd) {
   return SocketAddress::from_sockaddr(address, length);
 }
 
-std::optional<std::uint32_t> uid_of(int fd) {
+}  // namespace
+
+void StreamConnection::FreeBufferevent::operator()(bufferevent* stream) const {
+  bufferevent_setcb(stream, nullptr, nullptr, nullptr, nullptr);
+  bufferevent_free(stream);
+}
+
+StreamConnection::StreamConnection(EventLoop& loop, int fd) : loop_(loop), fd_(fd) {
+  stream_.reset(
+      bufferevent_socket_new(loop.base(), fd, BEV_OPT_DEFER_CALLBACKS | BEV_OPT_CLOSE_ON_FREE));
+  if (!stream_) {
+    ::close(fd);
+    throw std::bad_alloc();
+  }
+  const int on = 1;  // refused by UNIX sockets, which never delay
+  std::ignore = ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  watch_stream();
+}
+
+StreamConnection::~StreamConnection() {
+  if (destroyed_ != nullptr) {
+    *destroyed_ = true;
+  }
+}
+
+std::optional<SocketAddress> StreamConnection::local_address() const {
+  return address_by(&::getsockname, fd_);
+}
+
+std::optional<SocketAddress> StreamConnection::peer_address() const {
+  return address_by(&::getpeername, fd_);
+}
+
+std::optional<std::uint32_t> StreamConnection::peer_uid() const {
   ucred peer{};
   socklen_t length = sizeof peer;
   // For other sockets than UNIX ones the system answers with no process and no user.
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid == 0) {
+  if (::getsockopt(fd_, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid == 0) {
     return std::nullopt;
   }
   return peer.uid;
 }
 
-class StreamConnection final : public Connection {
- public:
-  StreamConnection(EventLoop& loop, int fd) : loop_(loop), fd_(fd) {
-    stream_.reset(
-        bufferevent_socket_new(loop.base(), fd, BEV_OPT_DEFER_CALLBACKS | BEV_OPT_CLOSE_ON_FREE));
-    if (!stream_) {
-      ::close(fd);
-      throw std::bad_alloc();
-    }
-    const int on = 1;  // refused by UNIX sockets, which never delay
-    std::ignore = ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    watch_stream();
-  }
-  StreamConnection(const StreamConnection&) = delete;
-  StreamConnection& operator=(const StreamConnection&) = delete;
-  StreamConnection(StreamConnection&&) = delete;
-  StreamConnection& operator=(StreamConnection&&) = delete;
-  ~StreamConnection() override {
-    if (destroyed_ != nullptr) {
-      *destroyed_ = true;
-    }
-  }
-
-  void set_observer(Observer* observer) override { observer_ = observer; }
-  void write(std::string_view bytes) override;
-  [[nodiscard]] std::size_t pending_output() const override {
-    return evbuffer_get_length(bufferevent_get_output(stream_.get()));
-  }
-  void pause_reading() override;
-  void resume_reading() override;
-  void start_tls(TlsClientContext& context, const TlsClientOptions& options,
-                 std::chrono::milliseconds timeout, std::function<void(TlsOutcome)> done) override;
-  [[nodiscard]] std::optional<SocketAddress> local_address() const override {
-    return address_by(&::getsockname, fd_);
-  }
-  [[nodiscard]] std::optional<SocketAddress> peer_address() const override {
-    return address_by(&::getpeername, fd_);
-  }
-  [[nodiscard]] std::optional<std::uint32_t> peer_uid() const override { return uid_of(fd_); }
-
- private:
-  enum class State {
-    open,
-    handshake,  // no bytes are delivered
-    ended,      // the peer's end was seen; bytes received before it may remain
-    dead,       // on_closed or TlsFailed was reported
-    finishing,  // nobody listens: flushing, then waiting for the peer's end
-  };
-  struct Handshake {
-    Handshake(EventLoop& loop, std::function<void()> on_deadline, std::function<void(TlsOutcome)> f)
-        : deadline(loop, std::move(on_deadline)), done(std::move(f)) {}
-    enum class Phase { waiting, running, refused };
-    Timer deadline;
-    std::function<void(TlsOutcome)> done;
-    Phase phase = Phase::waiting;
-    std::string failure_at_deadline = "handshake-timeout";
-  };
-  struct End {
-    CloseReason reason;
-    std::string detail;
-  };
-
-  static void on_read(bufferevent* stream, void* self) noexcept;
-  static void on_write(bufferevent* stream, void* self) noexcept;
-  static void on_event(bufferevent* stream, short what, void* self) noexcept;
-
-  void finish(std::unique_ptr<Connection> self, std::chrono::milliseconds limit) override;
-  void finishing_ended(short what);
-  void half_close();
-  void destroy_self() { loop_.release(static_cast<Connection*>(this)); }
-  void watch_stream();
-  void deliver();
-  void report_end();
-  void stream_ended(short what);
-  [[nodiscard]] bool injected() const;
-  void refuse_handshake(std::string reason);
-  void begin_handshake();
-  void end_handshake(TlsOutcome outcome);
-  [[nodiscard]] evbuffer* input() const { return bufferevent_get_input(stream_.get()); }
-
-  EventLoop& loop_;
-  int fd_;
-  std::unique_ptr<TlsClientSession> tls_;  // set from start_tls() on
-  Stream stream_;
-  Observer* observer_ = nullptr;
-  State state_ = State::open;
-  bool paused_ = false;
-  bool output_reported_ = true;  // false: on_drained is owed
-  bool output_broken_ = false;   // nothing written can arrive any more
-  std::size_t delivering_ = 0;   // bytes of the input that the observer is being shown
-  bool* destroyed_ = nullptr;    // set while deliver() runs
-  std::optional<End> end_;
-  std::unique_ptr<Handshake> handshake_;
-  std::unique_ptr<Timer> close_deadline_;
-};
+std::size_t StreamConnection::pending_output() const {
+  return evbuffer_get_length(bufferevent_get_output(stream_.get()));
+}
 
 void StreamConnection::watch_stream() {
   bufferevent_setcb(stream_.get(), &on_read, &on_write, &on_event, this);
@@ -211,23 +134,27 @@ void StreamConnection::on_write(bufferevent* /*stream*/, void* self) noexcept {
   connection->output_reported_ = true;
   if (connection->state_ == State::finishing) {
     connection->half_close();
+  } else if (connection->state_ == State::handshake) {
+    connection->begin_handshake_when_ready();
   } else if (connection->observer_ != nullptr && connection->state_ != State::dead) {
     connection->observer_->on_drained();
   }
 }
 
-void StreamConnection::on_event(bufferevent* stream, short what, void* self) noexcept {
+void StreamConnection::on_event(bufferevent* /*stream*/, short what, void* self) noexcept {
   auto* connection = static_cast<StreamConnection*>(self);
-  if (connection->state_ == State::finishing) {
-    connection->finishing_ended(what);
-  } else if (connection->state_ != State::handshake) {
-    connection->stream_ended(what);
-  } else if (connection->handshake_->phase != Handshake::Phase::running) {
-    return;  // a refusal is reported as such, whatever the plain stream does now
-  } else if ((what & BEV_EVENT_CONNECTED) != 0) {
-    connection->end_handshake(connection->tls_->established());
-  } else {
-    connection->end_handshake(TlsFailed{TlsClientSession::failure_reason(take_tls_errors(stream))});
+  switch (connection->state_) {
+    case State::finishing:
+      connection->finishing_ended(what);
+      return;
+    case State::handshake:
+      connection->handshake_event(what);
+      return;
+    case State::open:
+    case State::ended:
+    case State::dead:
+      connection->stream_ended(what);
+      return;
   }
 }
 
@@ -245,7 +172,7 @@ void StreamConnection::stream_ended(short what) {
     output_broken_ = true;
     return;
   } else {
-    const auto reason = TlsClientSession::library_failure(take_tls_errors(stream_.get()));
+    const auto reason = TlsSession::library_failure(take_tls_errors(stream_.get()));
     end_ = End{CloseReason::error, reason.value_or(system_message(error))};
     output_broken_ = true;
   }
@@ -275,8 +202,8 @@ void StreamConnection::deliver() {
   destroyed_ = nullptr;
   if (state_ == State::finishing) {
     std::ignore = evbuffer_drain(input(), evbuffer_get_length(input()));
-  } else if (handshake_ && handshake_->phase == Handshake::Phase::waiting) {
-    begin_handshake();
+  } else if (state_ == State::handshake) {
+    begin_handshake_when_ready();
   } else if (may_deliver() && state_ == State::ended) {
     report_end();
   }
@@ -286,70 +213,6 @@ void StreamConnection::report_end() {
   state_ = State::dead;
   End end = std::move(*end_);
   observer_->on_closed(end.reason, std::move(end.detail));
-}
-
-bool StreamConnection::injected() const {
-  // The client speaks first in TLS: a byte that waits now was sent before the handshake.
-  char byte = 0;
-  return evbuffer_get_length(input()) > delivering_ ||
-         ::recv(fd_, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-void StreamConnection::start_tls(TlsClientContext& context, const TlsClientOptions& options,
-                                 std::chrono::milliseconds timeout,
-                                 std::function<void(TlsOutcome)> done) {
-  handshake_ = std::make_unique<Handshake>(
-      loop_, [this] { end_handshake(TlsFailed{std::move(handshake_->failure_at_deadline)}); },
-      std::move(done));
-  const State before = std::exchange(state_, State::handshake);
-  if (before != State::open) {
-    refuse_handshake("handshake-eof");
-  } else if (injected()) {
-    refuse_handshake("starttls-injection");
-  } else if (pending_output() != 0) {
-    // What is queued would be sent inside the encrypted stream.
-    refuse_handshake("starttls-output-pending");
-  } else if (tls_ = TlsClientSession::create(context, options); !tls_) {
-    refuse_handshake("tls-setup");
-  } else {
-    handshake_->deadline.start(timeout);
-    if (delivering_ == 0) {
-      begin_handshake();
-    }
-  }
-}
-
-void StreamConnection::refuse_handshake(std::string reason) {
-  handshake_->phase = Handshake::Phase::refused;
-  handshake_->failure_at_deadline = std::move(reason);
-  handshake_->deadline.start(std::chrono::milliseconds::zero());
-}
-
-void StreamConnection::begin_handshake() {
-  handshake_->phase = Handshake::Phase::running;
-  bufferevent_setfd(stream_.get(), -1);  // or it would close the socket
-  ssl_st* shared = tls_->share();
-  stream_.reset(bufferevent_openssl_socket_new(loop_.base(), fd_, shared,
-                                               BUFFEREVENT_SSL_CONNECTING,
-                                               BEV_OPT_DEFER_CALLBACKS | BEV_OPT_CLOSE_ON_FREE));
-  if (!stream_) {
-    throw std::bad_alloc();
-  }
-  bufferevent_openssl_set_allow_dirty_shutdown(stream_.get(), 1);
-  watch_stream();
-}
-
-void StreamConnection::end_handshake(TlsOutcome outcome) {
-  const auto handshake = std::move(handshake_);
-  const bool failed = std::holds_alternative<TlsFailed>(outcome);
-  state_ = failed ? State::dead : State::open;
-  output_broken_ = failed;
-  if (failed) {
-    bufferevent_setcb(stream_.get(), nullptr, nullptr, nullptr, nullptr);
-    bufferevent_disable(stream_.get(), EV_READ | EV_WRITE);
-  }
-  handshake->deadline.stop();
-  handshake->done(std::move(outcome));
 }
 
 void StreamConnection::finish(std::unique_ptr<Connection> self, std::chrono::milliseconds limit) {
@@ -387,8 +250,6 @@ void StreamConnection::half_close() {
     destroy_self();
   }
 }
-
-}  // namespace
 
 std::unique_ptr<Connection> Connection::adopt(EventLoop& loop, int fd) {
   return std::make_unique<StreamConnection>(loop, fd);

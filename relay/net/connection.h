@@ -17,6 +17,7 @@
 #include "relay/net/socket_address.h"
 #include "relay/net/tls_client.h"
 #include "relay/net/tls_outcome.h"
+#include "relay/net/tls_server.h"
 
 namespace relay::net {
 
@@ -63,6 +64,11 @@ class Connection {
   virtual void start_tls(TlsClientContext& context, const TlsClientOptions& options,
                          std::chrono::milliseconds timeout,
                          std::function<void(TlsOutcome)> done) = 0;
+  /// Server side, of STARTTLS (after_reply, called together with the write() of that reply) or
+  /// of implicit TLS (at_once). done as for start_tls(); what was injected is never delivered.
+  virtual void accept_tls(TlsServerContext& context, TlsStart start,
+                          std::chrono::milliseconds timeout,
+                          std::function<void(TlsServerOutcome)> done) = 0;
   /// Sends what is queued, then closes; its observer hears nothing more and may be destroyed.
   /// Flushing and waiting for the peer's end take no longer than limit and are owned by the loop.
   static void close_gracefully(std::unique_ptr<Connection> connection,

@@ -29,20 +29,6 @@ std::string text_of(const ASN1_STRING* text) {
   return {octets, octets + ASN1_STRING_length(text)};
 }
 
-std::vector<std::string> dns_names_of(const X509* certificate) {
-  const std::unique_ptr<GENERAL_NAMES, FreeNames> names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  std::vector<std::string> found;
-  for (int i = 0; i < std::min(sk_GENERAL_NAME_num(names.get()), kMaxNames); ++i) {
-    int kind = 0;
-    const void* value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &kind);
-    if (kind == GEN_DNS) {
-      found.push_back(text_of(static_cast<const ASN1_STRING*>(value)));
-    }
-  }
-  return found;
-}
-
 std::string text_of(const X509_NAME* name) {
   const std::unique_ptr<BIO, FreeMemory> memory(BIO_new(BIO_s_mem()));
   if (!memory || X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < 0) {
@@ -72,6 +58,20 @@ ChainSummary summary_of(const STACK_OF(X509) * chain) {
 }
 
 }  // namespace
+
+std::vector<std::string> dns_names_of(const X509* certificate) {
+  const std::unique_ptr<GENERAL_NAMES, FreeNames> names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  std::vector<std::string> found;
+  for (int i = 0; i < std::min(sk_GENERAL_NAME_num(names.get()), kMaxNames); ++i) {
+    int kind = 0;
+    const void* value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &kind);
+    if (kind == GEN_DNS) {
+      found.push_back(text_of(static_cast<const ASN1_STRING*>(value)));
+    }
+  }
+  return found;
+}
 
 std::optional<WallTime> to_wall_time(const asn1_string_st* time) {
   std::tm parts{};

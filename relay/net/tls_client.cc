@@ -26,17 +26,10 @@ struct FreeContext {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
 
-std::string library_error() {
-  const unsigned long error = ERR_get_error();
-  ERR_clear_error();
-  const char* text = ERR_reason_error_string(error);
-  return text != nullptr ? text : "unknown TLS library error";
-}
-
 Expected<void, std::string> load_anchors(SSL_CTX* context, const std::string& ca_file) {
   if (ca_file.empty()) {
     if (SSL_CTX_set_default_verify_paths(context) != 1) {
-      return Unexpected<std::string>("the system's trust store: " + library_error());
+      return Unexpected<std::string>("the system's trust store: " + tls_library_error());
     }
     return {};
   }
@@ -46,7 +39,7 @@ Expected<void, std::string> load_anchors(SSL_CTX* context, const std::string& ca
   ERR_clear_error();
   if (SSL_CTX_load_verify_file(context, ca_file.c_str()) != 1) {
     return Unexpected<std::string>(ca_file + ": no CA certificates in PEM form (" +
-                                   library_error() + ")");
+                                   tls_library_error() + ")");
   }
   return {};
 }
@@ -100,7 +93,7 @@ Expected<std::shared_ptr<TlsClientContext>, std::string> TlsClientContext::creat
       SSL_CTX_set_min_proto_version(context.get(), TLS1_VERSION) != 1 ||
       !allow_dane(context.get()) ||
       (revocation == Revocation::stapled && !request_staples(context.get()))) {
-    return Unexpected<std::string>("cannot set up TLS: " + library_error());
+    return Unexpected<std::string>("cannot set up TLS: " + tls_library_error());
   }
   if (auto loaded = load_anchors(context.get(), ca_file); !loaded) {
     return Unexpected<std::string>(std::move(loaded.error()));

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "relay/net/tls_chain.h"
@@ -14,8 +13,6 @@ namespace relay::net {
 namespace {
 
 constexpr std::chrono::hours kLongestVerdict{1};
-constexpr int kAlertReasons = SSL_AD_REASON_OFFSET;  // a received alert N has reason 1000 + N
-constexpr int kAlertNumbers = 256;
 
 int session_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -50,44 +47,11 @@ TlsParameters parameters_of(const SSL* ssl) {
   return parameters;
 }
 
-std::string dashed(std::string_view text) {
-  std::string result = "tls-";
-  for (const char c : text) {
-    result += c == ' ' ? '-' : c;
-  }
-  return result;
-}
-
-std::string reason_text(unsigned long error) {
-  switch (ERR_GET_REASON(error)) {
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-    case SSL_R_WRONG_SSL_VERSION:
-    case SSL_R_VERSION_TOO_LOW:
-    case SSL_R_NO_PROTOCOLS_AVAILABLE:
-      return "no-shared-version";
-    case SSL_R_NO_SHARED_CIPHER:
-    case SSL_R_NO_CIPHERS_AVAILABLE:
-    case SSL_R_UNKNOWN_CIPHER_RETURNED:
-    case SSL_R_WRONG_CIPHER_RETURNED:
-      return "no-shared-cipher";
-    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-      return "handshake-eof";
-    default:
-      break;
-  }
-  const char* text = ERR_reason_error_string(error);
-  return text != nullptr ? dashed(text) : "tls-error-" + std::to_string(ERR_GET_REASON(error));
-}
-
 }  // namespace
-
-void TlsClientSession::FreeSsl::operator()(ssl_st* ssl) const {
-  SSL_free(ssl);
-}
 
 TlsClientSession::TlsClientSession(const TlsClientOptions& options, Revocation revocation,
                                    ssl_st* ssl)
-    : ssl_(ssl),
+    : TlsSession(ssl),
       sessions_(options.sessions),
       clock_(options.clock),
       has_name_(options.reference_name.has_value()),
@@ -102,12 +66,12 @@ TlsClientSession::TlsClientSession(const TlsClientOptions& options, Revocation r
 }
 
 TlsClientSession::~TlsClientSession() {
-  SSL_set_ex_data(ssl_.get(), session_index(), nullptr);
-  forget_faults(ssl_.get());
-  if (state_ == State::open) {
+  SSL_set_ex_data(ssl(), session_index(), nullptr);
+  forget_faults(ssl());
+  if (state() == State::open) {
     // OpenSSL spoils the tickets of a session that is freed without a shutdown; SMTP frames its
     // own end, so a missing close_notify says nothing about the session.
-    SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_set_shutdown(ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   }
 }
 
@@ -123,7 +87,7 @@ std::unique_ptr<TlsClientSession> TlsClientSession::create(TlsClientContext& con
 }
 
 bool TlsClientSession::prepare(const TlsClientOptions& options) {
-  SSL* ssl = ssl_.get();
+  SSL* ssl = this->ssl();
   if (SSL_set_ex_data(ssl, session_index(), this) != 1 || !set_floor(ssl, options.floor) ||
       (options.dane && !expect_records(ssl, options.dane, dane_)) ||
       !expect_name(ssl, options.reference_name, found_)) {
@@ -142,15 +106,10 @@ bool TlsClientSession::prepare(const TlsClientOptions& options) {
   return true;
 }
 
-ssl_st* TlsClientSession::share() const {
-  SSL_up_ref(ssl_.get());
-  return ssl_.get();
-}
-
 TlsOutcome TlsClientSession::established() {
   const WallTime established_at = now();
-  state_ = State::open;
-  parameters_ = parameters_of(ssl_.get());
+  set_open();
+  parameters_ = parameters_of(ssl());
   if (parameters_.resumed && offered_) {
     adopt(std::move(*offered_));
   } else {
@@ -175,13 +134,13 @@ void TlsClientSession::adopt(ResumableSession&& session) {
   parameters_.certificate_sha256 = std::move(session.parameters.certificate_sha256);
   parameters_.key_sha256 = std::move(session.parameters.key_sha256);
   // A TLS 1.2 server need not send a new ticket, and the old one may be used again.
-  if (early_tickets_.empty() && SSL_version(ssl_.get()) < TLS1_3_VERSION) {
+  if (early_tickets_.empty() && SSL_version(ssl()) < TLS1_3_VERSION) {
     early_tickets_.push_back(std::move(session.session));
   }
 }
 
 void TlsClientSession::judge(WallTime at) {
-  if (const X509* certificate = SSL_get0_peer_certificate(ssl_.get())) {
+  if (const X509* certificate = SSL_get0_peer_certificate(ssl())) {
     Fingerprints prints = fingerprints_of(certificate);
     parameters_.certificate_sha256 = std::move(prints.certificate);
     parameters_.key_sha256 = std::move(prints.key);
@@ -202,13 +161,13 @@ void TlsClientSession::judge(WallTime at) {
   parameters_.dane = dane_.match;
   parameters_.dane_faults = dane_.faults;
   if (describe_ == DescribeChain::yes) {
-    parameters_.chain = chain_summary(ssl_.get());
+    parameters_.chain = chain_summary(ssl());
   }
-  verdict_until_ = std::min(chain_not_after(ssl_.get()).value_or(at), at + kLongestVerdict);
+  verdict_until_ = std::min(chain_not_after(ssl()).value_or(at), at + kLongestVerdict);
 }
 
 void TlsClientSession::judge_revocation() {
-  const StapleVerdict staple = judge_staple(ssl_.get(), verified_issuer(ssl_.get()));
+  const StapleVerdict staple = judge_staple(ssl(), verified_issuer(ssl()));
   parameters_.staple = staple.finding;
   if (staple.error != X509_V_OK) {
     found_.add(staple.error, 0);
@@ -216,19 +175,12 @@ void TlsClientSession::judge_revocation() {
   if (!dane_.issuer) {
     return;
   }
-  const StapleVerdict by_records = judge_staple(ssl_.get(), dane_.issuer.get());
+  const StapleVerdict by_records = judge_staple(ssl(), dane_.issuer.get());
   parameters_.staple = by_records.finding;
   if (by_records.error != X509_V_OK) {
     dane_.match = DaneMatch::chain_faults;
     dane_.faults.push_back(
         {CertificateFaultKind::not_trusted, verify_error_symbol(by_records.error)});
-  }
-}
-
-void TlsClientSession::send_close_notify() {
-  if (state_ == State::open) {
-    SSL_shutdown(ssl_.get());
-    ERR_clear_error();
   }
 }
 
@@ -255,33 +207,12 @@ int TlsClientSession::on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept {
     return 0;
   }
   std::shared_ptr<ssl_session_st> owned(ticket, &SSL_SESSION_free);
-  if (self->state_ == State::handshake) {
+  if (self->state() == State::handshake) {
     self->early_tickets_.push_back(std::move(owned));
   } else {
     self->store(std::move(owned), self->now());
   }
   return 1;
-}
-
-std::string TlsClientSession::failure_reason(std::span<const unsigned long> errors) {
-  return library_failure(errors).value_or("handshake-eof");
-}
-
-std::optional<std::string> TlsClientSession::library_failure(
-    std::span<const unsigned long> errors) {
-  // libevent mixes SSL_ERROR_ values and system errors (a reset, say) into the list.
-  const auto found = std::find_if(errors.begin(), errors.end(), [](unsigned long error) {
-    return ERR_GET_LIB(error) != 0 && ERR_GET_LIB(error) != ERR_LIB_SYS;
-  });
-  if (found == errors.end()) {
-    return std::nullopt;
-  }
-  const int reason = ERR_GET_REASON(*found);
-  if (ERR_GET_LIB(*found) == ERR_LIB_SSL && reason >= kAlertReasons &&
-      reason < kAlertReasons + kAlertNumbers) {
-    return "tls-alert-" + std::to_string(reason - kAlertReasons);
-  }
-  return reason_text(*found);
 }
 
 }  // namespace relay::net

@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "relay/net/tls_client.h"
 #include "relay/net/tls_dane.h"
 #include "relay/net/tls_outcome.h"
+#include "relay/net/tls_session.h"
 #include "relay/net/tls_verify.h"
 
 struct ssl_st;
@@ -19,36 +19,22 @@ struct ssl_session_st;
 
 namespace relay::net {
 
-class TlsClientSession {
+class TlsClientSession final : public TlsSession {
  public:
   /// Null when OpenSSL has no memory.
   static std::unique_ptr<TlsClientSession> create(TlsClientContext& context,
                                                   const TlsClientOptions& options);
-  ~TlsClientSession();
+  ~TlsClientSession() override;
   TlsClientSession(const TlsClientSession&) = delete;
   TlsClientSession& operator=(const TlsClientSession&) = delete;
 
-  /// A new reference for a stream to own.
-  [[nodiscard]] ssl_st* share() const;
   /// To be called once, when the handshake is complete: TlsUnverified or TlsVerified.
   TlsOutcome established();
-  /// Sends close_notify if the handshake was completed.
-  void send_close_notify();
 
   /// Registers the callback that collects tickets.
   static void collect_tickets(ssl_ctx_st* context);
-  /// The failure reason for the errors (ERR_get_error values) of a handshake that broke off;
-  /// none: the peer closed.
-  static std::string failure_reason(std::span<const unsigned long> errors);
-  /// The same for an open session: nullopt when no TLS error is among errors.
-  static std::optional<std::string> library_failure(std::span<const unsigned long> errors);
 
  private:
-  struct FreeSsl {
-    void operator()(ssl_st* ssl) const;
-  };
-  enum class State { handshake, open };
-
   TlsClientSession(const TlsClientOptions& options, Revocation revocation, ssl_st* ssl);
   bool prepare(const TlsClientOptions& options);
   void store(std::shared_ptr<ssl_session_st> ticket, WallTime at);
@@ -60,7 +46,6 @@ class TlsClientSession {
   }
   static int on_ticket(ssl_st* ssl, ssl_session_st* ticket) noexcept;
 
-  std::unique_ptr<ssl_st, FreeSsl> ssl_;
   TlsSessionCache* sessions_;
   const Clock* clock_;
   std::string key_;
@@ -70,7 +55,6 @@ class TlsClientSession {
   FaultList found_;
   DaneVerdict dane_;
   std::optional<ResumableSession> offered_;  // the ticket this handshake tried to resume
-  State state_ = State::handshake;
   std::vector<CertificateFault> verdict_;
   TlsParameters parameters_;
   WallTime verdict_until_{};

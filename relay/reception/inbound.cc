@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "relay/message/trace_header.h"
-#include "relay/spool/schedule.h"
+#include "relay/smtp/ascii.h"
 
 namespace relay::reception {
 namespace {
@@ -15,17 +12,40 @@ using Demand = smtp::ServerSession::Demand;
 
 constexpr std::size_t kMaxUnwritten = std::size_t{256} * 1024;
 constexpr std::size_t kMaxPendingOutput = std::size_t{64} * 1024;
-constexpr std::size_t kMaxSlice = std::size_t{64} * 1024;
+constexpr std::chrono::milliseconds kHandshakeTime{60'000};
 
 std::size_t at_least_one(int value) {
   return static_cast<std::size_t>(std::max(value, 1));
 }
 
+std::string ip_of(const net::Connection& connection) {
+  const auto peer = connection.peer_address();
+  return peer ? peer->ip() : std::string();
+}
+
+smtp::Security security(const conf::ListenerTls& tls) {
+  switch (tls.mode) {
+    case conf::ListenerTls::Mode::none:
+      return smtp::Security::plain;
+    case conf::ListenerTls::Mode::starttls:
+      return smtp::Security::starttls;
+    case conf::ListenerTls::Mode::implicit:
+      return smtp::Security::implicit;
+  }
+  return smtp::Security::plain;
+}
+
 smtp::ServerSettings server_settings(const ReceptionSettings& settings,
+                                     const ListenerSettings& listener,
                                      const Permission& permission) {
   const auto& limits = settings.limits;
   smtp::ServerSettings server;
   server.hostname = settings.hostname;
+  server.security = security(listener.rules.tls);
+  if (listener.files.users) {
+    server.authentication = listener.rules.auth.required ? smtp::Authentication::required
+                                                         : smtp::Authentication::offered;
+  }
   server.relaying = permission.relaying;
   server.content.message_size = limits.message_size;
   server.content.header_size = limits.header_size;
@@ -39,44 +59,41 @@ smtp::ServerSettings server_settings(const ReceptionSettings& settings,
   return server;
 }
 
-// Told only of the few messages that ask for something.
-std::string asked_of_tls(const spool::Envelope& envelope) {
-  return envelope.tls == smtp::MessageTls::normal ? std::string()
-                                                  : std::string(smtp::name(envelope.tls));
-}
-
-std::string shown(const std::string& sender) {
-  return sender.empty() ? "<>" : sender;
-}
-
 }  // namespace
 
-std::shared_ptr<const ReceptionSettings> ReceptionSettings::from(const conf::Config& config) {
-  return std::make_shared<const ReceptionSettings>(
-      ReceptionSettings{config.hostname, config.limits, config.queue, config.listen});
+std::shared_ptr<const ReceptionSettings> ReceptionSettings::from(
+    const conf::Config& config, const std::vector<ListenerFiles>& files) {
+  ReceptionSettings settings{config.hostname, config.limits, config.queue, {}};
+  for (std::size_t i = 0; i < config.listen.size(); ++i) {
+    settings.listen.push_back({config.listen[i], files[i]});
+  }
+  return std::make_shared<const ReceptionSettings>(std::move(settings));
 }
 
 Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
-                 const Permission& permission, std::function<void(Inbound*)> finished)
+                 const ListenerSettings& listener, std::function<void(Inbound*)> finished)
     : parts_(std::move(parts)),
       connection_(std::move(connection)),
       finished_(std::move(finished)),
-      session_(server_settings(*parts_.settings, permission)),
-      relaying_(permission.relaying),
+      listener_(listener),
+      permission_(permission(listener.rules, ip_of(*connection_))),
+      session_(server_settings(*parts_.settings, listener, permission_)),
       patience_(parts_.settings->limits, parts_.clock.steady()),
       timer_(parts_.loop, [this] { tick(); }),
-      pause_timer_(parts_.loop, [this] {
-        session_.resumed();
-        (void)pump();
-      }) {
+      pause_timer_(parts_.loop,
+                   [this] {
+                     session_.resumed();
+                     (void)pump();
+                   }),
+      auth_timer_(parts_.loop, [this] { decide_credentials(smtp::AuthVerdict::rejected); }) {
   if (const auto peer = connection_->peer_address()) {
     client_ip_ = peer->ip();
     client_literal_ = peer->smtp_literal();
   }
   connection_->set_observer(this);
-  connection_->write(session_.take_output());
   touch();
   arm();
+  (void)pump();  // ends no session: nothing was received
 }
 
 void Inbound::on_bytes(std::string_view bytes) {
@@ -96,6 +113,8 @@ void Inbound::on_closed(net::Connection::CloseReason /*reason*/, std::string det
   connection_.reset();
   timer_.stop();
   pause_timer_.stop();
+  auth_timer_.stop();
+  checking_.cancel();
   session_.lost(detail);
   log_rejections();
   // What was handed to the spool for good gets its log line; the client will send it again.
@@ -122,7 +141,8 @@ Inbound::Life Inbound::pump() {
       return Life::over;
     }
   } while (session_.demand() != before || session_.demand() == Demand::check_room ||
-           session_.demand() == Demand::open_message);
+           session_.demand() == Demand::open_message ||
+           (session_.demand() == Demand::check_credentials && !checking_credentials_));
   move_content();
   log_rejections();
   if (const auto output = session_.take_output(); !output.empty()) {
@@ -158,6 +178,16 @@ Inbound::Life Inbound::obey() {
         commit();
       }
       break;
+    case Demand::check_credentials:
+      if (!checking_credentials_) {
+        check_credentials();
+      }
+      break;
+    case Demand::start_tls:
+      if (!shaking_hands_) {
+        start_tls();
+      }
+      break;
     case Demand::close:
       log_rejections();
       connection_->write(session_.take_output());
@@ -168,45 +198,40 @@ Inbound::Life Inbound::obey() {
   return Life::goes_on;
 }
 
+void Inbound::start_tls() {
+  shaking_hands_ = true;
+  if (!std::exchange(reading_, true)) {
+    patience_.reading_resumed(parts_.clock.steady());
+  }
+  auto reply = session_.take_output();
+  const auto start = reply.empty() ? net::TlsStart::at_once : net::TlsStart::after_reply;
+  connection_->write(reply);
+  touch();
+  const auto limit = load() == Load::strained ? Patience::kStrainedSilence : kHandshakeTime;
+  connection_->accept_tls(
+      *listener_.files.tls, start, limit,
+      [this](net::TlsServerOutcome outcome) { shook_hands(std::move(outcome)); });
+}
+
+void Inbound::shook_hands(net::TlsServerOutcome outcome) {
+  shaking_hands_ = false;
+  touch();
+  if (outcome) {
+    tls_ = *std::move(outcome);
+    session_.tls_established();
+    check_certificate();
+  } else {
+    session_.tls_failed(outcome.error().reason);
+  }
+  (void)pump();
+}
+
 smtp::Room Inbound::room() const {
   if (parts_.spool.failed()) {
     return smtp::Room::store_failed;
   }
   return parts_.spool.has_room_for(session_.transaction().declared_size) ? smtp::Room::available
                                                                          : smtp::Room::disk_full;
-}
-
-void Inbound::open_message() {
-  const auto now = room();
-  if (now == smtp::Room::available) {
-    size_ = 0;
-    message_ = parts_.spool.receive(parts_.loop);
-    message_->set_drained([this] { steer_reading(); });
-    append(received_header());
-  }
-  session_.opened(now);
-}
-
-std::string Inbound::received_header() const {
-  const auto& transaction = session_.transaction();
-  message::TraceFacts facts;
-  facts.helo = session_.helo();
-  facts.client = client_literal_;
-  facts.hostname = parts_.settings->hostname;
-  facts.protocol = session_.protocol();
-  facts.id = message_->id().text();
-  if (transaction.recipients.size() == 1) {
-    facts.for_recipient = transaction.recipients.front().address.text();
-  }
-  facts.time = parts_.clock.wall();
-  return message::received_header(facts);
-}
-
-void Inbound::append(std::string_view content) {
-  size_ += content.size();
-  for (; !content.empty(); content.remove_prefix(std::min(content.size(), kMaxSlice))) {
-    message_->append(std::string(content.substr(0, kMaxSlice)));
-  }
 }
 
 void Inbound::move_content() {
@@ -220,95 +245,12 @@ void Inbound::move_content() {
   append(session_.take_content());
 }
 
-spool::Envelope Inbound::envelope() const {
-  const auto& transaction = session_.transaction();
-  spool::Envelope envelope;
-  envelope.id = message_->id();
-  envelope.sender = transaction.sender;
-  envelope.received_at = parts_.clock.wall();
-  envelope.expires_at = envelope.received_at + parts_.settings->queue.lifetime;
-  envelope.size = size_;
-  envelope.eight_bit = transaction.eight_bit;
-  envelope.smtputf8 = transaction.needs_smtputf8;
-  envelope.tls = transaction.tls;
-  envelope.ret = transaction.ret;
-  envelope.envid = transaction.envid;
-  envelope.client_ip = client_ip_;
-  envelope.client_helo = session_.helo();
-  const auto first_try =
-      spool::next_try(parts_.settings->queue.retry, {0, envelope.received_at, envelope.expires_at})
-          .value_or(envelope.received_at);
-  for (const auto& recipient : transaction.recipients) {
-    spool::Recipient stored;
-    stored.index = static_cast<std::uint32_t>(envelope.recipients.size());
-    stored.address = recipient.address.text();
-    stored.domain = recipient.address.domain;
-    stored.notify = recipient.notify;
-    stored.orcpt = recipient.orcpt;
-    stored.next_try = first_try;
-    envelope.recipients.push_back(std::move(stored));
-  }
-  return envelope;
-}
-
-void Inbound::commit() {
-  committing_ = true;
-  auto whole = envelope();
-  auto logged = whole;
-  message_->commit(std::move(whole),
-                   [this, logged = std::move(logged)](const spool::Stored<void>& result) {
-                     committed(logged, result);
-                   });
-}
-
-void Inbound::committed(const spool::Envelope& envelope, const spool::Stored<void>& result) {
-  committing_ = false;
-  message_.reset();
-  auto outcome = smtp::Room::available;
-  if (result) {
-    log_accepted(envelope);
-  } else {
-    outcome = result.error().kind == spool::StoreFault::Kind::disk_full ? smtp::Room::disk_full
-                                                                        : smtp::Room::store_failed;
-    parts_.log.error("store-failed", {{"id", envelope.id.text()},
-                                      {"client", client_ip_},
-                                      {"from", shown(envelope.sender)},
-                                      {"detail", result.error().reason}});
-  }
-  if (!connection_) {
-    finish();
-    return;
-  }
-  touch();
-  session_.stored(outcome, envelope.id.text());
-  (void)pump();
-}
-
-void Inbound::log_accepted(const spool::Envelope& envelope) {
-  if (!parts_.log.enabled(conf::LogLevel::info)) {
-    return;
-  }
-  std::string to;
-  for (const auto& recipient : envelope.recipients) {
-    if (to.size() > 512) {
-      break;
-    }
-    to.append(to.empty() ? "" : ",").append(recipient.address);
-  }
-  parts_.log.info("accepted", {{"id", envelope.id.text()},
-                               {"from", shown(envelope.sender)},
-                               {"to", std::move(to)},
-                               {"recipients", std::to_string(envelope.recipients.size())},
-                               {"client", client_ip_},
-                               {"helo", envelope.client_helo},
-                               {"size", std::to_string(envelope.size)},
-                               {"tls", asked_of_tls(envelope)}});
-}
-
 void Inbound::log_rejections() {
   for (auto& rejection : session_.take_rejections()) {
     const auto* event = rejection.end.empty() ? "rejected" : "closed";
-    const auto* said = rejection.end == "lost" ? "detail" : "reply";
+    // A reply, or what became of a connection on which none could be said.
+    const bool replied = !rejection.reply.empty() && smtp::is_digit(rejection.reply.front());
+    const auto* said = replied ? "reply" : "detail";
     parts_.log.info(event, {{"client", client_ip_},
                             {"helo", session_.helo()},
                             {"stage", std::move(rejection.stage)},
@@ -321,7 +263,7 @@ void Inbound::log_rejections() {
 
 // Reads only while the engine wants bytes, the spool keeps up and the client takes our replies.
 void Inbound::steer_reading() {
-  if (!connection_) {
+  if (!connection_ || shaking_hands_) {
     return;
   }
   const bool backlog = message_ && message_->unwritten() > (reading_ ? kMaxUnwritten : 0);
@@ -350,12 +292,12 @@ void Inbound::arm() {
 }
 
 Load Inbound::load() const {
-  return reception::load(relaying_, parts_.connections->total(),
+  return reception::load(permission_.relaying, parts_.connections->total(),
                          at_least_one(parts_.settings->limits.connections));
 }
 
 void Inbound::tick() {
-  const bool our_turn = committing_ || (!reading_ && message_);
+  const bool our_turn = committing_ || checking_credentials_ || (!reading_ && message_);
   if (our_turn) {
     touch();
   }

@@ -7,29 +7,50 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "conf/config.h"
 #include "relay/log.h"
 #include "relay/net/clock.h"
 #include "relay/net/connection.h"
 #include "relay/net/event_loop.h"
+#include "relay/net/operation.h"
+#include "relay/net/tls_server.h"
 #include "relay/reception/access.h"
+#include "relay/reception/auth_throttle.h"
 #include "relay/reception/connection_counts.h"
+#include "relay/reception/password_checker.h"
 #include "relay/reception/patience.h"
+#include "relay/reception/users.h"
 #include "relay/smtp/server_session.h"
 #include "relay/spool/spool.h"
 
 namespace relay::reception {
+
+/// What the files that a listener names hold.
+struct ListenerFiles {
+  std::shared_ptr<net::TlsServerContext> tls;  ///< null: no TLS
+  std::shared_ptr<const Users> users;          ///< null: no AUTH
+};
+
+/// A listener's rules and what they need.
+struct ListenerSettings {
+  conf::Listener rules;
+  ListenerFiles files;
+};
 
 /// The configuration's slice for receiving mail.
 struct ReceptionSettings {
   std::string hostname;
   conf::Limits limits;
   conf::Queue queue;
-  std::vector<conf::Listener> listen;
+  std::vector<ListenerSettings> listen;
 
-  [[nodiscard]] static std::shared_ptr<const ReceptionSettings> from(const conf::Config& config);
+  /// files: in the order of config.listen.
+  [[nodiscard]] static std::shared_ptr<const ReceptionSettings> from(
+      const conf::Config& config, const std::vector<ListenerFiles>& files);
 };
 
 class Inbound final : private net::Connection::Observer {
@@ -39,13 +60,15 @@ class Inbound final : private net::Connection::Observer {
     const net::Clock& clock;
     spool::Spool& spool;
     Log& log;
+    PasswordChecker& passwords;
+    AuthThrottle& throttle;
     std::shared_ptr<const ReceptionSettings> settings;    ///< kept for the whole session
     std::shared_ptr<const ConnectionCounts> connections;  ///< of all workers
   };
 
-  /// finished: called once, as the last act, when the session is over.
-  Inbound(Parts parts, std::unique_ptr<net::Connection> connection, const Permission& permission,
-          std::function<void(Inbound*)> finished);
+  /// listener: as it is now. finished: called once, as the last act, when the session is over.
+  Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
+          const ListenerSettings& listener, std::function<void(Inbound*)> finished);
   ~Inbound() = default;
   Inbound(const Inbound&) = delete;
   Inbound& operator=(const Inbound&) = delete;
@@ -62,7 +85,19 @@ class Inbound final : private net::Connection::Observer {
 
   [[nodiscard]] Life pump();
   [[nodiscard]] Life obey();
+  void start_tls();
+  void shook_hands(net::TlsServerOutcome outcome);
+
+  // inbound_auth.cc: who the client is.
+  void check_certificate();
+  void check_credentials();
+  void checked_credentials(PasswordChecker::Answer answer);
+  void decide_credentials(smtp::AuthVerdict verdict);
+  void log_auth_failure(std::string_view reason);
+
   void move_content();
+
+  // inbound_message.cc: one message into the spool.
   void open_message();
   void append(std::string_view content);
   void commit();
@@ -70,8 +105,9 @@ class Inbound final : private net::Connection::Observer {
   [[nodiscard]] spool::Envelope envelope() const;
   [[nodiscard]] smtp::Room room() const;
   [[nodiscard]] std::string received_header() const;
-  void log_rejections();
   void log_accepted(const spool::Envelope& envelope);
+
+  void log_rejections();
   void steer_reading();
   void touch();
   void arm();
@@ -82,17 +118,25 @@ class Inbound final : private net::Connection::Observer {
   Parts parts_;
   std::unique_ptr<net::Connection> connection_;  // null once the peer is gone
   std::function<void(Inbound*)> finished_;
+  ListenerSettings listener_;
+  Permission permission_;
   smtp::ServerSession session_;
+  std::optional<net::TlsAccepted> tls_;
   std::string client_ip_;
   std::string client_literal_;
   std::unique_ptr<spool::IncomingMessage> message_;
   std::uint64_t size_ = 0;
   bool committing_ = false;
+  bool shaking_hands_ = false;
+  std::string claimed_user_;  // of the credentials that are being checked
+  std::string certificate_;   // the fingerprint of one that gave permission
+  net::Operation checking_;
+  bool checking_credentials_ = false;
   bool reading_ = true;
-  smtp::Relaying relaying_;
   Patience patience_;
   net::Timer timer_;
   net::Timer pause_timer_;
+  net::Timer auth_timer_;  // holds back the answer to wrong credentials
 };
 
 }  // namespace relay::reception

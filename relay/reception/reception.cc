@@ -30,7 +30,7 @@ void Reception::reconfigure(std::shared_ptr<const ReceptionSettings> settings) {
   for (auto& binding : listeners_) {
     const auto& listen = context_.settings->listen;
     const auto same = std::find_if(listen.begin(), listen.end(), [&binding](const auto& listener) {
-      return listener.address == binding.listener.address;
+      return listener.rules.address == binding.listener.rules.address;
     });
     if (same != listen.end()) {
       binding.listener = *same;
@@ -39,35 +39,39 @@ void Reception::reconfigure(std::shared_ptr<const ReceptionSettings> settings) {
 }
 
 void Reception::accepted(std::unique_ptr<net::Connection> connection,
-                         const conf::Listener& listener) {
+                         const ListenerSettings& listener) {
   const auto peer = connection->peer_address();
   const auto client = peer ? peer->ip() : std::string();
   const auto& limits = context_.settings->limits;
   auto place = context_.connections->take(
       client, {cap(limits.connections), cap(limits.connections_per_client)});
   if (const auto* full = std::get_if<ConnectionCounts::Full>(&place)) {
-    turn_away(std::move(connection), client, *full);
+    turn_away(std::move(connection), listener, client, *full);
     return;
   }
-  context_.log.debug("connect", {{"client", client}, {"listener", listener.address.text()}});
+  context_.log.debug("connect", {{"client", client}, {"listener", listener.rules.address.text()}});
   auto inbound = std::make_unique<Inbound>(
-      Inbound::Parts{context_.loop, context_.clock, context_.spool, context_.log, context_.settings,
+      Inbound::Parts{context_.loop, context_.clock, context_.spool, context_.log,
+                     context_.passwords, context_.throttle, context_.settings,
                      context_.connections},
-      std::move(connection), permission(listener, client), [this](Inbound* one) { ended(one); });
+      std::move(connection), listener, [this](Inbound* one) { ended(one); });
   auto* key = inbound.get();
   sessions_.emplace(key,
                     Session{std::get<std::unique_ptr<ConnectionCounts::Place>>(std::move(place)),
                             std::move(inbound)});
 }
 
-void Reception::turn_away(std::unique_ptr<net::Connection> connection, const std::string& client,
+void Reception::turn_away(std::unique_ptr<net::Connection> connection,
+                          const ListenerSettings& listener, const std::string& client,
                           ConnectionCounts::Full full) {
   const bool own = full == ConnectionCounts::Full::client;
   context_.log.info("refused",
                     {{"client", client},
                      {"reason", own ? "limits.connections_per_client" : "limits.connections"}});
-  connection->write(fmt::format("421 4.7.0 {} Too many connections{}\r\n",
-                                context_.settings->hostname, own ? " from your address" : ""));
+  if (listener.rules.tls.mode != conf::ListenerTls::Mode::implicit) {
+    connection->write(fmt::format("421 4.7.0 {} Too many connections{}\r\n",
+                                  context_.settings->hostname, own ? " from your address" : ""));
+  }
   net::Connection::close_gracefully(std::move(connection));
 }
 

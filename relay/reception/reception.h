@@ -21,6 +21,8 @@ struct ReceptionContext {
   const net::Clock& clock;
   spool::Spool& spool;
   Log& log;
+  PasswordChecker& passwords;  ///< of all workers, as are the next ones
+  AuthThrottle& throttle;
   std::shared_ptr<const ReceptionSettings> settings;
   std::shared_ptr<ConnectionCounts> connections;  ///< of all workers
 };
@@ -28,7 +30,7 @@ struct ReceptionContext {
 /// A bound socket and the rules of the listener it was bound for.
 struct ListenerBinding {
   std::shared_ptr<net::ListeningSocket> socket;
-  conf::Listener listener;
+  ListenerSettings listener;
 };
 
 class Reception {
@@ -52,9 +54,9 @@ class Reception {
     std::unique_ptr<Inbound> inbound;
   };
 
-  void accepted(std::unique_ptr<net::Connection> connection, const conf::Listener& listener);
-  void turn_away(std::unique_ptr<net::Connection> connection, const std::string& client,
-                 ConnectionCounts::Full full);
+  void accepted(std::unique_ptr<net::Connection> connection, const ListenerSettings& listener);
+  void turn_away(std::unique_ptr<net::Connection> connection, const ListenerSettings& listener,
+                 const std::string& client, ConnectionCounts::Full full);
   void ended(Inbound* inbound);
   void report_drained();
 

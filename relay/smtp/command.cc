@@ -142,15 +142,21 @@ bool set_envid(const Parameter& parameter, MailCommand& mail) {
   return mail.envid.size() <= kMaxEnvid && is_xtext(mail.envid) && !repeated;
 }
 
+// RFC 4954 §5: we do not pass it on, because no next hop trusts us to say who submitted.
+bool set_auth(const Parameter& parameter, MailCommand& /*mail*/) {
+  return parameter.value == "<>" || is_xtext(parameter.value);
+}
+
 std::optional<Refusal> apply(const Parameter& parameter, MailCommand& mail) {
   using Setter = bool (*)(const Parameter&, MailCommand&);
-  constexpr std::array<std::pair<std::string_view, Setter>, 6> kSetters{
+  constexpr std::array<std::pair<std::string_view, Setter>, 7> kSetters{
       {{"SIZE", set_size},
        {"BODY", set_body},
        {"SMTPUTF8", set_smtputf8},
        {"REQUIRETLS", set_requiretls},
        {"RET", set_ret},
-       {"ENVID", set_envid}}};
+       {"ENVID", set_envid},
+       {"AUTH", set_auth}}};
   for (const auto& [key, set] : kSetters) {
     if (parameter.key == key) {
       return set(parameter, mail) ? std::nullopt : std::optional(bad_value(parameter).value());
@@ -193,7 +199,7 @@ bool parameters_apart(std::string_view rest) {
 }  // namespace
 
 Command parse_command(std::string_view line) {
-  constexpr std::array<std::pair<std::string_view, Verb>, 13> kVerbs{{{"HELO", Verb::helo},
+  constexpr std::array<std::pair<std::string_view, Verb>, 15> kVerbs{{{"HELO", Verb::helo},
                                                                       {"EHLO", Verb::ehlo},
                                                                       {"MAIL", Verb::mail},
                                                                       {"RCPT", Verb::rcpt},
@@ -205,6 +211,8 @@ Command parse_command(std::string_view line) {
                                                                       {"EXPN", Verb::expn},
                                                                       {"HELP", Verb::help},
                                                                       {"ETRN", Verb::etrn},
+                                                                      {"STARTTLS", Verb::starttls},
+                                                                      {"AUTH", Verb::auth},
                                                                       {"QUIT", Verb::quit}}};
   while (line.ends_with(' ') || line.ends_with('\t')) {
     line.remove_suffix(1);

@@ -25,6 +25,8 @@ enum class Verb {
   expn,
   help,
   etrn,
+  starttls,
+  auth,
   quit,
   unknown
 };

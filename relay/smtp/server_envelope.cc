@@ -26,6 +26,12 @@ void ServerSession::on_mail(const Command& command) {
     refuse("MAIL", {503, "5.5.1", "A transaction is in progress"});
     return;
   }
+  if (settings_.authentication == Authentication::required) {
+    if (const auto refusal = missing_authentication()) {
+      refuse("MAIL", *refusal);
+      return;
+    }
+  }
   auto mail = parse_mail(command.argument);
   if (!mail) {
     refuse("MAIL", mail.error());
@@ -48,7 +54,7 @@ void ServerSession::on_mail(const Command& command) {
 }
 
 std::optional<Refusal> ServerSession::unacceptable_transaction() const {
-  if (transaction_.tls == MessageTls::required && settings_.security == Security::plain) {
+  if (transaction_.tls == MessageTls::required && settings_.security != Security::tls) {
     // RFC 8689 §2: the session itself must employ TLS, or the promise is broken already.
     return Refusal{530, "5.7.10", "REQUIRETLS can be asked for only inside TLS"};
   }
@@ -98,7 +104,8 @@ void ServerSession::on_rcpt(const Command& command) {
   }
   auto address = rcpt->recipient.text();
   if (settings_.relaying == Relaying::denied) {
-    refuse("RCPT", {550, "5.7.1", "Relaying denied"}, std::move(address));
+    refuse("RCPT", missing_authentication().value_or(Refusal{550, "5.7.1", "Relaying denied"}),
+           std::move(address));
   } else if (rcpt->recipient.literal) {
     refuse("RCPT", {550, "5.1.2", "No mail to address literals"}, std::move(address));
   } else if (rcpt->recipient.utf8 && !smtputf8_) {

@@ -11,10 +11,10 @@
 namespace relay::smtp {
 namespace {
 
-constexpr std::size_t kLongLine = 2049;  // MAIL and RCPT with all parameters, and the CR
-constexpr std::size_t kLine = 513;       // RFC 5321 §4.5.3.1.4, and the CR
+constexpr std::size_t kLongLine = 2049;   // MAIL and RCPT with all parameters, and the CR
+constexpr std::size_t kLine = 513;        // RFC 5321 §4.5.3.1.4, and the CR
+constexpr std::size_t kAuthLine = 12289;  // RFC 4954 §4, §4.1, and the CR
 constexpr int kMaxLongLines = 3;
-constexpr std::size_t kMaxHelo = 255;
 constexpr std::size_t kMaxRejections = 64;
 
 // RFC 5321 knows none of these words; a browser or an HTTP client was led here (ALPACA). The first
@@ -30,26 +30,21 @@ bool speaks_http(std::string_view line) {
          });
 }
 
-// Any name a client may think it has, but nothing that could break out of a Received field.
-bool is_helo_name(std::string_view name) {
-  static constexpr std::string_view kSpecials = "<>()\"\\,;@";
-  return !name.empty() && name.size() <= kMaxHelo &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return is_graphic(c) && kSpecials.find(c) == std::string_view::npos;
-         });
-}
-
 std::size_t line_limit(std::string_view line) {
   const auto verb = line.substr(0, 4);
   const bool envelope = equal_ignoring_case(verb, "MAIL") || equal_ignoring_case(verb, "RCPT");
-  return envelope ? kLongLine : kLine;
+  return equal_ignoring_case(verb, "AUTH") ? kAuthLine : envelope ? kLongLine : kLine;
 }
 
 }  // namespace
 
 ServerSession::ServerSession(ServerSettings settings)
     : settings_(std::move(settings)), check_(settings_.content) {
-  reply(fmt::format("220 {} ESMTP stsrelay", settings_.hostname));
+  if (settings_.security == Security::implicit) {
+    demand_ = Demand::start_tls;
+  } else {
+    greet();
+  }
 }
 
 std::string_view ServerSession::protocol() const {
@@ -57,6 +52,9 @@ std::string_view ServerSession::protocol() const {
     return "SMTP";
   }
   if (settings_.security == Security::tls) {
+    if (!user_.empty()) {
+      return smtputf8_ ? "UTF8SMTPSA" : "ESMTPSA";
+    }
     return smtputf8_ ? "UTF8SMTPS" : "ESMTPS";
   }
   return smtputf8_ ? "UTF8SMTP" : "ESMTP";
@@ -117,6 +115,10 @@ std::string_view ServerSession::stage() const {
 void ServerSession::refuse(std::string_view stage, const Refusal& refusal, std::string recipients) {
   const auto text = coded(refusal);
   note({std::string(stage), {}, std::move(recipients), text, {}});
+  answer_refusal(stage, text);
+}
+
+void ServerSession::answer_refusal(std::string_view stage, const std::string& text) {
   if (++errors_ >= settings_.hard_errors) {
     reply(text);
     cut_off(stage, "errors", {421, "4.7.0", "Too many errors"});
@@ -159,6 +161,10 @@ void ServerSession::timed_out(Overrun overrun) {
   if (demand_ == Demand::close || demand_ == Demand::store_message) {
     return;
   }
+  if (demand_ == Demand::start_tls) {
+    break_off("silence", "handshake-timeout");
+    return;
+  }
   switch (overrun) {
     case Overrun::silence:
       cut_off(stage(), "silence", {421, "4.4.2", "Timeout"});
@@ -189,7 +195,9 @@ bool ServerSession::between_messages() const {
 
 void ServerSession::shut_down() {
   stopping_ = true;
-  if (demand_ != Demand::close && between_messages()) {
+  if (demand_ == Demand::start_tls) {
+    break_off("shutdown", "handshake under way");
+  } else if (demand_ != Demand::close && between_messages()) {
     cut_off(stage(), "shutdown", {421, "4.3.2", "Shutting down"});
   }
 }
@@ -245,12 +253,13 @@ void ServerSession::take_line() {
     discard_line();
     return;
   }
-  if (judge_start()) {
+  const bool in_auth = auth_step_ != AuthStep::none;
+  if (!in_auth && judge_start()) {
     return;
   }
   const auto rest = std::string_view(input_).substr(used_);
   const auto newline = rest.find('\n');
-  if (std::min(newline, rest.size()) > line_limit(rest)) {
+  if (std::min(newline, rest.size()) > (in_auth ? kAuthLine : line_limit(rest))) {
     discarding_ = true;
     discard_line();
     return;
@@ -286,6 +295,7 @@ void ServerSession::discard_line() {
   used_ = newline + 1;
   discarding_ = false;
   first_line_ = false;
+  auth_step_ = AuthStep::none;
   if (++long_lines_ == kMaxLongLines) {
     cut_off("command", "line-length", {421, "4.7.0", "Too many long lines"});
   } else {
@@ -298,7 +308,11 @@ void ServerSession::on_line(std::string_view line) {
     refuse("command", {500, "5.5.2", "Control character in command"});
     return;
   }
-  on_command(parse_command(line));
+  if (auth_step_ != AuthStep::none) {
+    on_auth_response(line);
+  } else {
+    on_command(parse_command(line));
+  }
 }
 
 void ServerSession::on_command(const Command& command) {
@@ -319,6 +333,12 @@ void ServerSession::on_command(const Command& command) {
     case Verb::bdat:
       on_bdat(command);
       return;
+    case Verb::starttls:
+      on_starttls(command);
+      return;
+    case Verb::auth:
+      on_auth(command);
+      return;
     case Verb::quit:
       close_with("221 2.0.0 Bye");
       return;
@@ -333,64 +353,6 @@ void ServerSession::on_command(const Command& command) {
     case Verb::unknown:
       refuse("command", {500, "5.5.1", "Command not recognized"});
       return;
-  }
-}
-
-void ServerSession::on_greeting_command(const Command& command) {
-  const auto name = command.argument;
-  if (!is_helo_name(name)) {
-    refuse("helo", {501, "5.5.4", "Syntax: EHLO hostname"});
-    return;
-  }
-  if (!helo_.empty() && !spend_junk()) {
-    return;
-  }
-  reset();
-  helo_ = name;
-  esmtp_ = command.verb == Verb::ehlo;
-  if (!esmtp_) {
-    reply("250 " + settings_.hostname);
-    return;
-  }
-  reply(fmt::format("250-{}", settings_.hostname));
-  reply("250-PIPELINING");
-  reply(fmt::format("250-SIZE {}", settings_.content.message_size));
-  reply("250-8BITMIME");
-  reply("250-SMTPUTF8");
-  reply("250-ENHANCEDSTATUSCODES");
-  reply("250-CHUNKING");
-  reply("250-DSN");
-  if (settings_.security == Security::tls) {
-    // RFC 8689 §2: only in the reply to the EHLO that follows STARTTLS.
-    reply("250-REQUIRETLS");
-  }
-  reply(fmt::format("250 LIMITS RCPTMAX={}", settings_.recipients));
-}
-
-// Whether one more command without use is allowed; if not, the session is over.
-bool ServerSession::spend_junk() {
-  if (++junk_ <= settings_.junk_commands) {
-    return true;
-  }
-  cut_off(stage(), "junk", {421, "4.7.0", "Too many idle commands"});
-  return false;
-}
-
-void ServerSession::on_junk(const Command& command) {
-  if (!spend_junk()) {
-    return;
-  }
-  if (command.verb == Verb::vrfy) {
-    reply("252 2.5.1 Cannot VRFY user; send some mail and see");
-  } else if (command.verb == Verb::expn || command.verb == Verb::etrn) {
-    refuse("command", {502, "5.5.1", "Command not provided here"});
-  } else if (command.verb == Verb::help) {
-    reply("214 2.0.0 RFC 5321");
-  } else {
-    if (command.verb == Verb::rset) {
-      reset();
-    }
-    reply("250 2.0.0 Ok");
   }
 }
 

@@ -1,7 +1,7 @@
 // The server side of one SMTP connection (RFC 5321, 2920, 1870, 6152, 6531, 3461, 3030, 2034, 9422,
-// 8689) as an engine without I/O: bytes and events in; replies, message content and one demand out.
-// A 250 for a message is said only after stored(). Memory is bounded by one chunk given to
-// receive().
+// 8689, 3207, 4954) as an engine without I/O: bytes and events in; replies, message content and one
+// demand out. A 250 for a message is said only after stored(). Memory is bounded by one chunk given
+// to receive().
 #pragma once
 
 #include <chrono>
@@ -23,13 +23,38 @@ namespace relay::smtp {
 /// Whether the client may send mail through us.
 enum class Relaying { allowed, denied };
 
-/// How the client's connection is protected.
-enum class Security { plain, tls };
+/// How the client's connection is protected, or can be.
+enum class Security {
+  plain,     ///< and stays so
+  starttls,  ///< not yet: STARTTLS is offered
+  implicit,  ///< not yet: the handshake comes before the greeting
+  tls,
+};
+
+/// AUTH (RFC 4954), inside TLS only.
+enum class Authentication {
+  off,
+  offered,
+  required,  ///< no mail without it
+};
+
+/// What a client says who it is. The password must never be logged.
+struct Credentials {
+  std::string user, password;
+};
+
+enum class AuthVerdict {
+  accepted,
+  rejected,
+  unavailable,  ///< not to be told from us, now
+  blocked,      ///< not even looked at: too many were wrong
+};
 
 struct ServerSettings {
   std::string hostname;
   Security security = Security::plain;
   Relaying relaying = Relaying::denied;
+  Authentication authentication = Authentication::off;
   ContentLimits content;
   std::size_t recipients = 1000;  ///< per transaction
   int soft_errors = 10;           ///< from here on refusals come with a delay
@@ -72,8 +97,8 @@ struct Rejection {
   std::string recipients;  ///< of a refused RCPT or content, at most some, with commas between
   std::string reply;       ///< "550 5.7.1 Relaying denied"; of a lost client: how it was lost
   /// Why the session ended, in a word: "silence", "rate", "session", "line-length", "junk",
-  /// "errors", "http", "tls-hello", "nul", "out-of-step", "smuggling", "store-failed", "shutdown",
-  /// "lost". Empty: it goes on.
+  /// "errors", "auth-failures", "http", "tls-hello", "nul", "out-of-step", "smuggling",
+  /// "starttls-injection", "tls-failed", "store-failed", "shutdown", "lost". Empty: it goes on.
   std::string end;
 };
 
@@ -85,12 +110,15 @@ class ServerSession {
     check_room,     ///< MAIL was given: checked() with whether a message could be stored now
     open_message,   ///< content is about to come: opened()
     store_message,  ///< the content is complete: take it, store the message, then stored()
-    close,          ///< flush output, then close
+    /// take_credentials(), then authenticated().
+    check_credentials,
+    start_tls,  ///< flush output, then shake hands: tls_established() or tls_failed()
+    close,      ///< flush output, then close
   };
 
   static constexpr std::chrono::milliseconds kPauseTime{1000};
 
-  /// The greeting is in take_output() at once.
+  /// The greeting is in take_output() at once, unless a handshake comes before it.
   explicit ServerSession(ServerSettings settings);
 
   /// May be called at any demand; what cannot be used yet is kept.
@@ -100,6 +128,13 @@ class ServerSession {
   void opened(Room room);
   /// queue_id: for the reply, when room is available: the message is on disk.
   void stored(Room room, std::string_view queue_id);
+  /// What was learnt before the handshake no longer counts (RFC 3207 §4.2).
+  void tls_established();
+  /// reason: as in net::TlsFailed. The session is over, without a further word.
+  void tls_failed(std::string_view reason);
+  void authenticated(const std::string& user, AuthVerdict verdict);
+  /// The client has proved otherwise than by AUTH that it may relay.
+  void identified();
   void timed_out(Overrun overrun);
   /// The client is gone; detail: how. Told only if it left something unfinished.
   void lost(std::string_view detail);
@@ -111,6 +146,7 @@ class ServerSession {
   /// receiving().
   [[nodiscard]] std::string take_content();
   [[nodiscard]] std::vector<Rejection> take_rejections();
+  [[nodiscard]] Credentials take_credentials();
   [[nodiscard]] Demand demand() const { return demand_; }
   /// Between opened() and stored() of a message that may still be accepted. When it falls to
   /// false without stored(), the content taken so far is to be dropped.
@@ -120,12 +156,15 @@ class ServerSession {
   [[nodiscard]] const ServerTransaction& transaction() const { return transaction_; }
   /// The argument of EHLO or HELO; empty before it.
   [[nodiscard]] const std::string& helo() const { return helo_; }
-  /// "SMTP", "ESMTP", "ESMTPS", "UTF8SMTP" or "UTF8SMTPS", for the Received field (RFC 5321 §4.4,
-  /// RFC 3848, RFC 6531 §3.7.3).
+  /// Who the client is by AUTH; empty: nobody.
+  [[nodiscard]] const std::string& user() const { return user_; }
+  /// "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "UTF8SMTP", "UTF8SMTPS" or "UTF8SMTPSA", for the
+  /// Received field (RFC 5321 §4.4, RFC 3848, RFC 6531 §3.7.3).
   [[nodiscard]] std::string_view protocol() const;
 
  private:
   enum class Mode { command, data, bdat };
+  enum class AuthStep { none, plain, login_user, login_password };
 
   // server_session.cc: lines, session commands, the error budget.
   void process();
@@ -134,17 +173,33 @@ class ServerSession {
   [[nodiscard]] bool judge_start();
   void on_line(std::string_view line);
   void on_command(const Command& command);
-  void on_greeting_command(const Command& command);
-  void on_junk(const Command& command);
-  [[nodiscard]] bool spend_junk();
   void reply(std::string_view text);
   void refuse(std::string_view stage, const Refusal& refusal, std::string recipients = {});
+  void answer_refusal(std::string_view stage, const std::string& text);
   void note(Rejection rejection);
   void close_with(std::string_view text);
   void cut_off(std::string_view stage, std::string_view reason, const Refusal& why);
   [[nodiscard]] std::string_view stage() const;
   [[nodiscard]] std::string coded(const Refusal& refusal) const;
   [[nodiscard]] bool between_messages() const;
+
+  // server_greeting.cc: EHLO, and commands without use.
+  void greet();
+  void on_greeting_command(const Command& command);
+  void on_junk(const Command& command);
+  [[nodiscard]] bool spend_junk();
+
+  // server_tls.cc
+  void on_starttls(const Command& command);
+  void break_off(std::string_view reason, std::string_view detail);
+
+  // server_auth.cc
+  void on_auth(const Command& command);
+  [[nodiscard]] std::optional<Refusal> untimely_auth() const;
+  void on_auth_response(std::string_view line);
+  void on_plain(std::string_view message);
+  void reject_credentials();
+  [[nodiscard]] std::optional<Refusal> missing_authentication() const;
 
   // server_envelope.cc: MAIL and RCPT.
   void on_mail(const Command& command);
@@ -184,6 +239,11 @@ class ServerSession {
   int junk_ = 0;
   std::string helo_;
   bool esmtp_ = false;
+  AuthStep auth_step_ = AuthStep::none;
+  int auth_failures_ = 0;
+  Credentials credentials_;
+  std::string user_;
+  bool identified_ = false;
 
   // The transaction in progress.
   bool mail_given_ = false;

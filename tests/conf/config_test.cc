@@ -131,6 +131,10 @@ workers: 4
 listen:
   - address: 192.0.2.1:2525
     allow_networks: [192.0.2.0/24, 10.0.0.0/8, fd00::/8]
+    tls: {mode: starttls, certificate: /etc/c.pem, key: /etc/k.pem, minimum_version: 1.3,
+          client_ca: /etc/ca.pem}
+    auth: {users: /etc/users, required: true}
+    allow_certificates: [App.Example, "*", "2D711642B726B04401627CA9FBAC32F5C8530FB1903CC4DB02258717921A4881"]
     normalize_networks:
       - 192.0.2.9
   - {address: "[::1]"}
@@ -152,6 +156,16 @@ test_world: {resolvers: ["127.0.0.2:5300"], smtp_port: 2525, ca_file: /tmp/ca.pe
   REQUIRE(config.listen.size() == 2);
   CHECK(config.listen[0].allow_networks.size() == 3);
   CHECK(config.listen[0].normalize_networks.at(0).text() == "192.0.2.9/32");
+  CHECK(config.listen[0].tls.mode == conf::ListenerTls::Mode::starttls);
+  CHECK(config.listen[0].tls.certificate == "/etc/c.pem");
+  CHECK(config.listen[0].tls.minimum_version == conf::ListenerTls::Version::tls13);
+  CHECK(config.listen[0].auth.users == "/etc/users");
+  CHECK(config.listen[0].auth.required);
+  CHECK(
+      config.listen[0].allow_certificates ==
+      std::vector<std::string>{"app.example", "*",
+                               "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"});
+  CHECK(config.listen[1].tls == conf::ListenerTls{});
   CHECK(config.listen[1].address.text() == "[::1]:25");
   CHECK(config.listen[1].allow_networks == conf::loopback_networks());
   REQUIRE(config.routes.size() == 3);
@@ -224,6 +238,32 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
       {"listen:\n  - allow_networks:\n      - 10.0.0.0/8\n      - 10.0.0.1/8",
        "line 4: listen[0].allow_networks[1]: \"10.0.0.1/8\" is no network; write for example "
        "192.0.2.0/24, 2001:db8::/32 or one address (bits after the prefix must be zero)"},
+      {"listen:\n  - tls: {certificate: /etc/c.pem}",
+       "line 2: listen[0].tls.mode: is none, so the files named here would not be used; write "
+       "starttls or implicit, or remove them"},
+      {"listen:\n  - tls:\n      mode: implicit",
+       "line 2: listen[0].tls.certificate: is not given, but TLS needs one; name a PEM file with "
+       "the certificate and its chain"},
+      {"listen: [{tls: {mode: smtps}}]",
+       "line 1: listen[0].tls.mode: \"smtps\" is not known; write one of none, starttls, implicit"},
+      {"listen: [{tls: {minimum_version: \"1.1\"}}]",
+       "line 1: listen[0].tls.minimum_version: \"1.1\" is not known; write one of 1.2, 1.3"},
+      {"listen:\n  - auth: {users: /etc/stsrelay/users}",
+       "line 2: listen[0].auth.users: is of no use without TLS, because passwords are not taken in "
+       "plaintext; set tls.mode"},
+      {"listen:\n  - auth:\n      required: true",
+       "line 3: listen[0].auth.required: needs users to authenticate; name their file in users"},
+      {"listen: [{allow_certificates: "
+       "[\"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\"]}]",
+       "line 1: listen[0].allow_certificates: is of no use without TLS, which shows certificates; "
+       "set tls.mode"},
+      {"listen:\n  - tls: {mode: starttls, certificate: /etc/c.pem}\n    allow_certificates: "
+       "[\"*\"]",
+       "line 3: listen[0].allow_certificates[0]: \"*\" is proved by nobody; set tls.client_ca, or "
+       "write the certificate's SHA-256 fingerprint"},
+      {"listen: [{allow_certificates: [a..b]}]",
+       "line 1: listen[0].allow_certificates[0]: \"a..b\" is neither a SHA-256 fingerprint (64 "
+       "hexadecimal digits) nor a host name, nor \"*\" for every certificate of tls.client_ca"},
       {"delivery: {ipv6: yes}", "line 1: delivery.ipv6: \"yes\" is neither true nor false"},
       {"log: {level: loud}",
        "line 1: log.level: \"loud\" is not known; write one of error, warning, info, debug"},
@@ -314,6 +354,14 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
     REQUIRE(errors.size() == 1);
     CHECK(errors[0].text() == row.text);
   }
+}
+
+TEST_CASE("a key's line is that of the nearest one that is written") {
+  const char* yaml = "listen:\n  - address: 127.0.0.1\n    tls:\n      mode: none\n";
+  CHECK(conf::line_of(yaml, "listen[0].tls.mode") == 4);
+  CHECK(conf::line_of(yaml, "listen[0].tls.certificate") == 3);
+  CHECK(conf::line_of(yaml, "listen[1].address") == 1);
+  CHECK(conf::line_of("{", "listen") == 0);
 }
 
 TEST_CASE("malformed YAML is refused with its line") {

@@ -23,6 +23,7 @@ relay::smtp::ServerSettings settings(unsigned options) {
   result.recipients = 2;
   if ((options & 2U) != 0) {
     result.security = relay::smtp::Security::tls;
+    result.authentication = relay::smtp::Authentication::offered;
   }
   if ((options & 1U) != 0) {
     result.content.line_ends = relay::smtp::LineEnds::normalize_bare;

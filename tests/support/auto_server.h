@@ -35,12 +35,19 @@ class AutoServer {
       }
       switch (session.demand()) {
         case Demand::read:
+        case Demand::start_tls:
         case Demand::close:
           return;
         case Demand::pause:
           ++pauses;
           session.resumed();
           break;
+        case Demand::check_credentials: {
+          const auto claimed = session.take_credentials();
+          credentials.push_back(claimed.user + "/" + claimed.password);
+          session.authenticated(claimed.user, verdict);
+          break;
+        }
         case Demand::check_room:
           session.checked(room);
           break;
@@ -60,6 +67,8 @@ class AutoServer {
   relay::smtp::Room room = relay::smtp::Room::available;
   relay::smtp::Room room_for_data = relay::smtp::Room::available;
   relay::smtp::Room stored = relay::smtp::Room::available;
+  relay::smtp::AuthVerdict verdict = relay::smtp::AuthVerdict::accepted;
+  std::vector<std::string> credentials;
   std::vector<Message> messages;
   std::string content;
   int pauses = 0;

@@ -22,4 +22,9 @@ TEST_CASE("the Received field names client, relay and id; the recipient only whe
         "\tThu, 1 Jan 1970 00:00:00 +0000\r\n");
   facts.for_recipient = "x@d.example";
   CHECK(received_header(facts).find("id 3KX0\r\n\tfor <x@d.example>;\r\n") != std::string::npos);
+  facts.tls = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384";
+  CHECK(
+      received_header(facts).starts_with("Received: from client.example ([192.0.2.1])\r\n"
+                                         "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n"
+                                         "\tby relay.example with "));
 }

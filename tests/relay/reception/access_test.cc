@@ -1,5 +1,8 @@
 #include "relay/reception/access.h"
 
+#include <string>
+#include <vector>
+
 #include <doctest/doctest.h>
 
 #include "relay/reception/connection_counts.h"
@@ -28,6 +31,36 @@ TEST_CASE("only clients in allow_networks may relay, only those in normalize_net
     CAPTURE(row.ip);
     CHECK(permission(listener, row.ip).relaying == row.relaying);
     CHECK(permission(listener, row.ip).line_ends == row.line_ends);
+  }
+}
+
+TEST_CASE("where AUTH is required an address is not enough") {
+  conf::Listener listener;
+  listener.auth.required = true;
+  CHECK(permission(listener, "127.0.0.1").relaying == Relaying::denied);
+  listener.auth.required = false;
+  CHECK(permission(listener, "127.0.0.1").relaying == Relaying::allowed);
+}
+
+TEST_CASE("a certificate may relay by its print, or by a name that somebody vouches for") {
+  const std::string print(64, 'a');
+  struct Row {
+    std::vector<std::string> allowed;
+    relay::net::ClientCertificate certificate;
+    bool result;
+  };
+  for (const auto& row :
+       std::vector<Row>{{{}, {print, true, {"a.example"}}, false},
+                        {{print}, {print, false, {}}, true},
+                        {{std::string(64, 'b')}, {print, true, {"a.example"}}, false},
+                        {{"a.example"}, {print, true, {"b.example", "a.example"}}, true},
+                        {{"a.example"}, {print, true, {"b.example"}}, false},
+                        {{"example"}, {print, true, {"a.example"}}, false},
+                        {{"*"}, {print, true, {}}, true},
+                        {{"*"}, {print, false, {}}, false}}) {
+    conf::Listener listener;
+    listener.allow_certificates = row.allowed;
+    CHECK(relay::reception::is_allowed(listener, row.certificate) == row.result);
   }
 }
 

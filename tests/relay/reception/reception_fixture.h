@@ -56,7 +56,7 @@ class LogFile {
 /// A reception on a loopback port with a real spool, and clients on the same loop.
 class World {
  public:
-  explicit World(conf::Config config = {})
+  explicit World(conf::Config config = {}, ListenerSettings listener = {})
       : config_(std::move(config)), log_(config_.log, file_.fd()) {
     config_.hostname = "relay.example";
     spool::SpoolOptions options;
@@ -64,11 +64,10 @@ class World {
     options.min_free_bytes = 0;
     spool_ = std::move(*spool::Spool::open(options, clock_));
     socket_ = *net::ListeningSocket::bind(*net::SocketAddress::from_ip("127.0.0.1", 0));
-    conf::Listener listener;
-    listener.allow_networks = {*conf::Network::parse("127.0.0.0/8")};
+    listener.rules.allow_networks = {*conf::Network::parse("127.0.0.0/8")};
     reception_ = std::make_unique<Reception>(
-        ReceptionContext{loop_, clock_, *spool_, log_, ReceptionSettings::from(config_),
-                         connections_},
+        ReceptionContext{loop_, clock_, *spool_, log_, passwords_, throttle_,
+                         ReceptionSettings::from(config_, {listener.files}), connections_},
         std::vector{ListenerBinding{socket_, listener}});
   }
 
@@ -102,6 +101,8 @@ class World {
   Log log_;
   net::SystemClock clock_;
   net::EventLoop loop_;
+  PasswordChecker passwords_;
+  AuthThrottle throttle_;
   std::unique_ptr<spool::Spool> spool_;
   std::shared_ptr<net::ListeningSocket> socket_;
   std::shared_ptr<ConnectionCounts> connections_ = std::make_shared<ConnectionCounts>();

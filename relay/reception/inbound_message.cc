@@ -1,0 +1,151 @@
+// Inbound: one message into the spool, and its line in the log.
+#include <algorithm>
+#include <utility>
+
+#include "relay/message/trace_header.h"
+#include "relay/reception/inbound.h"
+#include "relay/spool/schedule.h"
+
+namespace relay::reception {
+namespace {
+
+constexpr std::size_t kMaxSlice = std::size_t{64} * 1024;
+
+// Told only of the few messages that ask for something.
+std::string asked_of_tls(const spool::Envelope& envelope) {
+  return envelope.tls == smtp::MessageTls::normal ? std::string()
+                                                  : std::string(smtp::name(envelope.tls));
+}
+
+std::string shown(const std::string& sender) {
+  return sender.empty() ? "<>" : sender;
+}
+
+}  // namespace
+
+void Inbound::open_message() {
+  const auto now = room();
+  if (now == smtp::Room::available) {
+    size_ = 0;
+    message_ = parts_.spool.receive(parts_.loop);
+    message_->set_drained([this] { steer_reading(); });
+    append(received_header());
+  }
+  session_.opened(now);
+}
+
+std::string Inbound::received_header() const {
+  const auto& transaction = session_.transaction();
+  message::TraceFacts facts;
+  facts.helo = session_.helo();
+  facts.client = client_literal_;
+  facts.hostname = parts_.settings->hostname;
+  facts.protocol = session_.protocol();
+  facts.id = message_->id().text();
+  if (transaction.recipients.size() == 1) {
+    facts.for_recipient = transaction.recipients.front().address.text();
+  }
+  facts.time = parts_.clock.wall();
+  if (tls_) {
+    facts.tls = tls_->version + " with cipher " + tls_->cipher;
+  }
+  return message::received_header(facts);
+}
+
+void Inbound::append(std::string_view content) {
+  size_ += content.size();
+  for (; !content.empty(); content.remove_prefix(std::min(content.size(), kMaxSlice))) {
+    message_->append(std::string(content.substr(0, kMaxSlice)));
+  }
+}
+
+spool::Envelope Inbound::envelope() const {
+  const auto& transaction = session_.transaction();
+  spool::Envelope envelope;
+  envelope.id = message_->id();
+  envelope.sender = transaction.sender;
+  envelope.received_at = parts_.clock.wall();
+  envelope.expires_at = envelope.received_at + parts_.settings->queue.lifetime;
+  envelope.size = size_;
+  envelope.eight_bit = transaction.eight_bit;
+  envelope.smtputf8 = transaction.needs_smtputf8;
+  envelope.tls = transaction.tls;
+  envelope.ret = transaction.ret;
+  envelope.envid = transaction.envid;
+  envelope.client_ip = client_ip_;
+  envelope.client_helo = session_.helo();
+  const auto first_try =
+      spool::next_try(parts_.settings->queue.retry, {0, envelope.received_at, envelope.expires_at})
+          .value_or(envelope.received_at);
+  for (const auto& recipient : transaction.recipients) {
+    spool::Recipient stored;
+    stored.index = static_cast<std::uint32_t>(envelope.recipients.size());
+    stored.address = recipient.address.text();
+    stored.domain = recipient.address.domain;
+    stored.notify = recipient.notify;
+    stored.orcpt = recipient.orcpt;
+    stored.next_try = first_try;
+    envelope.recipients.push_back(std::move(stored));
+  }
+  return envelope;
+}
+
+void Inbound::commit() {
+  committing_ = true;
+  auto whole = envelope();
+  auto logged = whole;
+  message_->commit(std::move(whole),
+                   [this, logged = std::move(logged)](const spool::Stored<void>& result) {
+                     committed(logged, result);
+                   });
+}
+
+void Inbound::committed(const spool::Envelope& envelope, const spool::Stored<void>& result) {
+  committing_ = false;
+  message_.reset();
+  auto outcome = smtp::Room::available;
+  if (result) {
+    log_accepted(envelope);
+  } else {
+    outcome = result.error().kind == spool::StoreFault::Kind::disk_full ? smtp::Room::disk_full
+                                                                        : smtp::Room::store_failed;
+    parts_.log.error("store-failed", {{"id", envelope.id.text()},
+                                      {"client", client_ip_},
+                                      {"from", shown(envelope.sender)},
+                                      {"detail", result.error().reason}});
+  }
+  if (!connection_) {
+    finish();
+    return;
+  }
+  touch();
+  session_.stored(outcome, envelope.id.text());
+  (void)pump();
+}
+
+void Inbound::log_accepted(const spool::Envelope& envelope) {
+  if (!parts_.log.enabled(conf::LogLevel::info)) {
+    return;
+  }
+  std::string to;
+  for (const auto& recipient : envelope.recipients) {
+    if (to.size() > 512) {
+      break;
+    }
+    to.append(to.empty() ? "" : ",").append(recipient.address);
+  }
+  parts_.log.info("accepted", {{"id", envelope.id.text()},
+                               {"from", shown(envelope.sender)},
+                               {"to", std::move(to)},
+                               {"recipients", std::to_string(envelope.recipients.size())},
+                               {"client", client_ip_},
+                               {"user", session_.user()},
+                               {"certificate", certificate_},
+                               {"helo", envelope.client_helo},
+                               {"protocol", std::string(session_.protocol())},
+                               {"cipher", tls_ ? tls_->version + " " + tls_->cipher : ""},
+                               {"size", std::to_string(envelope.size)},
+                               {"tls", asked_of_tls(envelope)}});
+}
+
+}  // namespace relay::reception
