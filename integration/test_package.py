@@ -23,7 +23,7 @@ from software import find, missing
 
 LATER = "99.0.0"
 SETTINGS = "/etc/stsrelay/relay.yaml"
-ABSENT = missing("cpack", "dpkg-deb", "dpkg-shlibdeps")
+ABSENT = missing("cpack", "dpkg-deb", "dpkg-shlibdeps", "file")
 
 pytestmark = pytest.mark.skipif(bool(ABSENT), reason=ABSENT)
 
@@ -213,7 +213,6 @@ def test_package_lives_from_installation_to_purge(packages, root, make_world, tm
     assert root.run("stsrelay", "config", "check").stdout == f"{SETTINGS}: no errors\n"
     assert root.run("stat", "-c", "%U %a", "/var/lib/stsrelay").stdout == "stsrelay 700\n"
     assert root.exists("/etc/systemd/system/multi-user.target.wants/stsrelay.service")
-    assert "outbound SMTP relay" in root.run("man", "stsrelay").stdout
     root.install(now)  # the scripts find done what they did
 
     settings = configure(root, world)

@@ -96,6 +96,8 @@ def test_watchdog_hears_of_a_living_daemon_and_not_of_a_hanging_one(make_world):
         manager.hear_until("WATCHDOG=1")
     world.daemon.signal(signal.SIGSTOP)
     try:
+        tasks = Path(f"/proc/{world.daemon.process.pid}/task")
+        wait_until(lambda: all(") T " in (task / "stat").read_text() for task in tasks.iterdir()))
         manager.empty()
         assert manager.hear(2) == []
     finally:

@@ -35,7 +35,7 @@ struct Visit {
   std::vector<std::string> paths;
 };
 
-bool shows(const std::string& text, const std::string& part) {
+bool reply_has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
@@ -43,14 +43,14 @@ TEST_CASE("a request gets the handler's status, type and body") {
   const Visit visit("GET /ready?verbose HTTP/1.0\r\n\r\n", {503, "text/plain", "not yet\n"});
   CHECK(visit.paths == std::vector<std::string>{"/ready"});
   CHECK(visit.reply.starts_with("HTTP/1.0 503 "));
-  CHECK(shows(visit.reply, "Content-Type: text/plain\r\n"));
+  CHECK(reply_has(visit.reply, "Content-Type: text/plain\r\n"));
   CHECK(visit.reply.ends_with("\r\n\r\nnot yet\n"));
 }
 
 TEST_CASE("HEAD gets the fields without the body") {
   const Visit visit("HEAD /live HTTP/1.0\r\n\r\n", {200, "text/plain", "live\n"});
   CHECK(visit.reply.starts_with("HTTP/1.0 200 "));
-  CHECK(shows(visit.reply, "Content-Length: 5\r\n"));
+  CHECK(reply_has(visit.reply, "Content-Length: 5\r\n"));
   CHECK(visit.reply.ends_with("\r\n\r\n"));
 }
 
@@ -62,7 +62,7 @@ TEST_CASE("other methods, bodies and endless headers never reach the handler") {
     CAPTURE(request);
     const Visit visit(request);
     CHECK(visit.paths.empty());
-    CHECK_FALSE(shows(visit.reply, " 200 "));
+    CHECK_FALSE(reply_has(visit.reply, " 200 "));
   }
 }
 
