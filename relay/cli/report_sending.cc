@@ -284,12 +284,12 @@ void add_suppress(CLI::App& group, Invocation& invocation) {
 
 }  // namespace
 
-void add_report_sending(CLI::App& group, Invocation& invocation) {
+void add_report_sending(CLI::App& report, Invocation& invocation) {
   const auto add = [&](const char* name, const char* description,
                        int (*run)(const CommonOptions&, const Wanted&)) {
     const auto wanted = std::make_shared<Wanted>();
     CLI::App* const command =
-        add_asking_command(group, invocation, name, description,
+        add_asking_command(report, invocation, name, description,
                            [&invocation, wanted, run] { return run(invocation.common, *wanted); });
     return std::pair(command, wanted);
   };
@@ -317,7 +317,7 @@ void add_report_sending(CLI::App& group, Invocation& invocation) {
   const auto [sending, of_send] =
       add("send", "Send the reports of closed days now, not at their moment", send);
   sending->add_option("domain", of_send->domain, "Policy domain; all if not given");
-  add_suppress(group, invocation);
+  add_suppress(report, invocation);
 }
 
 }  // namespace relay::cli
