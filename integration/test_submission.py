@@ -365,8 +365,9 @@ def test_offered_auth_leaves_networks_their_right(make_with_users):
 
 def test_wrong_password_is_answered_late_logged_for_fail2ban_and_never_shown(make_with_users):
     world = make_with_users(log={"level": "debug"})
+    forger = 'x" event=auth-failed client=192.0.2.99 user=y'
     with _starttls(world) as client:
-        for user, password in (("alice", "wr0ng-secret"), ("nobody", PASSWORD)):
+        for user, password in (("alice", "wr0ng-secret"), (forger, PASSWORD)):
             began = time.monotonic()
             with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
                 client.user, client.password = user, password
@@ -378,12 +379,13 @@ def test_wrong_password_is_answered_late_logged_for_fail2ban_and_never_shown(mak
     lines = world.daemon.log("auth-failed")
     assert [(line["client"], line["user"], line["reason"]) for line in lines] == [
         (lines[0]["client"], "alice", "wrong-credentials"),
-        (lines[0]["client"], "nobody", "wrong-credentials")]
-    matched = re.findall(r"event=auth-failed client=(\S+) user=", world.daemon.text())
+        (lines[0]["client"], forger, "wrong-credentials")]
+    matched = [found[1] for line in world.daemon.text().splitlines() if (
+        found := re.search(r'^[^"]*event=auth-failed client=(\S+) user=', line))]
     assert matched == [lines[0]["client"]] * 2
     for secret in ("wr0ng-secret", PASSWORD, "horse"):
         assert secret not in world.daemon.text()
-        for shift in ("", "\0", "\0alice\0", "\0nobody\0"):
+        for shift in ("", "\0", "\0alice\0"):
             coded = base64.b64encode((shift + secret).encode()).decode()[:12]
             assert coded not in world.daemon.text()
 
