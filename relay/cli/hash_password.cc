@@ -118,7 +118,7 @@ void add_hash_password(CLI::App& app, Invocation& invocation) {
   command->add_option("--user", options->user, "Print the whole line NAME:HASH")->type_name("NAME");
   command->add_option("--method", options->method, "yescrypt, bcrypt or sha512-crypt")
       ->transform(CLI::CheckedTransformer(methods))
-      ->default_str("yescrypt");
+      ->option_text("METHOD=yescrypt");
   command->callback(
       [&invocation, options] { invocation.run = [options] { return print_hash(*options); }; });
 }
