@@ -257,6 +257,57 @@ http {{
         self.wait_for_port(address, port)
 
 
+class NginxReports(Program):
+    """Takes whatever is posted to a host and answers 201; bodies() has it, in order."""
+
+    def __init__(self, folder: Path, address: str, port: int, name: str, pem: Path):
+        self._folder = folder = _open_folder(folder)
+        inner = free_port(address)
+        temporary = "\n".join(f"  {kind}_temp_path {folder}/{kind};"
+                              for kind in ("fastcgi", "proxy", "scgi", "uwsgi"))
+        (folder / "nginx.conf").write_text(
+            f"""daemon off;
+{"user root;" if os.geteuid() == 0 else ""}
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 128; }}
+http {{
+  log_format posted '$request_method $uri $content_type $status $request_body_file';
+  access_log {folder}/access.log posted;
+{temporary}
+  server {{
+    listen {address}:{port} ssl;
+    server_name {name};
+    ssl_certificate {pem};
+    ssl_certificate_key {pem};
+    client_body_temp_path {folder}/bodies;
+    client_body_in_file_only on;
+    location / {{ proxy_pass http://{address}:{inner}; }}
+  }}
+  server {{
+    listen {address}:{inner};
+    access_log off;
+    location / {{ return 201; }}
+  }}
+}}
+"""
+        )
+        super().__init__(
+            folder,
+            "nginx",
+            [find("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")],
+        )
+        self.wait_for_port(address, port)
+
+    def posted(self) -> list[tuple[str, bytes]]:
+        """Method, path and media type of each request that was answered 201, and its body."""
+        log = self._folder / "access.log"
+        rows = [line.rsplit(" ", 2) for line in log.read_text().splitlines()] if (
+            log.exists()) else []
+        return [(head, Path(body).read_bytes()) for head, status, body in rows if status == "201"]
+
+
 # Postfix's own defaults for the services every instance needs, none of them chrooted.
 POSTFIX_SERVICES = """\
 pickup    unix  n  -  n  60    1  pickup

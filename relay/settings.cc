@@ -110,7 +110,9 @@ Expected<std::shared_ptr<const net::DnssecAnchors>, std::string> trust_anchors(
   return std::make_shared<const net::DnssecAnchors>(std::move(*anchors));
 }
 
-Expected<message::DkimKey, std::string> dkim_key(const std::string& path) {
+}  // namespace
+
+Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path) {
   auto text = file_text(path);
   if (!text) {
     return Unexpected<std::string>(
@@ -125,8 +127,6 @@ Expected<message::DkimKey, std::string> dkim_key(const std::string& path) {
   }
   return std::move(*key);
 }
-
-}  // namespace
 
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
   const auto text = file_text(path);
@@ -238,7 +238,7 @@ Expected<std::shared_ptr<const reporting::ReportSettings>, std::string> report_s
     return settings;
   }
   for (const conf::ReportKey& key : config.reports.dkim) {
-    auto loaded = dkim_key(key.key_file);
+    auto loaded = load_dkim_key(key.key_file);
     if (!loaded) {
       return Unexpected<std::string>(std::move(loaded.error()));
     }

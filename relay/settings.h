@@ -37,6 +37,9 @@ namespace relay {
     const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
     std::shared_ptr<const delivery::LocalRules> rules);
 
+/// The key in a file of reports.dkim. The error is a sentence about the file.
+[[nodiscard]] Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path);
+
 /// With the keys that sign report mail. The error is a sentence about a key that cannot be had.
 [[nodiscard]] Expected<std::shared_ptr<const reporting::ReportSettings>, std::string>
 report_settings(const conf::Config& config);

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,9 @@ class Daemon:
         self._entries: list[dict[str, str]] = []
         self._log_offset = 0
 
-    def start(self, wait: bool = True) -> None:
-        command = [str(binary()), "run", "--config", str(self.config_file)]
+    def start(self, wait: bool = True, wrapper: Sequence[str] = ()) -> None:
+        """wrapper: a program that becomes the daemon, with its options."""
+        command = [*wrapper, str(binary()), "run", "--config", str(self.config_file)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=self.environment,

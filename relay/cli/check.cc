@@ -13,6 +13,7 @@
 #include "relay/cli/check_report.h"
 #include "relay/cli/check_survey.h"
 #include "relay/cli/commands.h"
+#include "relay/cli/ground.h"
 #include "relay/settings.h"
 
 namespace relay::cli {
@@ -31,42 +32,9 @@ struct CheckOptions {
   CLI::App* command = nullptr;
 };
 
-/// The configuration that counts, or the defaults where none is named and none is installed.
-struct Ground {
-  conf::Config config;
-  enum class Source { defaults, file } source = Source::defaults;
-};
-
 int fail(std::string_view reason) {
   complain(reason);
   return kCheckUndetermined;
-}
-
-std::string own_hostname() {
-  std::string name(256, '\0');
-  if (::gethostname(name.data(), name.size() - 1) != 0) {
-    return "localhost.localdomain";
-  }
-  name.resize(name.find('\0'));
-  return name.find('.') == std::string::npos ? name + ".localdomain" : name;
-}
-
-Expected<Ground, int> ground(const CommonOptions& common, const CheckOptions& options) {
-  std::error_code ignored;
-  if (options.command->count("--config") == 0 &&
-      !std::filesystem::exists(common.config_file, ignored)) {
-    Ground defaults;
-    defaults.config.hostname = own_hostname();
-    return defaults;
-  }
-  auto config = load_config(common.config_file);
-  if (!config) {
-    for (const std::string& error : config.error()) {
-      complain(error);
-    }
-    return Unexpected<int>(kCheckUndetermined);
-  }
-  return Ground{std::move(*config), Ground::Source::file};
 }
 
 Expected<PolicyExamination, std::string> policy_from(const std::string& file,
@@ -205,9 +173,12 @@ Expected<SurveySettings, std::string> survey_settings(
 
 int check_domain(const CommonOptions& common, const CheckOptions& options,
                  PolicyExamination policy) {
-  const auto on = ground(common, options);
+  const auto on = ground(common, *options.command);
   if (!on) {
-    return on.error();
+    for (const std::string& error : on.error()) {
+      complain(error);
+    }
+    return kCheckUndetermined;
   }
   const std::string socket = daemon_socket(common, *on);
   Expected<std::vector<spool::PolicyOverride>, std::string> overrides;

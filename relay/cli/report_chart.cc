@@ -10,7 +10,8 @@ namespace relay::cli {
 namespace {
 
 constexpr std::size_t kMaxDays = 400;
-constexpr double kLeastHeight = 2.5;   // of a failure, so that it can be seen
+constexpr double kLeastBar = 6;        // of a day with sessions beside days with very many
+constexpr double kLeastHeight = 2.5;   // of failures in it, so that they can be seen
 constexpr std::size_t kDatedDays = 8;  // so many dates stand beside each other
 
 struct Frame {
@@ -46,6 +47,21 @@ std::string rectangle(const char* kind, double x, double y, double width, double
                    kind, x, y, width, height);
 }
 
+/// Of a bar and of its failed part. Where a day is small beside others, what went well and what did
+/// not are both to be seen.
+std::pair<double, double> heights(const SessionCounts& counts, double most, const Frame& frame) {
+  if (counts.total() == 0) {
+    return {0, 0};
+  }
+  const auto sessions = static_cast<double>(counts.total());
+  const double total = std::max(sessions / most * frame.height, kLeastBar);
+  if (counts.failed == 0 || counts.successful == 0) {
+    return {total, counts.failed == 0 ? 0 : total};
+  }
+  const double failed = static_cast<double>(counts.failed) / sessions * total;
+  return {total, std::clamp(failed, kLeastHeight, total - kLeastHeight)};
+}
+
 std::string bars(const std::vector<DayPoint>& points, const Frame& frame) {
   const auto most = static_cast<double>(largest(points));
   const double slot = slot_width(points, frame);
@@ -55,10 +71,7 @@ std::string bars(const std::vector<DayPoint>& points, const Frame& frame) {
   double x = frame.left + (slot - width) / 2;
   for (const DayPoint& point : points) {
     const auto& counts = point.counts;
-    double failed = static_cast<double>(counts.failed) / most * frame.height;
-    failed = counts.failed > 0 ? std::max(failed, kLeastHeight) : 0;
-    const double total =
-        std::max(static_cast<double>(counts.total()) / most * frame.height, failed);
+    const auto [total, failed] = heights(counts, most, frame);
     svg += fmt::format("<g><title>{}</title>", tooltip(point));
     svg += rectangle("hit", x, frame.top, width, frame.height);
     svg += rectangle("ok", x, bottom - total, width, total - failed);

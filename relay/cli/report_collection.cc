@@ -37,7 +37,8 @@ void ReportCollection::add(FoundReport found) {
     std::string domain = rpt::report_domain(reading->report, found.metadata);
     std::string submitter = rpt::submitter(reading->report);
     reports_.push_back({std::move(found.source), std::move(reading->report),
-                        std::move(reading->warnings), std::move(domain), std::move(submitter)});
+                        std::move(reading->warnings), std::move(domain), std::move(submitter),
+                        std::move(found.carrier)});
     return;
   }
   CollectedReport& first = reports_[place->second];
@@ -47,6 +48,25 @@ void ReportCollection::add(FoundReport found) {
          fmt::format("{} has the same id and says something else", found.source)});
   }
   duplicates_.push_back({std::move(found.source), first.source});
+}
+
+std::set<std::string> ReportCollection::key_names() const {
+  std::set<std::string> names;
+  for (const CollectedReport& report : reports_) {
+    add_key_names(report.carrier, names);
+  }
+  return names;
+}
+
+void ReportCollection::verify(const TextAnswers& keys) {
+  for (CollectedReport& report : reports_) {
+    report.dkim = judge(report.carrier, report.submitter, keys);
+  }
+}
+
+std::size_t ReportCollection::doubtful() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      reports_, [](const CollectedReport& report) { return is_doubtful(report.dkim.verdict); }));
 }
 
 std::size_t ReportCollection::warnings() const {
@@ -90,6 +110,9 @@ std::map<std::string, DomainSummary> summarize(const ReportCollection& collectio
     if (const auto day = day_of(collected.report)) {
       reporter.days[*day].add(counts);
       reporter.range.add(*day);
+    }
+    if (collected.dkim.verdict != CarrierVerdict::not_checked) {
+      ++reporter.dkim[collected.dkim.text()];
     }
     ++reporter.reports;
     reporter.counts.add(counts);

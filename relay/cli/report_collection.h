@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,8 @@ struct CollectedReport {
   std::vector<rpt::ReportWarning> warnings;
   std::string domain;     ///< rpt::report_domain()
   std::string submitter;  ///< rpt::submitter()
+  ReportCarrier carrier{};
+  CarrierDkim dkim{};
 };
 
 /// A copy of a report that was counted already.
@@ -35,12 +38,18 @@ class ReportCollection {
   void add(FoundReport found);
   void add_unreadable(UnreadableInput input) { unreadable_.push_back(std::move(input)); }
   void add_other() { ++others_; }
+  /// Where the keys of the reports' mails are.
+  [[nodiscard]] std::set<std::string> key_names() const;
+  /// keys: answers for key_names().
+  void verify(const TextAnswers& keys);
 
   [[nodiscard]] const std::vector<CollectedReport>& reports() const { return reports_; }
   [[nodiscard]] const std::vector<UnreadableInput>& unreadable() const { return unreadable_; }
   [[nodiscard]] const std::vector<DuplicateReport>& duplicates() const { return duplicates_; }
   [[nodiscard]] std::size_t others() const { return others_; }
   [[nodiscard]] std::size_t warnings() const;
+  /// Reports of doubtful origin, if that was verified.
+  [[nodiscard]] std::size_t doubtful() const;
 
  private:
   std::vector<CollectedReport> reports_;
@@ -84,6 +93,7 @@ struct ReporterSummary {
   std::map<std::string, SessionCounts> by_policy;                        ///< by policy type
   std::map<std::pair<std::string, std::string>, FailureGroup> failures;  ///< by type and MX host
   std::map<std::chrono::sys_days, SessionCounts> days;
+  std::map<std::string, std::size_t> dkim;  ///< reports by CarrierDkim::text(); empty: not checked
 };
 
 struct DomainSummary {

@@ -9,7 +9,8 @@ namespace {
 constexpr std::string_view kHeader =
     "row,domain,reporter,submitter,report_id,start,end,policy_type,policy_domain,policy_string,"
     "mx_host,result_type,sending_mta_ip,receiving_mx_hostname,receiving_mx_helo,receiving_ip,"
-    "failure_reason_code,additional_information,successful_sessions,failed_sessions,source\r\n";
+    "failure_reason_code,additional_information,successful_sessions,failed_sessions,source,"
+    "dkim\r\n";
 
 using Cells = std::vector<std::string>;
 
@@ -45,15 +46,16 @@ void write_policy(const CollectedReport& from, const rpt::ReceivedPolicy& policy
                   std::string& csv) {
   for (const rpt::ReceivedFailure& failure : policy.failures) {
     Cells cells = policy_cells("failure", from, policy);
-    append(cells,
-           {failure.type, failure.sending_mta_ip, failure.receiving_mx_hostname,
-            failure.receiving_mx_helo, failure.receiving_ip, failure.reason_code,
-            failure.additional_information, "", std::to_string(failure.sessions), from.source});
+    append(cells, {failure.type, failure.sending_mta_ip, failure.receiving_mx_hostname,
+                   failure.receiving_mx_helo, failure.receiving_ip, failure.reason_code,
+                   failure.additional_information, "", std::to_string(failure.sessions),
+                   from.source, std::string(name(from.dkim.verdict))});
     write_row(cells, csv);
   }
   Cells cells = policy_cells("total", from, policy);
   append(cells, {"", "", "", "", "", "", "", std::to_string(policy.successful_sessions),
-                 std::to_string(policy.failed_sessions), from.source});
+                 std::to_string(policy.failed_sessions), from.source,
+                 std::string(name(from.dkim.verdict))});
   write_row(cells, csv);
 }
 

@@ -55,6 +55,16 @@ std::string policies_html(const ReporterSummary& reporter) {
   return html;
 }
 
+/// A line about the signatures, if they were verified.
+std::string dkim_html(const ReporterSummary& reporter) {
+  std::string html;
+  for (const auto& [verdict, count] : reporter.dkim) {
+    html += fmt::format("{}{} {}", html.empty() ? "<br><span class=\"faint\">DKIM: " : ", ", count,
+                        html_text(verdict));
+  }
+  return html.empty() ? html : html + "</span>";
+}
+
 std::string reporters_html(const DomainSummary& domain,
                            const std::vector<std::chrono::sys_days>& days) {
   std::string html =
@@ -63,9 +73,9 @@ std::string reporters_html(const DomainSummary& domain,
       R"(<th class="n">Ok</th><th>Per policy</th><th>Per day</th></tr>)";
   for (const auto& [submitter, reporter] : domain.reporters) {
     html += fmt::format(
-        R"(<tr><td class="break">{}<br><span class="faint">{}</span></td><td class="n">{}</td>)"
+        R"(<tr><td class="break">{}<br><span class="faint">{}</span>{}</td><td class="n">{}</td>)"
         R"(<td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td>{}</td><td>{}</td></tr>)",
-        shown(reporter.name, "(no name)"), shown(submitter, "no contact"),
+        shown(reporter.name, "(no name)"), shown(submitter, "no contact"), dkim_html(reporter),
         grouped(reporter.reports), grouped(reporter.counts.total()),
         grouped(reporter.counts.failed), share_ok(reporter.counts), policies_html(reporter),
         day_spark(points(reporter.days, days)));
@@ -153,7 +163,7 @@ std::string domain_html(const std::string& name, const DomainSummary& domain) {
              R"(<section><div class="head"><h2>{}</h2>{}<span class="faint">{}, {}</span></div>)",
              shown(name, "(no domain)"), pill(domain.counts),
              number(domain.counts.total(), "session"), days_text(domain.range)) +
-         day_chart(points(counts, days)) +
+         R"(<div class="scroll">)" + day_chart(points(counts, days)) + "</div>" +
          R"(<div class="key"><span><i class="ok"></i>succeeded</span>)"
          R"(<span><i class="bad"></i>failed</span></div>)" +
          reporters_html(domain, days) + failures_html(domain) + "</section>";
@@ -242,7 +252,7 @@ std::string reports_as_html(const ReportCollection& collection) {
 <h1>TLS reports</h1><p class="faint">{0}. A session counts once under each policy that was evaluated for it.</p>
 )",
       days_text(range), kReportStyle);
-  html += tiles_html(collection, domains);
+  html += domains.empty() ? "<p>No report was read.</p>" : tiles_html(collection, domains);
   for (const auto& [name, domain] : domains) {
     html += domain_html(name, domain) + "\n";
   }

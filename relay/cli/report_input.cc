@@ -50,18 +50,25 @@ Expected<std::string, std::string> contents(const std::string& path) {
   return octets;
 }
 
+// A signature that was good when the mail came is good for its report: now, of no moment, none has
+// expired.
+ReportCarrier carrier_of(std::string_view mail) {
+  return {ReportCarrier::Kind::mail, message::dkim_claims(as_transmitted(mail), {})};
+}
+
 /// Takes what a name leads to apart, until reports are left.
 class Unpacker {
  public:
   Unpacker(const InputSink& sink, Expecting expecting) : sink_(sink), expecting_(expecting) {}
 
-  void octets(const std::string& source, std::string octets, rpt::ReportMetadata metadata) {
+  void octets(const std::string& source, std::string octets, rpt::ReportMetadata metadata,
+              const ReportCarrier& carrier = {}) {
     switch (input_kind(octets)) {
       case InputKind::report:
-        sink_.report({source, std::move(octets), std::move(metadata)});
+        sink_.report({source, std::move(octets), std::move(metadata), carrier});
         return;
       case InputKind::zip:
-        zip(source, octets, metadata);
+        zip(source, octets, metadata, carrier);
         return;
       case InputKind::mbox:
         mbox(source, octets);
@@ -79,12 +86,17 @@ class Unpacker {
     if (content.reports.empty() && content.problems.empty()) {
       nothing(source, expecting);
     }
+    const ReportCarrier signed_mail =
+        content.reports.empty() ? ReportCarrier{} : carrier_of(content.message);
     for (MailedReport& found : content.reports) {
+      const ReportCarrier carrier = found.place == MailedReport::Place::here
+                                        ? signed_mail
+                                        : ReportCarrier{ReportCarrier::Kind::forwarded, {}};
       const bool packed = input_kind(found.octets) == InputKind::zip;
       if (packed) {
-        zip(source, found.octets, found.metadata);
+        zip(source, found.octets, found.metadata, carrier);
       } else {
-        sink_.report({source, std::move(found.octets), std::move(found.metadata)});
+        sink_.report({source, std::move(found.octets), std::move(found.metadata), carrier});
       }
     }
   }
@@ -107,7 +119,7 @@ class Unpacker {
   }
 
   void zip(const std::string& source, const std::string& octets,
-           const rpt::ReportMetadata& metadata) {
+           const rpt::ReportMetadata& metadata, const ReportCarrier& carrier) {
     if (++zips_ > kMaxZips) {
       sink_.unreadable({source, "too-deep", "archives in archives"});
       return;
@@ -119,7 +131,7 @@ class Unpacker {
         return;
       }
       this->octets(inner, std::move(*entry.octets),
-                   {metadata.domain, metadata.submitter, entry.name});
+                   {metadata.domain, metadata.submitter, entry.name}, carrier);
     });
     if (!done) {
       sink_.unreadable({source, "damaged", done.error()});

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "relay/cli/report_dkim.h"
 #include "relay/net/expected.h"
 #include "rpt/report_reader.h"
 
@@ -17,6 +18,7 @@ struct FoundReport {
   std::string source;  ///< "google.eml", "reports.zip: a.json.gz", "inbox: message 3"
   std::string octets;
   rpt::ReportMetadata metadata;
+  ReportCarrier carrier{};
 };
 
 struct UnreadableInput {

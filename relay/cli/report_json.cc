@@ -14,6 +14,19 @@ Json warnings_json(const std::vector<rpt::ReportWarning>& warnings) {
 
 }  // namespace
 
+Json dkim_json(const CarrierDkim& dkim) {
+  Json signatures = Json::array();
+  for (const SignatureVerdict& each : dkim.signatures) {
+    signatures.push_back({{"domain", each.domain},
+                          {"selector", each.selector},
+                          {"algorithm", each.algorithm},
+                          {"result", message::name(each.verdict.result)},
+                          {"reason", each.verdict.reason},
+                          {"declares_reports", each.verdict.declares_reports}});
+  }
+  return {{"verdict", name(dkim.verdict)}, {"signatures", std::move(signatures)}};
+}
+
 Json reports_as_json(const ReportCollection& collection) {
   Json reports = Json::array();
   for (const CollectedReport& collected : collection.reports()) {
@@ -21,6 +34,7 @@ Json reports_as_json(const ReportCollection& collection) {
                        {"domain", collected.domain},
                        {"submitter", collected.submitter},
                        {"warnings", warnings_json(collected.warnings)},
+                       {"dkim", dkim_json(collected.dkim)},
                        {"report", Json::parse(rpt::normalized_json(collected.report))}});
   }
   Json unreadable = Json::array();

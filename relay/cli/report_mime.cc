@@ -85,6 +85,7 @@ class Search {
     for (MailedReport& found : candidates.reports) {
       found.metadata.domain = header(message, "TLS-Report-Domain");
       found.metadata.submitter = header(message, "TLS-Report-Submitter");
+      found.place = depth == 0 ? MailedReport::Place::here : MailedReport::Place::forwarded;
       content_.reports.push_back(std::move(found));
     }
   }
@@ -141,7 +142,7 @@ class Search {
     if (sure > candidates.likeness) {
       candidates = {sure, {}};
     }
-    candidates.reports.push_back({std::string(octets), {{}, {}, file_name}});
+    candidates.reports.push_back({std::string(octets), {{}, {}, file_name}, {}});
   }
 
   void problem(const char* text) {
@@ -174,21 +175,39 @@ std::optional<MailContent> next(GMimeParser* parser, const MailLimits& limits) {
   return content;
 }
 
+/// Where the parser is in octets.
+std::size_t place_of(GMimeParser* parser, std::string_view octets) {
+  const gint64 place = g_mime_parser_tell(parser);
+  return place < 0 ? octets.size() : std::min(static_cast<std::size_t>(place), octets.size());
+}
+
+/// Cuts the line off that divides the messages of an mbox.
+std::string_view without_marker(std::string_view message) {
+  if (message.starts_with("From ")) {
+    message.remove_prefix(std::min(message.find('\n'), message.size() - 1) + 1);
+  }
+  return message;
+}
+
 }  // namespace
 
 MailContent reports_in_mail(std::string_view message, const MailLimits& limits) {
   const auto parser = parser_of(message, GMIME_FORMAT_MESSAGE);
-  return next(parser.get(), limits).value_or(MailContent{});
+  MailContent content = next(parser.get(), limits).value_or(MailContent{});
+  content.message = message;
+  return content;
 }
 
 void read_mbox(std::string_view octets, const std::function<void(MailContent)>& each,
                const MailLimits& limits) {
   const auto parser = parser_of(octets, GMIME_FORMAT_MBOX);
   while (g_mime_parser_eos(parser.get()) == 0) {
+    const std::size_t begin = place_of(parser.get(), octets);
     auto content = next(parser.get(), limits);
     if (!content) {
       return;
     }
+    content->message = without_marker(octets.substr(begin, place_of(parser.get(), octets) - begin));
     each(std::move(*content));
   }
 }

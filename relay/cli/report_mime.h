@@ -22,11 +22,14 @@ struct MailLimits {
 struct MailedReport {
   std::string octets;
   rpt::ReportMetadata metadata;
+  /// In the message itself, or in one that is forwarded by it.
+  enum class Place { here, forwarded } place = Place::here;
 };
 
 struct MailContent {
   std::vector<MailedReport> reports;
   std::vector<std::string> problems;  ///< why more was not looked at
+  std::string_view message;           ///< of what was given: header and body
 };
 
 /// message: RFC 5322, CRLF or LF.

@@ -34,7 +34,7 @@ svg text { fill: var(--faint); font-size: 12px; }
 svg line { stroke: var(--line); }
 svg .ok { fill: var(--ok); } svg .bad { fill: var(--bad); }
 svg .hit { fill: transparent; } svg g:hover .hit { fill: var(--soft); }
-.chart { display: block; width: 100%; height: auto; margin-top: 14px; }
+.chart { display: block; width: 100%; min-width: 620px; height: auto; margin-top: 14px; }
 .spark { width: 180px; height: 32px; display: block; }
 .key { font-size: 13px; color: var(--faint); display: flex; gap: 18px; margin-top: 6px; }
 .key i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 6px; }

@@ -111,6 +111,14 @@ std::string failures_text(const ReporterSummary& reporter) {
   return table.text();
 }
 
+std::string dkim_text(const std::map<std::string, std::size_t>& verdicts) {
+  std::string text;
+  for (const auto& [verdict, count] : verdicts) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, printable(verdict));
+  }
+  return text;
+}
+
 std::string reporter_text(const std::string& submitter, const ReporterSummary& reporter,
                           const Painter& paint) {
   std::string text = fmt::format("\n  {} ({}): {}, {}\n",
@@ -123,6 +131,9 @@ std::string reporter_text(const std::string& submitter, const ReporterSummary& r
   }
   if (reporter.by_policy.empty()) {
     text += "    no policies\n";
+  }
+  if (!reporter.dkim.empty()) {
+    text += fmt::format("    {:<16} {}\n", "DKIM", dkim_text(reporter.dkim));
   }
   if (!reporter.failures.empty()) {
     text += indented(failures_text(reporter), 4);
@@ -186,6 +197,23 @@ std::string warnings_text(const ReportCollection& collection, const Painter& pai
   return text;
 }
 
+/// The reports that nothing shows to be their reporter's.
+std::string doubts_text(const ReportCollection& collection, const Painter& paint) {
+  std::string text;
+  std::size_t left = kWarningsShown;
+  for (const CollectedReport& collected : collection.reports()) {
+    if (is_doubtful(collected.dkim.verdict)) {
+      if (left-- == 0) {
+        return text + fmt::format("  … {} in all; --json has each\n", collection.doubtful());
+      }
+      text +=
+          fmt::format("  {} {} ({})\n", paint(Style::warning, printable(collected.dkim.text())),
+                      printable_or(collected.submitter, "no contact"), printable(collected.source));
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string reports_as_text(const ReportCollection& collection, ReportColour colour) {
@@ -196,6 +224,9 @@ std::string reports_as_text(const ReportCollection& collection, ReportColour col
   }
   if (const std::string warnings = warnings_text(collection, paint); !warnings.empty()) {
     text += "Oddities of the reports, read all the same\n" + warnings + "\n";
+  }
+  if (const std::string doubts = doubts_text(collection, paint); !doubts.empty()) {
+    text += "Not shown to be from the domain that they name (DKIM)\n" + doubts + "\n";
   }
   for (const DuplicateReport& duplicate : collection.duplicates()) {
     text += fmt::format("Counted once: {} is the same report as {}\n", printable(duplicate.source),

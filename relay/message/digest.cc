@@ -10,6 +10,7 @@ namespace {
 
 // EVP_EncodeBlock() counts in int.
 constexpr std::size_t kBlock = std::size_t{3} << 20U;
+constexpr std::size_t kMaxEncoded = std::size_t{1} << 20U;
 
 unsigned char* octets_of(std::string& text) {
   return reinterpret_cast<unsigned char*>(text.data());
@@ -37,6 +38,26 @@ std::string base64(std::string_view octets) {
   }
   encoded.pop_back();
   return encoded;
+}
+
+std::optional<std::string> from_base64(std::string_view text) {
+  std::string encoded(text);
+  std::erase_if(encoded, [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; });
+  if (encoded.size() % 4 != 0 || encoded.size() > kMaxEncoded) {
+    return std::nullopt;
+  }
+  const std::size_t padding = encoded.size() - encoded.find_last_not_of('=') - 1;
+  if (encoded.empty() || padding > 2 || encoded.find('=') < encoded.size() - padding) {
+    return encoded.empty() ? std::optional(std::string()) : std::nullopt;
+  }
+  std::string octets(encoded.size() / 4 * 3, '\0');
+  const int size =
+      EVP_DecodeBlock(octets_of(octets), octets_of(encoded), static_cast<int>(encoded.size()));
+  if (size < 0) {
+    return std::nullopt;
+  }
+  octets.resize(octets.size() - padding);
+  return octets;
 }
 
 }  // namespace relay::message

@@ -99,20 +99,31 @@ std::string relaxed_body(std::string_view body) {
   return result;
 }
 
+std::string simple_body(std::string_view body) {
+  while (body.ends_with("\r\n")) {
+    body.remove_suffix(2);
+  }
+  return std::string(body) + "\r\n";
+}
+
 std::string signing_input(const std::vector<std::string_view>& fields,
-                          const std::vector<std::string>& names, std::string_view signature) {
+                          const std::vector<std::string>& names, std::string_view signature,
+                          Canonicalization how) {
+  const auto canonical = [how](std::string_view field) {
+    return how == Canonicalization::relaxed ? relaxed_field(field) : std::string(field);
+  };
   std::string input;
   std::vector<bool> used(fields.size());
   for (const std::string& name : names) {
     for (std::size_t i = fields.size(); i-- > 0;) {
       if (!used[i] && smtp::equal_ignoring_case(field_name(fields[i]), name)) {
         used[i] = true;
-        input += relaxed_field(fields[i]) + "\r\n";
+        input += canonical(fields[i]) + "\r\n";
         break;
       }
     }
   }
-  return input + relaxed_field(signature);
+  return input + canonical(signature);
 }
 
 }  // namespace relay::message

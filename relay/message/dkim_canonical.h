@@ -1,5 +1,5 @@
-// What a DKIM signature is computed over: the "relaxed" canonicalization (RFC 6376 §3.4.2, §3.4.4)
-// and the choice of header fields (§3.7, §5.4.2). Pure. Text is as transmitted, with CRLF.
+// What a DKIM signature is computed over: the canonicalizations (RFC 6376 §3.4) and the choice of
+// header fields (§3.7, §5.4.2). Pure. Text is as transmitted, with CRLF.
 #pragma once
 
 #include <string>
@@ -21,11 +21,16 @@ struct MessageParts {
 /// "subject:text", without a CRLF.
 [[nodiscard]] std::string relaxed_field(std::string_view field);
 [[nodiscard]] std::string relaxed_body(std::string_view body);
+/// RFC 6376 §3.4.3: as it is, but without empty lines at its end, and with one CRLF there.
+[[nodiscard]] std::string simple_body(std::string_view body);
+
+enum class Canonicalization { relaxed, simple };
 
 /// names: as in h=; the n-th mention of a name means the n-th field of it from below, none when
-/// there are fewer. signature: the DKIM-Signature field, its b= empty.
+/// there are fewer. signature: the DKIM-Signature field, its b= empty. how: that of the header.
 [[nodiscard]] std::string signing_input(const std::vector<std::string_view>& fields,
                                         const std::vector<std::string>& names,
-                                        std::string_view signature);
+                                        std::string_view signature,
+                                        Canonicalization how = Canonicalization::relaxed);
 
 }  // namespace relay::message

@@ -1,19 +1,16 @@
 #include "relay/message/dkim_key.h"
 
-#include <array>
 #include <new>
 #include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 #include <openssl/decoder.h>
-#include <openssl/encoder.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "relay/message/digest.h"
+#include "relay/message/dkim_openssl.h"
 
 namespace relay::message {
 namespace {
@@ -27,9 +24,6 @@ struct FreeKey {
 struct FreeDecoder {
   void operator()(OSSL_DECODER_CTX* decoder) const { OSSL_DECODER_CTX_free(decoder); }
 };
-struct FreeEncoder {
-  void operator()(OSSL_ENCODER_CTX* encoder) const { OSSL_ENCODER_CTX_free(encoder); }
-};
 struct FreeContext {
   void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
 };
@@ -37,19 +31,6 @@ struct FreeDigest {
   void operator()(EVP_MD_CTX* digest) const { EVP_MD_CTX_free(digest); }
 };
 using KeyHandle = std::unique_ptr<EVP_PKEY, FreeKey>;
-
-/// OpenSSL's errors of this thread; others judge by whether there are any.
-class ErrorMark {
- public:
-  ErrorMark() { ERR_set_mark(); }
-  ~ErrorMark() { ERR_pop_to_mark(); }
-  ErrorMark(const ErrorMark&) = delete;
-  ErrorMark& operator=(const ErrorMark&) = delete;
-};
-
-const unsigned char* octets_of(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
 
 [[noreturn]] void fail(const char* what) {
   throw std::runtime_error(fmt::format("OpenSSL cannot {} a DKIM key", what));
@@ -155,16 +136,7 @@ int DkimKey::bits() const {
 }
 
 std::string DkimKey::public_record() const {
-  if (kind() == Kind::rsa) {
-    return base64(encoded(EVP_PKEY_PUBLIC_KEY, "DER", "SubjectPublicKeyInfo"));
-  }
-  // RFC 8463 §4.2: the bare key, in no ASN.1.
-  std::array<unsigned char, 32> bare{};
-  std::size_t size = bare.size();
-  if (EVP_PKEY_get_raw_public_key(key_.get(), bare.data(), &size) != 1) {
-    fail("show");
-  }
-  return base64({reinterpret_cast<const char*>(bare.data()), size});
+  return public_key_text(key_.get());
 }
 
 std::string DkimKey::record(std::string_view service) const {
@@ -173,20 +145,7 @@ std::string DkimKey::record(std::string_view service) const {
 }
 
 std::string DkimKey::pem() const {
-  return encoded(EVP_PKEY_KEYPAIR, "PEM", "PrivateKeyInfo");
-}
-
-std::string DkimKey::encoded(int selection, const char* type, const char* structure) const {
-  const std::unique_ptr<OSSL_ENCODER_CTX, FreeEncoder> encoder(
-      OSSL_ENCODER_CTX_new_for_pkey(key_.get(), selection, type, structure, nullptr));
-  unsigned char* octets = nullptr;
-  std::size_t size = 0;
-  if (!encoder || OSSL_ENCODER_to_data(encoder.get(), &octets, &size) != 1) {
-    fail("write");
-  }
-  std::string result(reinterpret_cast<const char*>(octets), size);
-  OPENSSL_clear_free(octets, size);
-  return result;
+  return encoded_key(key_.get(), EVP_PKEY_KEYPAIR, "PEM", "PrivateKeyInfo");
 }
 
 std::string DkimKey::sign(std::string_view text) const {

@@ -40,7 +40,6 @@ class DkimKey {
 
  private:
   explicit DkimKey(std::shared_ptr<evp_pkey_st> key) : key_(std::move(key)) {}
-  [[nodiscard]] std::string encoded(int selection, const char* type, const char* structure) const;
 
   std::shared_ptr<evp_pkey_st> key_;
 };

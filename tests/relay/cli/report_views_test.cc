@@ -167,7 +167,9 @@ TEST_CASE("CSV has a row per failure and one per policy, with the domain in each
   CHECK(occurrences(csv, "\r\nfailure,rcpt.example,") == 7);
   CHECK(occurrences(csv, "\r\ntotal,rcpt.example,") == 7);
   CHECK(occurrences(csv, "\n") == 15);
-  CHECK(contains(csv, ",certificate-expired,,mx1.rcpt.example,,203.0.113.10,,,,14,google.eml\r\n"));
+  CHECK(contains(
+      csv,
+      ",certificate-expired,,mx1.rcpt.example,,203.0.113.10,,,,14,google.eml,not-checked\r\n"));
 }
 
 TEST_CASE("no cell of CSV is a formula, or leaves its cell") {
@@ -221,6 +223,16 @@ TEST_CASE("what octets are is told by how they begin") {
   CHECK(input_kind("PK\x03\x04") == InputKind::zip);
   CHECK(input_kind("From a@b.example Thu") == InputKind::mbox);
   CHECK(input_kind("From: a@b.example\n") == InputKind::mail);
+}
+
+TEST_CASE("a day of few sessions shows what went well and what did not beside one of very many") {
+  const std::chrono::sys_days day{std::chrono::year{2026} / 8 / 20};
+  const std::string chart = day_chart({{day, {14, 2}},
+                                       {day + std::chrono::days(1), {1'000'000, 1}},
+                                       {day + std::chrono::days(2), {0, 1}},
+                                       {day + std::chrono::days(3), {1, 0}}});
+  CHECK(occurrences(chart, "<rect class=\"ok\"") == 3);
+  CHECK(occurrences(chart, "<rect class=\"bad\"") == 3);
 }
 
 TEST_CASE("charts show every day of a range, of absurd ranges only days with reports") {

@@ -79,7 +79,8 @@ TEST_CASE("reporter: what is counted after a day's report was made is a further 
         "it was made, see `stsrelay report show`");
 }
 
-TEST_CASE("reporter: a clock set back over midnight loses nothing and makes no second report") {
+TEST_CASE(
+    "D15: reporter: a clock set back over midnight loses nothing and makes no second report") {
   World world;
   world.publish("a.example", world.post_uri());
   world.count("a.example");
@@ -123,7 +124,7 @@ TEST_CASE("reporter: a clock that is years ahead for a while makes nothing old")
   CHECK(world.reader->tally(session_day())->counts().size() == 1);
 }
 
-TEST_CASE("reporter: down over midnight, the day is reported whole and once after the start") {
+TEST_CASE("D14: reporter: down over midnight, the day is reported whole and once after the start") {
   World world;
   world.publish("a.example", world.post_uri());
   world.clock.set_wall(net::WallTime(kNextDay) - 10min);
