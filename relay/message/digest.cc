@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kBlock = std::size_t{3} << 20U;
 constexpr std::size_t kMaxEncoded = std::size_t{1} << 20U;
 
-unsigned char* octets_of(std::string& text) {
+unsigned char* writable(std::string& text) {
   return reinterpret_cast<unsigned char*>(text.data());
 }
 
@@ -20,7 +20,7 @@ unsigned char* octets_of(std::string& text) {
 
 std::string sha256(std::string_view octets) {
   std::string digest(32, '\0');
-  if (EVP_Digest(octets.data(), octets.size(), octets_of(digest), nullptr, EVP_sha256(), nullptr) !=
+  if (EVP_Digest(octets.data(), octets.size(), writable(digest), nullptr, EVP_sha256(), nullptr) !=
       1) {
     throw std::runtime_error("OpenSSL has no SHA-256");
   }
@@ -29,7 +29,7 @@ std::string sha256(std::string_view octets) {
 
 std::string base64(std::string_view octets) {
   std::string encoded((octets.size() + 2) / 3 * 4 + 1, '\0');  // a NUL is written behind it
-  unsigned char* at = octets_of(encoded);
+  unsigned char* at = writable(encoded);
   while (!octets.empty()) {
     const std::string_view block = octets.substr(0, kBlock);
     at += EVP_EncodeBlock(at, reinterpret_cast<const unsigned char*>(block.data()),
@@ -52,7 +52,7 @@ std::optional<std::string> from_base64(std::string_view text) {
   }
   std::string octets(encoded.size() / 4 * 3, '\0');
   const int size =
-      EVP_DecodeBlock(octets_of(octets), octets_of(encoded), static_cast<int>(encoded.size()));
+      EVP_DecodeBlock(writable(octets), writable(encoded), static_cast<int>(encoded.size()));
   if (size < 0) {
     return std::nullopt;
   }

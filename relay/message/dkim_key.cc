@@ -15,20 +15,13 @@
 namespace relay::message {
 namespace {
 
-constexpr int kLeastBits = 1024;
 constexpr std::size_t kGeneratedBits = 2048;
 
 struct FreeKey {
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 };
-struct FreeDecoder {
-  void operator()(OSSL_DECODER_CTX* decoder) const { OSSL_DECODER_CTX_free(decoder); }
-};
 struct FreeContext {
   void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
-};
-struct FreeDigest {
-  void operator()(EVP_MD_CTX* digest) const { EVP_MD_CTX_free(digest); }
 };
 using KeyHandle = std::unique_ptr<EVP_PKEY, FreeKey>;
 

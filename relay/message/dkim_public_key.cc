@@ -14,16 +14,9 @@
 namespace relay::message {
 namespace {
 
-constexpr int kLeastBits = 1024;
 constexpr int kMostBits = 16384;  // a larger key only costs time
 constexpr std::size_t kEd25519Octets = 32;
 
-struct FreeDecoder {
-  void operator()(OSSL_DECODER_CTX* decoder) const { OSSL_DECODER_CTX_free(decoder); }
-};
-struct FreeDigest {
-  void operator()(EVP_MD_CTX* digest) const { EVP_MD_CTX_free(digest); }
-};
 using Key = std::shared_ptr<EVP_PKEY>;
 
 Key owned(EVP_PKEY* key) {
