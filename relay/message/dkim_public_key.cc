@@ -84,9 +84,11 @@ Expected<DkimPublicKey, std::string> DkimPublicKey::from_record(std::string_view
   if (!result.key_) {
     return Unexpected<std::string>("key-malformed");
   }
-  if (const int bits = EVP_PKEY_get_bits(result.key_.get()); rsa && bits < kLeastBits) {
+  const int bits = EVP_PKEY_get_bits(result.key_.get());
+  if (rsa && bits < kLeastBits) {
     return Unexpected<std::string>("key-too-short");
-  } else if (bits > kMostBits) {
+  }
+  if (bits > kMostBits) {
     return Unexpected<std::string>("key-malformed");
   }
   const auto flags = lower_list(tags->value("t"));
