@@ -97,6 +97,13 @@ bool ReportSender::count_mails() {
       ++mails_at_[place_of(*destination)];
     }
   }
+  // What is being written is not in the queue yet.
+  for (const auto& [key, job] : running_) {
+    if (job.delivery.message && job.delivery.stage == rpt::Stage::handed_over) {
+      ++mails_;
+      ++mails_at_[place_of(job.destination)];
+    }
+  }
   return true;
 }
 
