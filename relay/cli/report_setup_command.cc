@@ -172,10 +172,10 @@ int self_test(const CommonOptions& common, const SelfTestOptions& options) {
 
 }  // namespace
 
-void add_report_setup(CLI::App& group, Invocation& invocation) {
+void add_report_setup(CLI::App& report, Invocation& invocation) {
   const auto setup_options = std::make_shared<SetupOptions>();
   CLI::App* const setup = add_printing_command(
-      group, invocation, "setup",
+      report, invocation, "setup",
       "The DNS records that reports need, and whether they are published as they should be",
       [&invocation, setup_options] { return set_up(invocation.common, *setup_options); });
   setup->footer(kSetupFooter);
@@ -185,7 +185,7 @@ void add_report_setup(CLI::App& group, Invocation& invocation) {
 
   const auto test_options = std::make_shared<SelfTestOptions>();
   CLI::App* const test = add_printing_command(
-      group, invocation, "selftest",
+      report, invocation, "selftest",
       "Make and sign a report about nobody, read it back, and verify it by the published keys; "
       "nothing is sent",
       [&invocation, test_options] { return self_test(invocation.common, *test_options); });

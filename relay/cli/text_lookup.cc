@@ -32,6 +32,7 @@ TextAnswers look_up_texts(const std::set<std::string>& names, net::DnsClientOpti
   const net::SystemClock clock;
   net::DnsClient dns(loop, clock, std::move(options));
   std::vector<net::Operation> operations;
+  operations.reserve(names.size());
   for (const std::string& name : names) {
     operations.push_back(dns.query(name, net::DnsType::txt, net::DnsCacheUse::bypass,
                                    [&, name](const net::DnsResult& result) {
