@@ -120,8 +120,9 @@ Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path) {
                     "that stsrelay runs as",
                     path, text.error()));
   }
-  auto key = message::DkimKey::from_pem(*text);
-  ::explicit_bzero(text->data(), text->size());
+  std::string& pem = *text;
+  auto key = message::DkimKey::from_pem(pem);
+  ::explicit_bzero(pem.data(), pem.size());
   if (!key) {
     return Unexpected<std::string>(fmt::format("reports.dkim: {}: {}", path, key.error()));
   }
