@@ -36,11 +36,12 @@ std::function<double()> chance() {
   };
 }
 
-PolicyResolver::Options with_chance(PolicyResolver::Options options) {
-  if (!options.random) {
-    options.random = chance();
+// Each user draws from a seed of its own: who sees the waits of one learns nothing of another's.
+std::function<double()> given_or_chance(const std::function<double()>& given) {
+  if (given) {
+    return given;
   }
-  return options;
+  return chance();
 }
 
 PolicyFetcher::Options fetcher_options(const PolicyResolver::Options& options) {
@@ -132,9 +133,10 @@ PolicyResolver::PolicyResolver(net::EventLoop& loop, const net::Clock& clock, ne
     : loop_(loop),
       clock_(clock),
       dns_(dns),
-      options_(with_chance(std::move(options))),
-      random_(options_.random),
-      keeper_(loop, clock, spool, log, {cache_capacity, options_.history, options_.random}),
+      options_(std::move(options)),
+      random_(given_or_chance(options_.random)),
+      keeper_(loop, clock, spool, log,
+              {cache_capacity, options_.history, given_or_chance(options_.random)}),
       refresh_timer_(loop, [this] { refresh_due(); }),
       fetcher_(loop, dns, https, fetcher_options(options_)) {
   keeper_.load(loaded);
