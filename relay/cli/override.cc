@@ -10,7 +10,7 @@
 namespace relay::cli {
 namespace {
 
-struct Wanted {
+struct WantedOverride {
   control::OverrideSet rule;
   bool remove = false;
 };
@@ -106,7 +106,7 @@ int misused(std::string_view sentence) {
   return kUsage;
 }
 
-int run(const CommonOptions& options, const Wanted& wanted) {
+int run(const CommonOptions& options, const WantedOverride& wanted) {
   const control::OverrideSet& rule = wanted.rule;
   const bool says_something = !rule.level.empty() || !rule.mx.empty() ||
                               !rule.fingerprints.empty() || !rule.until.empty() ||
@@ -125,7 +125,7 @@ int run(const CommonOptions& options, const Wanted& wanted) {
 }  // namespace
 
 void add_policy_override(CLI::App& policy, Invocation& invocation) {
-  const auto wanted = std::make_shared<Wanted>();
+  const auto wanted = std::make_shared<WantedOverride>();
   CLI::App* const command = add_asking_command(
       policy, invocation, "override",
       "Set or remove the TLS rule of a policy domain, at once and until further notice; without a "

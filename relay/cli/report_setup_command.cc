@@ -29,7 +29,7 @@ struct SelfTestOptions {
   bool mail = false;
 };
 
-int fail(const std::string& reason) {
+int give_up(const std::string& reason) {
   complain(reason);
   return kCheckUndetermined;
 }
@@ -115,7 +115,7 @@ int set_up(const CommonOptions& common, const SetupOptions& options) {
   ReportSetup setup = setup_of(common, *config);
   if (options.generate_keys) {
     if (const auto made = generate_missing(setup, config->user); !made) {
-      return fail(made.error());
+      return give_up(made.error());
     }
   }
   for (SetupKey& key : setup.keys) {
@@ -123,7 +123,7 @@ int set_up(const CommonOptions& common, const SetupOptions& options) {
   }
   auto dns = dns_options(*config);
   if (!dns) {
-    return fail(dns.error());
+    return give_up(dns.error());
   }
   setup.answers = look_up_texts(names_to_ask(setup), std::move(*dns));
   const SetupReport report = report_on(setup);
@@ -142,11 +142,11 @@ int self_test(const CommonOptions& common, const SelfTestOptions& options) {
     return config.error();
   }
   if (!config->reports.enabled()) {
-    return fail("reports.contact is not set; see `stsrelay report setup`");
+    return give_up("reports.contact is not set; see `stsrelay report setup`");
   }
   const auto settings = report_settings(*config);
   if (!settings) {
-    return fail(settings.error());
+    return give_up(settings.error());
   }
   SelfTest test = make_dummy(**settings, now());
   if (options.mail) {
@@ -158,7 +158,7 @@ int self_test(const CommonOptions& common, const SelfTestOptions& options) {
   } else {
     auto dns = dns_options(*config);
     if (!dns) {
-      return fail(dns.error());
+      return give_up(dns.error());
     }
     verify(test, **settings, look_up_texts(key_names(test), std::move(*dns)));
   }

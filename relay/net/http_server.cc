@@ -24,7 +24,7 @@ struct FreeServer {
   void operator()(evhttp* server) const { evhttp_free(server); }
 };
 
-struct FreeBuffer {
+struct FreeEvbuffer {
   void operator()(evbuffer* buffer) const { evbuffer_free(buffer); }
 };
 
@@ -66,7 +66,7 @@ struct HttpServer::State {
 
   static void on_request(evhttp_request* request, void* self) noexcept {
     const HttpAnswer answer = static_cast<State*>(self)->handler(path_of(request));
-    const std::unique_ptr<evbuffer, FreeBuffer> body(evbuffer_new());
+    const std::unique_ptr<evbuffer, FreeEvbuffer> body(evbuffer_new());
     if (!body || evbuffer_add(body.get(), answer.body.data(), answer.body.size()) != 0) {
       evhttp_send_error(request, HTTP_INTERNAL, nullptr);
       return;
