@@ -244,7 +244,7 @@ void visit(Visitor& visitor, Reports& reports) {
   // RFC 8460 §4.1: a report covers a day, so the next one must not be due before it is out.
   visitor.value("window", reports.window, Wait{Duration(0), std::chrono::hours(12)});
   visitor.value("grace", reports.grace, Wait{Duration(0), std::chrono::hours(6)});
-  visitor.value("details_per_policy", reports.details_per_policy, Number{1, 10'000});
+  visitor.value("details_per_policy", reports.details_per_policy, Number{1, 1000});
   visitor.section("redact", reports.redact);
   visitor.map("domains", reports.domains, ByDomain{ByDomain::Wildcards::refused});
   visitor.value("success_only", reports.success_only, Flag{});

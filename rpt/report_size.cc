@@ -12,83 +12,11 @@
 namespace rpt {
 namespace {
 
-constexpr std::string_view kFolded = "folded:";
 constexpr std::size_t kResultTypeCount = 11;
 // More than the JSON of one row that stands for folded ones, and of an element without strings,
 // details and domain.
 constexpr std::size_t kFoldedRow = 160;
 constexpr std::size_t kBareElement = 256;
-
-struct Fold {
-  std::uint64_t details = 0;
-  std::uint64_t sessions = 0;
-};
-using Folds = std::map<ResultType, Fold>;
-
-// How many details a row stands for if it stands for folded ones (see fold_details()).
-std::optional<std::uint64_t> folded_details(const FailureDetail& failure) {
-  const std::string_view reason = failure.reason_code;
-  FailureDetail bare;
-  bare.type = failure.type;
-  bare.reason_code = failure.reason_code;
-  if (failure != bare || !reason.starts_with(kFolded) || reason.size() == kFolded.size()) {
-    return std::nullopt;
-  }
-  std::uint64_t details = 0;
-  for (const char c : reason.substr(kFolded.size())) {
-    if (!is_digit(c)) {
-      return std::nullopt;
-    }
-    details = details * 10 + static_cast<std::uint64_t>(c - '0');
-  }
-  return details;
-}
-
-struct Details {
-  std::map<FailureDetail, std::uint64_t> shown;
-  Folds folded;
-};
-
-Details taken_apart(const std::vector<CountedFailure>& failures) {
-  Details details;
-  for (const CountedFailure& counted : failures) {
-    if (const auto folded = folded_details(counted.failure)) {
-      Fold& fold = details.folded[counted.failure.type];
-      fold.details += *folded;
-      fold.sessions += counted.sessions;
-    } else {
-      details.shown[counted.failure] += counted.sessions;
-    }
-  }
-  return details;
-}
-
-// The most frequent details up to max_details; the others join what was folded before.
-std::vector<CountedFailure> put_together(const Details& details, std::size_t max_details) {
-  Details rest;
-  rest.folded = details.folded;
-  std::vector<CountedFailure> rows;
-  for (CountedFailure& row : fold_details(details.shown, max_details)) {
-    if (const auto folded = folded_details(row.failure)) {
-      Fold& fold = rest.folded[row.failure.type];
-      fold.details += *folded;
-      fold.sessions += row.sessions;
-    } else {
-      rows.push_back(std::move(row));
-    }
-  }
-  std::map<FailureDetail, std::uint64_t> folded_rows;
-  for (const auto& [type, fold] : rest.folded) {
-    FailureDetail failure;
-    failure.type = type;
-    failure.reason_code = std::string{kFolded} + std::to_string(fold.details);
-    folded_rows[failure] = fold.sessions;
-  }
-  for (CountedFailure& row : fold_details(folded_rows, folded_rows.size())) {
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
 
 std::size_t most_details(const Report& report) {
   std::size_t most = 0;
@@ -165,7 +93,7 @@ void fold_policies(Report& report, std::size_t max_size) {
     }
   }
   for (auto& [description, summary] : elements) {
-    summary.failures = put_together(taken_apart(summary.failures), 0);
+    summary.failures = fold_details(summary.failures, 0);
     report.policies.push_back(std::move(summary));
   }
   std::sort(report.policies.begin(), report.policies.end(), kept_before);
@@ -212,8 +140,7 @@ void redact(Report& report, const Redaction& redaction) {
         failure.receiving_mx_helo.clear();
       }
     }
-    const Details details = taken_apart(summary.failures);
-    summary.failures = put_together(details, details.shown.size());
+    summary.failures = fold_details(summary.failures, summary.failures.size());
   }
 }
 
@@ -227,7 +154,7 @@ void limit_size(Report& report, std::size_t max_size) {
   }
   const std::size_t keep = fitting_details(report, size, max_size);
   for (PolicySummary& summary : report.policies) {
-    summary.failures = put_together(taken_apart(summary.failures), keep);
+    summary.failures = fold_details(summary.failures, keep);
   }
   if (keep == 0 && to_json(report).size() > max_size) {
     fold_policies(report, max_size);

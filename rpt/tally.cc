@@ -1,6 +1,9 @@
 #include "rpt/tally.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <system_error>
 #include <tuple>
 
 #include "rpt/canonical.h"
@@ -25,10 +28,21 @@ bool described_before(const PolicySummary& a, const PolicySummary& b) {
   return rank(a.policy) < rank(b.policy);
 }
 
+constexpr std::string_view kFolded = "folded:";
+
 struct Folded {
   std::uint64_t details = 0;
   std::uint64_t sessions = 0;
 };
+
+std::vector<CountedFailure> counted(const std::map<FailureDetail, std::uint64_t>& failures) {
+  std::vector<CountedFailure> rows;
+  rows.reserve(failures.size());
+  for (const auto& [failure, sessions] : failures) {
+    rows.push_back({failure, sessions});
+  }
+  return rows;
+}
 
 }  // namespace
 
@@ -62,34 +76,59 @@ std::chrono::sys_days report_day(const SessionResult& session) {
   return std::chrono::floor<std::chrono::days>(session.ended_at);
 }
 
+FailureDetail folded_detail(ResultType type, std::uint64_t details) {
+  FailureDetail row;
+  row.type = type;
+  row.reason_code = std::string(kFolded) + std::to_string(details);
+  return row;
+}
+
+std::optional<std::uint64_t> folded_details(const FailureDetail& failure) {
+  const std::string_view reason = failure.reason_code;
+  if (!reason.starts_with(kFolded)) {
+    return std::nullopt;
+  }
+  std::uint64_t details = 0;
+  const char* const end = reason.data() + reason.size();
+  const auto [rest, error] = std::from_chars(reason.data() + kFolded.size(), end, details);
+  const bool number = error == std::errc() && rest == end;
+  return number && failure == folded_detail(failure.type, details) ? std::optional(details)
+                                                                   : std::nullopt;
+}
+
+std::vector<CountedFailure> fold_details(const std::vector<CountedFailure>& rows,
+                                         std::size_t max_details) {
+  std::map<ResultType, Folded> rest;
+  const auto fold = [&rest](const CountedFailure& row, std::uint64_t details) {
+    Folded& folded = rest[row.failure.type];
+    folded.details += details;
+    folded.sessions += row.sessions;
+  };
+  std::map<FailureDetail, std::uint64_t> kinds;
+  for (const CountedFailure& row : rows) {
+    if (const auto details = folded_details(row.failure)) {
+      fold(row, *details);
+    } else {
+      kinds[row.failure] += row.sessions;
+    }
+  }
+  std::vector<CountedFailure> shown = counted(kinds);
+  std::sort(shown.begin(), shown.end(), shown_before);
+  for (std::size_t i = max_details; i < shown.size(); ++i) {
+    fold(shown[i], 1);
+  }
+  shown.resize(std::min(shown.size(), max_details));
+  const auto first_folded = static_cast<std::ptrdiff_t>(shown.size());
+  for (const auto& [type, folded] : rest) {
+    shown.push_back({folded_detail(type, folded.details), folded.sessions});
+  }
+  std::sort(shown.begin() + first_folded, shown.end(), shown_before);
+  return shown;
+}
+
 std::vector<CountedFailure> fold_details(const std::map<FailureDetail, std::uint64_t>& failures,
                                          std::size_t max_details) {
-  std::vector<CountedFailure> shown;
-  shown.reserve(failures.size());
-  for (const auto& [failure, sessions] : failures) {
-    shown.push_back({failure, sessions});
-  }
-  std::sort(shown.begin(), shown.end(), shown_before);
-  if (shown.size() <= max_details) {
-    return shown;
-  }
-  std::map<ResultType, Folded> rest;
-  for (std::size_t i = max_details; i < shown.size(); ++i) {
-    Folded& folded = rest[shown[i].failure.type];
-    ++folded.details;
-    folded.sessions += shown[i].sessions;
-  }
-  shown.erase(shown.begin() + static_cast<std::ptrdiff_t>(max_details), shown.end());
-  const std::size_t first_folded = shown.size();
-  for (const auto& [type, folded] : rest) {
-    CountedFailure counted;
-    counted.failure.type = type;
-    counted.failure.reason_code = "folded:" + std::to_string(folded.details);
-    counted.sessions = folded.sessions;
-    shown.push_back(std::move(counted));
-  }
-  std::sort(shown.begin() + static_cast<std::ptrdiff_t>(first_folded), shown.end(), shown_before);
-  return shown;
+  return fold_details(counted(failures), max_details);
 }
 
 std::vector<PolicySummary> summarize(const Tally& tally, const std::string& report_domain,

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,9 +46,18 @@ struct CountedFailure {
   friend auto operator<=>(const CountedFailure&, const CountedFailure&) = default;
 };
 
-/// At most max_details failures, the most frequent first, then by result type, MX host, receiving
-/// and sending address. The rest follows as one element per result type, whose reason "folded:N"
-/// says how many it stands for, so that the counts still add up.
+/// The row that stands for so many details of a type, at least: reason "folded:N". A store that
+/// keeps only so many details of a policy counts every further one as folded_detail(type, 1).
+[[nodiscard]] FailureDetail folded_detail(ResultType type, std::uint64_t details);
+
+/// How many details a row stands for if it stands for folded ones; nullopt: it is one itself.
+[[nodiscard]] std::optional<std::uint64_t> folded_details(const FailureDetail& failure);
+
+/// At most max_details failures, equal ones joined, the most frequent first, then by result type,
+/// MX host, receiving and sending address. The rest, and what is folded already, follows as one
+/// element per result type, so that the counts still add up.
+[[nodiscard]] std::vector<CountedFailure> fold_details(const std::vector<CountedFailure>& rows,
+                                                       std::size_t max_details);
 [[nodiscard]] std::vector<CountedFailure> fold_details(
     const std::map<FailureDetail, std::uint64_t>& failures, std::size_t max_details);
 

@@ -13,6 +13,9 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Of a policy and day, as many as a report may be told to show (`reports.details_per_policy`): what
+// peers vary at will, as the name in their EHLO reply, must not fill the disk.
+constexpr std::int64_t kMostDetails = 1000;
 // Bounds the memory of a long run; domains come and go.
 constexpr std::size_t kPolicyIdsKept = 4096;
 
@@ -93,6 +96,13 @@ Sql<std::unique_ptr<ResultStore>> ResultStore::open(Database& database) {
        "VALUES (?1, ?2, ?3, ?4, ?5) "
        "ON CONFLICT DO UPDATE SET successful = successful + excluded.successful, "
        "failed = failed + excluded.failed"},
+      {&store->count_known_failure_,
+       "UPDATE failure_counts SET count = count + ?10 "
+       "WHERE day = ?1 AND report_domain = ?2 AND policy = ?3 AND type = ?4 "
+       "AND sending_mta_ip = ?5 AND receiving_mx_hostname = ?6 AND receiving_mx_helo = ?7 "
+       "AND receiving_ip = ?8 AND reason_code = ?9"},
+      {&store->count_details_,
+       "SELECT count(*) FROM failure_counts WHERE day = ?1 AND report_domain = ?2 AND policy = ?3"},
       {&store->count_failure_,
        "INSERT INTO failure_counts (day, report_domain, policy, type, sending_mta_ip, "
        "receiving_mx_hostname, receiving_mx_helo, receiving_ip, reason_code, count) "
@@ -115,49 +125,67 @@ Sql<std::unique_ptr<ResultStore>> ResultStore::open(Database& database) {
 }
 
 Sql<void> ResultStore::add(std::chrono::sys_days day, const rpt::Tally& tally) {
-  return for_each(day, tally, count_sessions_, count_failure_);
+  return for_each(day, tally, count_sessions_, [this](const FailureCount& counted) {
+    auto changed = run(count_known_failure_, counted);
+    if (!changed || *changed > 0) {
+      return changed;
+    }
+    auto kept = details_kept(counted);
+    if (!kept || *kept < kMostDetails) {
+      return kept ? run(count_failure_, counted) : kept;
+    }
+    FailureCount folded = counted;
+    const rpt::FailureDetail overflow = rpt::folded_detail(counted.failure.get().type, 1);
+    folded.failure = overflow;
+    return run(count_failure_, folded);
+  });
 }
 
 Sql<void> ResultStore::close(std::chrono::sys_days day, const rpt::Tally& tally) {
-  return for_each(day, tally, close_sessions_, close_failure_);
+  return for_each(day, tally, close_sessions_,
+                  [this](const FailureCount& counted) { return run(close_failure_, counted); });
 }
 
 Sql<void> ResultStore::for_each(std::chrono::sys_days day, const rpt::Tally& tally,
-                                Statement& sessions, Statement& failures) {
+                                Statement& sessions, const CountFailure& count_failure) {
   const std::int64_t day_number = day.time_since_epoch().count();
   for (const auto& [key, counts] : tally.counts()) {
-    auto done = run(day_number, key, counts, sessions, failures);
-    if (!done) {
-      return done;
+    auto policy = policy_id(key.second);
+    if (!policy) {
+      return passed_on(policy.error());
+    }
+    auto counted = sessions.run(day_number, std::string_view(key.first), *policy,
+                                static_cast<std::int64_t>(counts.successful_sessions),
+                                static_cast<std::int64_t>(counts.failed_sessions));
+    for (const auto& [failure, count] : counts.failures) {
+      if (counted) {
+        counted = count_failure({day_number, key.first, *policy, failure, count});
+      }
+    }
+    if (!counted) {
+      return passed_on(counted.error());
     }
   }
   return {};
 }
 
-Sql<void> ResultStore::run(std::int64_t day, const rpt::Tally::Key& key,
-                           const rpt::PolicyCounts& counts, Statement& sessions,
-                           Statement& failures) {
-  const std::string_view domain = key.first;
-  auto policy = policy_id(key.second);
-  if (!policy) {
-    return passed_on(policy.error());
+Sql<std::int64_t> ResultStore::run(Statement& statement, const FailureCount& counted) {
+  const rpt::FailureDetail& failure = counted.failure;
+  return statement.run(
+      counted.day, counted.report_domain, counted.policy, rpt::wire_name(failure.type),
+      std::string_view(failure.sending_mta_ip), std::string_view(failure.receiving_mx_hostname),
+      std::string_view(failure.receiving_mx_helo), std::string_view(failure.receiving_ip),
+      std::string_view(failure.reason_code), static_cast<std::int64_t>(counted.sessions));
+}
+
+Sql<std::int64_t> ResultStore::details_kept(const FailureCount& counted) {
+  std::int64_t kept = 0;
+  auto done = count_details_.each([&kept](const Row& row) { kept = row.integer(0); }, counted.day,
+                                  counted.report_domain, counted.policy);
+  if (!done) {
+    return passed_on(done.error());
   }
-  auto counted =
-      sessions.run(day, domain, *policy, static_cast<std::int64_t>(counts.successful_sessions),
-                   static_cast<std::int64_t>(counts.failed_sessions));
-  for (const auto& [failure, count] : counts.failures) {
-    if (counted) {
-      counted = failures.run(
-          day, domain, *policy, rpt::wire_name(failure.type),
-          std::string_view(failure.sending_mta_ip), std::string_view(failure.receiving_mx_hostname),
-          std::string_view(failure.receiving_mx_helo), std::string_view(failure.receiving_ip),
-          std::string_view(failure.reason_code), static_cast<std::int64_t>(count));
-    }
-  }
-  if (!counted) {
-    return passed_on(counted.error());
-  }
-  return {};
+  return kept;
 }
 
 Sql<std::int64_t> ResultStore::policy_id(const rpt::PolicyDescription& policy) {

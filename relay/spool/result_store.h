@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "relay/spool/database.h"
 #include "rpt/tally.h"
@@ -15,7 +17,8 @@ namespace relay::spool {
 class ResultStore {
  public:
   static Sql<std::unique_ptr<ResultStore>> open(Database& database);
-  /// Adds counts to those of a day; part of the caller's transaction.
+  /// Adds counts to those of a day; part of the caller's transaction. Of a policy with 1000 kinds
+  /// of failures all further ones are counted as one for each result type.
   Sql<void> add(std::chrono::sys_days day, const rpt::Tally& tally);
   /// Counts, read before, that no later report is to have again; part of the caller's transaction.
   Sql<void> close(std::chrono::sys_days day, const rpt::Tally& tally);
@@ -27,13 +30,26 @@ class ResultStore {
  private:
   ResultStore() = default;
   Sql<std::int64_t> policy_id(const rpt::PolicyDescription& policy);
-  /// Runs a statement for the sessions of each policy, and one for each of their failures.
-  Sql<void> for_each(std::chrono::sys_days day, const rpt::Tally& tally, Statement& sessions,
-                     Statement& failures);
-  Sql<void> run(std::int64_t day, const rpt::Tally::Key& key, const rpt::PolicyCounts& counts,
-                Statement& sessions, Statement& failures);
+  /// How often a failure was seen under a policy.
+  struct FailureCount {
+    std::int64_t day;
+    std::string_view report_domain;
+    std::int64_t policy;
+    std::reference_wrapper<const rpt::FailureDetail> failure;
+    std::uint64_t sessions;
+  };
+  using CountFailure = std::function<Sql<std::int64_t>(const FailureCount&)>;
 
-  Statement find_policy_, insert_policy_, count_sessions_, count_failure_;
+  /// Runs a statement for the sessions of each policy, and count_failure for each of their
+  /// failures.
+  Sql<void> for_each(std::chrono::sys_days day, const rpt::Tally& tally, Statement& sessions,
+                     const CountFailure& count_failure);
+  static Sql<std::int64_t> run(Statement& statement, const FailureCount& counted);
+  /// Rows of the failure's policy.
+  Sql<std::int64_t> details_kept(const FailureCount& counted);
+
+  Statement find_policy_, insert_policy_, count_sessions_;
+  Statement count_known_failure_, count_details_, count_failure_;
   Statement close_sessions_, close_failure_;
   std::map<rpt::PolicyDescription, std::int64_t> policy_ids_;
 };

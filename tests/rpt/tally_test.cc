@@ -123,6 +123,29 @@ TEST_CASE("details above the limit are folded by result type and the counts stil
   CHECK(shown[0].sessions == 110);
 }
 
+TEST_CASE("what a store counted as one joins what is folded, and is never shown as a kind") {
+  std::map<FailureDetail, std::uint64_t> failures;
+  const auto expired = ResultType::certificate_expired;
+  failures[failure(expired, "203.0.113.1")] = 3;
+  failures[failure(expired, "203.0.113.2")] = 2;
+  failures[rpt::folded_detail(expired, 1)] = 1000;
+  const auto shown = rpt::fold_details(failures, 1);
+  REQUIRE(shown.size() == 2);
+  CHECK(shown[0].failure.receiving_ip == "203.0.113.1");
+  CHECK(shown[1].failure == FailureDetail{expired, "", "", "", "", "folded:2"});
+  CHECK(shown[1].sessions == 1002);
+}
+
+TEST_CASE("only a row without host and addresses stands for folded ones") {
+  const auto expired = ResultType::certificate_expired;
+  CHECK(rpt::folded_details({expired, "", "", "", "", "folded:17"}) == 17);
+  CHECK(!rpt::folded_details({expired, "", "mx.example.com", "", "", "folded:17"}));
+  for (const char* reason : {"", "folded:", "folded:1x", "folded:-1", "X509-10", "folded:01"}) {
+    CAPTURE(reason);
+    CHECK(!rpt::folded_details({expired, "", "", "", "", reason}));
+  }
+}
+
 TEST_CASE("a domain's policies are shown by type, then domain, then strings") {
   const std::vector<PolicyDescription> ordered = {
       {PolicyType::tlsa, {"3 1 1 FF"}, "mx1.rcpt.example", {}},

@@ -112,6 +112,42 @@ TEST_CASE("counts: what is stored equals what a tally counts, over restarts and 
   CHECK(reader->tally(session_day() - std::chrono::days(1))->counts().empty());
 }
 
+TEST_CASE("counts: kinds of failures beyond a thousand of a policy share a row, none is lost") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  constexpr std::size_t kKinds = 1200;
+  std::vector<rpt::SessionResult> sessions;
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    auto failed = session("example.com");
+    // What a peer may vary at will.
+    failed.policies[0].failures = {{rpt::ResultType::certificate_expired, "192.0.2.1",
+                                    "mx.example.com", "mx" + std::to_string(i) + ".example.com",
+                                    "192.0.2.2", ""}};
+    sessions.push_back(failed);
+  }
+  {
+    const auto spool = open_spool(directory.spool(), clock);
+    spool->count(sessions);
+    spool->count({sessions.front()});  // a kind that has its row goes on having it
+  }
+  const auto tally = *open_reader(directory.spool())->tally(session_day());
+  REQUIRE(tally.counts().size() == 1);
+  const rpt::PolicyCounts& counts = tally.counts().begin()->second;
+  CHECK(counts.failed_sessions == kKinds + 1);
+  CHECK(counts.failures.size() == 1001);
+  std::uint64_t sum = 0;
+  for (const auto& [failure, count] : counts.failures) {
+    sum += count;
+  }
+  CHECK(sum == kKinds + 1);
+  const auto count_of = [&counts](const rpt::FailureDetail& failure) {
+    const auto found = counts.failures.find(failure);
+    return found == counts.failures.end() ? 0 : found->second;
+  };
+  CHECK(count_of(rpt::folded_detail(rpt::ResultType::certificate_expired, 1)) == kKinds - 1000);
+  CHECK(count_of(sessions.front().policies[0].failures[0]) == 2);
+}
+
 TEST_CASE("ids: rise within a run, over restarts, and when the clock is set back") {
   const TemporaryDirectory directory;
   ManualClock clock;
