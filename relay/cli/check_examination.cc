@@ -113,9 +113,8 @@ delivery::SessionFacts facts_of(const Examination& examination, const HostExamin
     facts.server_name = session->server_name;
     facts.tls = session->tls;
   }
-  if (host.dane) {
-    facts.dane = delivery::evaluate(*host.dane, host.decision.refusal, facts.mx_host, facts.tls);
-  }
+  facts.dane = delivery::evaluate(host.dane.value_or(delivery::HostDane{}), host.decision.refusal,
+                                  facts.mx_host, facts.tls);
   return facts;
 }
 

@@ -208,9 +208,8 @@ void DeliveryAttempt::record_session(const ConversationReport& report, net::Wall
       count_would_refuse(&*facts.tls);
     }
   }
-  if (dane_) {
-    facts.dane = evaluate(*dane_, decision_.refusal, host_name(), facts.tls);
-  }
+  // Not looked for, as behind insecure MX records, is as good as absent where a rule demands DANE.
+  facts.dane = evaluate(dane_.value_or(HostDane{}), decision_.refusal, host_name(), facts.tls);
   count(facts);
 }
 

@@ -292,5 +292,18 @@ TEST_CASE("dane-only: a host without TLSA records is passed over and reported as
   CHECK(failure_type(std::get<Finished>(step).sessions.at(0)) == rpt::ResultType::dane_required);
 }
 
+TEST_CASE("dane-only: a host named by insecure MX records is reported as dane-required, too") {
+  AttemptSettings settings = Walk::settings();
+  auto strict = std::make_shared<LocalRule>();
+  strict->level = LocalLevel::dane_only;
+  settings.rule = strict;
+  Walk walk(std::move(settings), envelope());
+  const Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
+  CHECK(only(step).result == Result::deferred);
+  const auto& sessions = std::get<Finished>(step).sessions;
+  REQUIRE(sessions.size() == 1);
+  CHECK(failure_type(sessions.at(0)) == rpt::ResultType::dane_required);
+}
+
 }  // namespace
 }  // namespace relay::delivery
