@@ -341,6 +341,38 @@ def test_a_destination_that_refuses_is_left_alone_for_days(reporting):
     assert world.daemon.ctl("report", "suppress")["suppressions"] == []
 
 
+def test_a_bounce_that_comes_back_as_mail_suppresses_its_destination(reporting, tmp_path):
+    world = reporting
+    world.add_domain("a.example")
+    _asks_for_reports(world, "a.example", "mail")
+    world.start()
+    _traffic(world, "a.example")
+    day = _next_day(world)
+    wait_until(lambda: _stages(world, day, "a.example") == {world.rua["mail"]: "accepted"},
+               "the report to be accepted")
+    [mail] = _mails(world)
+    status = (f"Reporting-MTA: dns; {SINK}\r\n\r\nFinal-Recipient: rfc822; tls@{SINK}\r\n"
+              "Action: failed\r\nStatus: 5.2.2\r\nDiagnostic-Code: smtp; 552 mailbox full\r\n")
+    bounce = tmp_path / "bounce.eml"
+    bounce.write_bytes((
+        f"From: MAILER-DAEMON@{SINK}\r\nTo: {CONTACT}\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n\r\n"
+        "--x\r\n\r\nIt came back.\r\n--x\r\nContent-Type: message/delivery-status\r\n\r\n"
+        f"{status}\r\n--x\r\nContent-Type: message/rfc822\r\n\r\n").encode()
+        + mail + b"\r\n--x--\r\n")
+
+    result = world.daemon.run("report", "bounced", str(bounce))
+    assert result.returncode == 0, result.stderr
+    assert "a.example" in result.stdout and "mailbox full" in result.stdout
+    assert _stages(world, day, "a.example") == {world.rua["mail"]: "refused"}
+    [suppression] = world.daemon.ctl("report", "suppress")["suppressions"]
+    assert suppression["uri"] == world.rua["mail"] and "mailbox full" in suppression["why"]
+
+    bounce.write_bytes(bounce.read_bytes().replace(b"Action: failed", b"Action: delayed"))
+    result = world.daemon.run("report", "bounced", str(bounce))
+    assert result.returncode == 1 and "holds no bounce of a report" in result.stderr
+
+
 def test_preview_and_show_say_what_is_sent(reporting):
     world = reporting
     world.add_domain("a.example")

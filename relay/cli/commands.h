@@ -57,6 +57,8 @@ void add_report(CLI::App& app, Invocation& invocation);
 void add_report_sending(CLI::App& report, Invocation& invocation);
 /// `report setup` and `selftest`, below `report`.
 void add_report_setup(CLI::App& report, Invocation& invocation);
+/// `report bounced`, below `report`.
+void add_report_bounced(CLI::App& report, Invocation& invocation);
 /// `report read`, below `report`.
 void add_report_read(CLI::App& report, Invocation& invocation);
 

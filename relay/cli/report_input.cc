@@ -31,25 +31,6 @@ struct Close {
 };
 using File = std::unique_ptr<std::FILE, Close>;
 
-Expected<std::string, std::string> contents(const std::string& path) {
-  const File file(path == "-" ? stdin : std::fopen(path.c_str(), "rbe"));
-  if (!file) {
-    return Unexpected<std::string>("it cannot be opened");
-  }
-  std::string octets;
-  std::vector<char> piece(1U << 16U);
-  while (const std::size_t length = std::fread(piece.data(), 1, piece.size(), file.get())) {
-    octets.append(piece.data(), length);
-    if (octets.size() > kMaxFile) {
-      return Unexpected<std::string>("it is larger than 512 MiB");
-    }
-  }
-  if (std::ferror(file.get()) != 0) {
-    return Unexpected<std::string>("it cannot be read");
-  }
-  return octets;
-}
-
 // A signature that was good when the mail came is good for its report: now, of no moment, none has
 // expired.
 ReportCarrier carrier_of(std::string_view mail) {
@@ -147,7 +128,7 @@ class Unpacker {
 };
 
 void read_file(const std::string& path, const InputSink& sink, Expecting expecting) {
-  auto octets = contents(path);
+  auto octets = file_octets(path);
   if (!octets) {
     sink.unreadable({path, "cannot-open", octets.error()});
     return;
@@ -177,6 +158,25 @@ void read_folder(const fs::path& folder, const InputSink& sink) {
 }
 
 }  // namespace
+
+Expected<std::string, std::string> file_octets(const std::string& path) {
+  const File file(path == "-" ? stdin : std::fopen(path.c_str(), "rbe"));
+  if (!file) {
+    return Unexpected<std::string>("it cannot be opened");
+  }
+  std::string octets;
+  std::vector<char> piece(1U << 16U);
+  while (const std::size_t length = std::fread(piece.data(), 1, piece.size(), file.get())) {
+    octets.append(piece.data(), length);
+    if (octets.size() > kMaxFile) {
+      return Unexpected<std::string>("it is larger than 512 MiB");
+    }
+  }
+  if (std::ferror(file.get()) != 0) {
+    return Unexpected<std::string>("it cannot be read");
+  }
+  return octets;
+}
 
 InputKind input_kind(std::string_view octets) {
   if (octets.starts_with("PK\x03\x04") || octets.starts_with("PK\x05\x06")) {

@@ -39,6 +39,9 @@ struct InputSink {
 enum class InputKind { report, zip, mbox, mail };
 [[nodiscard]] InputKind input_kind(std::string_view octets);
 
+/// path: a file, or "-" for standard input. The error continues a sentence: "it cannot be read".
+[[nodiscard]] Expected<std::string, std::string> file_octets(const std::string& path);
+
 /// path: a file, a Maildir or other folder, or "-" for standard input.
 void read_input(const std::string& path, const InputSink& sink);
 /// source: how messages call it; its last component is taken for the file's name.

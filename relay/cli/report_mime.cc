@@ -2,29 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <gmime/gmime.h>
-#include <memory>
+#include <optional>
+#include <utility>
+
+#include "relay/cli/gmime.h"
 
 namespace relay::cli {
 namespace {
-
-struct Unref {
-  void operator()(gpointer object) const { g_object_unref(object); }
-};
-template <class T>
-using Object = std::unique_ptr<T, Unref>;
-
-void initialize() {
-  static const bool done = [] {
-    g_mime_init();
-    return true;
-  }();
-  static_cast<void>(done);
-}
-
-bool is_a(GMimeObject* object, GType type) {
-  return g_type_check_instance_is_a(reinterpret_cast<GTypeInstance*>(object), type) != 0;
-}
 
 std::string text_of(const char* text) {
   return text == nullptr ? std::string{} : std::string(text);
@@ -37,21 +21,8 @@ std::string lower(std::string text) {
   return text;
 }
 
-std::string header(GMimeMessage* message, const char* name) {
-  std::string value =
-      text_of(g_mime_object_get_header(reinterpret_cast<GMimeObject*>(message), name));
-  constexpr std::string_view kBlanks = " \t\r\n";
-  value.erase(0, value.find_first_not_of(kBlanks));
-  value.erase(value.find_last_not_of(kBlanks) + 1);
-  return value;
-}
-
 /// How sure it is that a part is a report: the surest parts of a message are taken.
 enum class Likeness { none, begins_so, named_so, typed_so };
-
-bool is_type(GMimeObject* part, const char* type, const char* subtype) {
-  return g_mime_content_type_is_type(g_mime_object_get_content_type(part), type, subtype) != 0;
-}
 
 Likeness likeness(GMimeObject* part, const std::string& file_name, std::string_view octets) {
   if (is_type(part, "application", "tlsrpt+gzip") || is_type(part, "application", "tlsrpt+json")) {
@@ -119,30 +90,23 @@ class Search {
   }
 
   void leaf(GMimePart* part, Candidates& candidates) {
-    GMimeDataWrapper* const content = g_mime_part_get_content(part);
-    GMimeStream* const encoded =
-        content == nullptr ? nullptr : g_mime_data_wrapper_get_stream(content);
-    if (encoded == nullptr) {
-      return;
-    }
-    if (g_mime_stream_length(encoded) > static_cast<gint64>(limits_.part_octets)) {
+    PartContent content = content_of(part, limits_.part_octets);
+    if (content.state == PartContent::State::too_large) {
       problem("a part is larger than a report may be");
+    }
+    if (content.state != PartContent::State::present) {
       return;
     }
-    const Object<GMimeStream> decoded(g_mime_stream_mem_new());
-    g_mime_data_wrapper_write_to_stream(content, decoded.get());
-    const GByteArray* const bytes =
-        g_mime_stream_mem_get_byte_array(reinterpret_cast<GMimeStreamMem*>(decoded.get()));
-    const std::string_view octets(reinterpret_cast<const char*>(bytes->data), bytes->len);
     const std::string file_name = text_of(g_mime_part_get_filename(part));
-    const Likeness sure = likeness(reinterpret_cast<GMimeObject*>(part), lower(file_name), octets);
+    const Likeness sure =
+        likeness(reinterpret_cast<GMimeObject*>(part), lower(file_name), content.octets);
     if (sure < candidates.likeness) {
       return;
     }
     if (sure > candidates.likeness) {
       candidates = {sure, {}};
     }
-    candidates.reports.push_back({std::string(octets), {{}, {}, file_name}, {}});
+    candidates.reports.push_back({std::move(content.octets), {{}, {}, file_name}, {}});
   }
 
   void problem(const char* text) {
@@ -156,17 +120,9 @@ class Search {
   std::size_t parts_ = 0;
 };
 
-Object<GMimeParser> parser_of(std::string_view octets, GMimeFormat format) {
-  initialize();
-  const Object<GMimeStream> stream(g_mime_stream_mem_new_with_buffer(octets.data(), octets.size()));
-  Object<GMimeParser> parser(g_mime_parser_new_with_stream(stream.get()));
-  g_mime_parser_set_format(parser.get(), format);
-  return parser;
-}
-
 /// The next message's; nullopt: there is none.
 std::optional<MailContent> next(GMimeParser* parser, const MailLimits& limits) {
-  const Object<GMimeMessage> message(g_mime_parser_construct_message(parser, nullptr));
+  const GObjectOwner<GMimeMessage> message(g_mime_parser_construct_message(parser, nullptr));
   if (!message) {
     return std::nullopt;
   }

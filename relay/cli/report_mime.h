@@ -1,5 +1,5 @@
 // TLS reports in mail (RFC 8460 §5.3): finds them by type, by file name, or by how they begin,
-// also in nested and forwarded messages. The only code that knows GMime.
+// also in nested and forwarded messages.
 #pragma once
 
 #include <cstddef>

@@ -141,6 +141,9 @@ void ControlActions::execute(const Request& request, Respond respond) {
     void operator()(const ReportSuppress& suppress) {
       actions.suppress_reports(suppress, std::move(respond));
     }
+    void operator()(const ReportBounced& bounced) {
+      actions.report_bounced(bounced, std::move(respond));
+    }
     void operator()(const Reload& /*reload*/) const { respond(actions.reload()); }
   };
   std::visit(Visitor{*this, std::move(respond)}, request);

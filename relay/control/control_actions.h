@@ -121,6 +121,7 @@ class ControlActions {
   void send_reports(const ReportSend& request, Respond respond);
   void suppress_reports(const ReportSuppress& request, Respond respond);
   [[nodiscard]] Response list_suppressions();
+  void report_bounced(const ReportBounced& request, Respond respond);
   [[nodiscard]] Response reload() const;
 
   spool::SpoolReader& reader_;

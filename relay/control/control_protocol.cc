@@ -218,6 +218,11 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
        return ReportSuppress{members.text("uri"), members.text("until"), members.text("reason"),
                              members.flag("lift")};
      }},
+    {"report bounced",
+     [](Members& members) -> Request {
+       return ReportBounced{members.required_text("domain"), members.required_text("message_id"),
+                            members.text("recipient"), members.text("reason")};
+     }},
     {"reload", [](Members& /*members*/) -> Request { return Reload{}; }},
 }};
 
@@ -308,6 +313,12 @@ struct Writer {
     if (request.lift) {
       json["lift"] = true;
     }
+  }
+  void operator()(const ReportBounced& request) const {
+    json["domain"] = request.domain;
+    json["message_id"] = request.message_id;
+    put(json, "recipient", request.recipient);
+    put(json, "reason", request.reason);
   }
   void operator()(const Reload& /*request*/) const {}
 };

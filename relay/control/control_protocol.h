@@ -116,12 +116,19 @@ struct ReportSuppress {
   std::string until, reason;
   bool lift = false;
 };
+/// A mail with a report came back from behind the host that had taken it (RFC 3464).
+struct ReportBounced {
+  std::string domain;      ///< TLS-Report-Domain of the mail
+  std::string message_id;  ///< of the mail, without brackets
+  std::string recipient;   ///< that it did not reach; empty: not said
+  std::string reason;
+};
 struct Reload {};
 
 using Request = std::variant<QueueList, QueueShow, QueueRetry, QueueRemove, PolicyList, PolicyShow,
                              PolicyExport, PolicyRefresh, PolicyHistory, OverrideList, OverrideSet,
                              OverrideRemove, Status, Results, ReportList, ReportPreview, ReportShow,
-                             ReportSend, ReportSuppress, Reload>;
+                             ReportSend, ReportSuppress, ReportBounced, Reload>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);

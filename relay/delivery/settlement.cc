@@ -55,10 +55,6 @@ spool::RecipientUpdate update_of(const Fate& fate) {
   return update;
 }
 
-/// A destination that refused a report, or could not be reached for as long as is tried, is left
-/// alone for so long.
-constexpr std::chrono::hours kReportSuppression{24 * 7};
-
 spool::ReportMailOutcome report_outcome(const Fate& fate, net::WallTime now) {
   spool::ReportMailOutcome outcome;
   outcome.result = fate.outcome->text;
@@ -71,11 +67,11 @@ spool::ReportMailOutcome report_outcome(const Fate& fate, net::WallTime now) {
       break;
     case Fate::Kind::failed:
       outcome.stage = rpt::Stage::refused;
-      outcome.suppress_until = now + kReportSuppression;
+      outcome.suppress_until = now + spool::kReportSuppression;
       break;
     case Fate::Kind::expired:
       outcome.stage = rpt::Stage::expired;
-      outcome.suppress_until = now + kReportSuppression;
+      outcome.suppress_until = now + spool::kReportSuppression;
       break;
   }
   return outcome;

@@ -66,6 +66,10 @@ struct ReportDelivery {
   friend bool operator==(const ReportDelivery&, const ReportDelivery&) = default;
 };
 
+/// How long nothing is sent to a destination that refused a report, or could not be reached for as
+/// long as is tried.
+inline constexpr std::chrono::hours kReportSuppression{24 * 7};
+
 /// Nothing is sent to a destination for a while.
 struct ReportSuppression {
   std::string uri;

@@ -1,12 +1,14 @@
-// Mail with TLS reports: whatever its parts are, they are found within limits or told of. The first
-// octet chooses between a message, an mbox and a zip archive.
+// Mail with TLS reports, and bounces of it: whatever its parts are, they are found within limits or
+// told of. The first octet chooses between a message, an mbox and a zip archive.
 #include "relay/cli/report_mime.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
+#include "relay/cli/bounced_report.h"
 #include "relay/cli/report_archive.h"
 
 namespace {
@@ -27,6 +29,12 @@ void check(const MailContent& content) {
   }
 }
 
+void check(const std::optional<relay::cli::BouncedReport>& bounced) {
+  if (bounced && (bounced->domain.empty() || bounced->message_id.empty())) {
+    std::abort();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -37,6 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const relay::cli::MailLimits limits{.depth = 10, .parts = kMaxParts, .part_octets = 100'000};
   if (data[0] % 3 == 0) {
     check(relay::cli::reports_in_mail(octets, limits));
+    check(relay::cli::bounced_report(octets));
   } else if (data[0] % 3 == 1) {
     relay::cli::read_mbox(octets, check, limits);
   } else {

@@ -45,6 +45,8 @@ TEST_CASE("every request comes back from its line as it was") {
       R"({"command":"report suppress"})",
       R"({"command":"report suppress","uri":"mailto:a@b.example","until":"2026-03-01",)"
       R"("reason":"why","lift":true})",
+      R"({"command":"report bounced","domain":"a.example","message_id":"1.h.Q@b.example",)"
+      R"("recipient":"tls@a.example","reason":"550 no"})",
       R"({"command":"reload"})",
   };
   for (const std::string& line : lines) {

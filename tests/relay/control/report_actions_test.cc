@@ -200,6 +200,66 @@ TEST_CASE("report preview: one report in full, or a day's domains in short") {
   CHECK(day["previews"][0]["failed_sessions"] == 2);
 }
 
+TEST_CASE("report bounced: an accepted mail that came back is refused, its mailbox left alone") {
+  Subject subject;
+  spool::ReportWrite write = stored_reports(subject.clock.wall());
+  spool::ReportDelivery& post = write.deliveries.front();
+  spool::ReportDelivery mail = post;
+  mail.uri = "mailto:tls@r.example";
+  mail.stage = rpt::Stage::accepted;
+  mail.result = "250 ok";
+  write.deliveries.push_back(mail);
+  subject.write(write);
+
+  const ReportBounced bounced{"A.example", "1.3KX0W7QZ2H@sender.example", "TLS@r.example",
+                              "5.2.2 full"};
+  const Json data = subject.data(bounced);
+  CHECK(data["uri"] == "mailto:tls@r.example");
+  CHECK(data["day"] == "2026-02-03");
+  const auto deliveries = *subject.reader->report_deliveries(kKey);
+  REQUIRE(deliveries.size() == 2);
+  CHECK(deliveries[0].stage == rpt::Stage::handed_over);  // the POST goes on
+  CHECK(deliveries[1].stage == rpt::Stage::refused);
+  CHECK(deliveries[1].result == "bounced: 5.2.2 full");
+  const auto suppressions = *subject.reader->report_suppressions();
+  REQUIRE(suppressions.size() == 1);
+  CHECK(suppressions[0] == spool::ReportSuppression{"mailto:tls@r.example",
+                                                    subject.clock.wall() + std::chrono::days(7),
+                                                    "bounced: 5.2.2 full"});
+}
+
+TEST_CASE("report bounced: what is not known to have been sent changes nothing") {
+  struct Row {
+    ReportBounced bounced;
+    std::string error;
+  };
+  const std::vector<Row> rows = {
+      {{"a.example", "2.3KX0W7QZ2H@sender.example", "tls@r.example", ""}, "no mail <2."},
+      {{"a.example", "1@sender.example", "tls@r.example", ""}, "no mail <1@"},
+      {{"a.example", "1.Q@other.example", "tls@r.example", ""}, "no mail <1.Q@"},
+      {{"z.example", "1.Q@sender.example", "tls@r.example", ""}, "no mail <1.Q@"},
+      {{"a.example", "1.Q@sender.example", "x@r.example", ""}, "\"x@r.example\" is none of"},
+      {{"a.example", "1.Q@sender.example", "queued@r.example", ""},
+       "the mail to mailto:queued@r.example is still in the queue"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.bounced.message_id);
+    Subject subject;
+    spool::ReportWrite write = stored_reports(subject.clock.wall());
+    spool::ReportDelivery mail = write.deliveries.front();
+    mail.uri = "mailto:tls@r.example";
+    mail.stage = rpt::Stage::accepted;
+    write.deliveries.push_back(mail);
+    mail.uri = "mailto:queued@r.example";
+    mail.stage = rpt::Stage::handed_over;
+    mail.message = spool::MessageId(7);
+    write.deliveries.push_back(mail);
+    subject.write(write);
+    CHECK(subject.execute(row.bounced).error.find(row.error) == 0);
+    CHECK(subject.reader->report_suppressions()->empty());
+  }
+}
+
 TEST_CASE("report send: what waits is due now, of one domain or of all") {
   Subject subject;
   subject.write(stored_reports(subject.clock.wall()));
