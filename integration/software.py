@@ -159,7 +159,10 @@ zone:
 
 
 class Unbound(Program):
-    """A resolver: zones named in stubs come from the servers given there, all else is unknown."""
+    """A resolver: zones named in stubs come from the servers given there, all else is unknown.
+
+    redirects: zone -> type and data of the record that every name in it has.
+    """
 
     def __init__(
         self,
@@ -169,6 +172,7 @@ class Unbound(Program):
         *,
         stubs: Mapping[str, tuple[str, int]] | None = None,
         local_data: Sequence[str] = (),
+        redirects: Mapping[str, str] | None = None,
     ):
         folder = _open_folder(folder)
         stub_zones = "".join(
@@ -180,6 +184,10 @@ class Unbound(Program):
             for zone in stubs or {}
         )
         local = "".join(f"  local-data: '{record}'\n" for record in local_data)
+        local += "".join(
+            f"  local-zone: \"{zone}.\" redirect\n  local-data: '{zone}. 3600 IN {record}'\n"
+            for zone, record in (redirects or {}).items()
+        )
         (folder / "unbound.conf").write_text(
             f"""server:
   interface: {address}

@@ -72,7 +72,11 @@ class World:
                 f"version: STSv1\r\nmode: enforce\r\nmx: mx.{name}\r\nmax_age: 86400\r\n".encode(),
             )
         try:
-            self._add(lambda: Unbound(folder / "unbound", "127.0.0.1", 53, local_data=records))
+            # Each of these zones has any number of domains that want reports.
+            wanting = {f"load{number:02}.test": f'TXT "v=TLSRPTv1; rua=mailto:tls@{name}"'
+                       for number, name in enumerate(FIFTY)}
+            self._add(lambda: Unbound(folder / "unbound", "127.0.0.1", 53, local_data=records,
+                                      redirects=wanting))
             self._add(lambda: Nginx(folder / "nginx", "127.2.0.1", 443, policies))
             program = self._add(
                 lambda: Program(

@@ -29,7 +29,7 @@ void check(const MailContent& content) {
   }
 }
 
-void check(const std::optional<relay::cli::BouncedReport>& bounced) {
+void check_bounce(const std::optional<relay::cli::BouncedReport>& bounced) {
   if (bounced && (bounced->domain.empty() || bounced->message_id.empty())) {
     std::abort();
   }
@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const relay::cli::MailLimits limits{.depth = 10, .parts = kMaxParts, .part_octets = 100'000};
   if (data[0] % 3 == 0) {
     check(relay::cli::reports_in_mail(octets, limits));
-    check(relay::cli::bounced_report(octets));
+    check_bounce(relay::cli::bounced_report(octets));
   } else if (data[0] % 3 == 1) {
     relay::cli::read_mbox(octets, check, limits);
   } else {
