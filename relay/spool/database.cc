@@ -11,6 +11,8 @@ namespace {
 
 // Long enough for an operator's own sqlite3 session that holds the write lock for a moment.
 constexpr int kBusyMilliseconds = 30'000;
+// Mail waits as long as a checkpoint does.
+constexpr int kReaderMilliseconds = 200;
 
 int primary(int code) {
   return code & 0xff;
@@ -227,13 +229,12 @@ Sql<Database::LogState> Database::checkpoint(Checkpoint mode) {
     case Checkpoint::restart:
       sqlite_mode = SQLITE_CHECKPOINT_RESTART;
       break;
-    case Checkpoint::truncate:
-      sqlite_mode = SQLITE_CHECKPOINT_TRUNCATE;
-      break;
   }
   LogState state;
+  sqlite3_busy_timeout(handle_.get(), kReaderMilliseconds);
   const int result = sqlite3_wal_checkpoint_v2(handle_.get(), nullptr, sqlite_mode, &state.pages,
                                                &state.checkpointed);
+  sqlite3_busy_timeout(handle_.get(), kBusyMilliseconds);
   if (result != SQLITE_OK && primary(result) != SQLITE_BUSY) {
     return Unexpected<SqlError>(error());
   }

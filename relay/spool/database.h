@@ -127,8 +127,9 @@ class Database {
     int pages = 0;         ///< pages in the write-ahead log
     int checkpointed = 0;  ///< of these, already in the main file
   };
-  enum class Checkpoint { passive, restart, truncate };
-  /// Moves the log's pages into the main file; readers may leave some behind.
+  enum class Checkpoint { passive, restart };
+  /// Moves the log's pages into the main file; readers may leave some behind. But for passive, a
+  /// moment without readers is waited for, 200 ms at most.
   Sql<LogState> checkpoint(Checkpoint mode);
   /// Pages in the write-ahead log after the last commit here.
   [[nodiscard]] int log_pages() const { return *log_pages_; }

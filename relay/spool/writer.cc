@@ -48,6 +48,7 @@ Writer::Writer(std::unique_ptr<Database> database, std::unique_ptr<GroupCommit> 
       queue_(std::move(queue)),
       directory_(directory),
       checkpoint_pages_(options.checkpoint_pages),
+      restart_pages_(kPatience * checkpoint_pages_),
       // The first half of the room kept free is for what was being received when it ran short.
       least_room_(std::max<std::uint64_t>(options.min_free_bytes / 2, 1)),
       thread_([this] { run(); }) {}
@@ -204,13 +205,20 @@ void Writer::checkpoint_if_due() {
   if (failed_ || checkpointed_ || pages < checkpoint_pages_) {
     return;
   }
-  const bool wait = pages >= kPatience * checkpoint_pages_;
+  // The log begins anew only at a moment without readers. A reader that stays, as an operator's own
+  // sqlite3 session may, is waited for ever more rarely.
+  const bool wait = pages >= restart_pages_;
   auto moved =
       database_->checkpoint(!wait ? Database::Checkpoint::passive : Database::Checkpoint::restart);
   if (!moved && moved.error().fatal()) {
     fail(moved.error());
   }
   checkpointed_ = moved && moved->checkpointed == moved->pages;
+  if (checkpointed_) {
+    restart_pages_ = kPatience * checkpoint_pages_;
+  } else if (wait) {
+    restart_pages_ = 2 * pages;
+  }
 }
 
 /// Answer: whether there is more to do.

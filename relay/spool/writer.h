@@ -51,6 +51,7 @@ class Writer {
   std::shared_ptr<RequestQueue> queue_;
   Directory& directory_;
   const int checkpoint_pages_;
+  int restart_pages_;  // so many in the log, and a checkpoint waits for readers
   const std::uint64_t least_room_;
   std::function<void(std::shared_ptr<const Envelope>)> observer_;
   std::vector<LooseSlices> postponed_;
