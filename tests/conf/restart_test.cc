@@ -84,7 +84,8 @@ TEST_CASE("a reload changes what mail in staging meets with, and not where it go
   const std::string head = "hostname: a.example\nstaging: {confirm: a.example, ";
   const conf::Config running = *conf::parse(head + "redirect_to: qa@b.example}");
   const conf::Config faults = *conf::parse(
-      head + "redirect_to: qa@b.example, soft_bounce: true, faults: [{recipient: a@*, delay: 1s}]}");
+      head +
+      "redirect_to: qa@b.example, soft_bounce: true, faults: [{recipient: a@*, delay: 1s}]}");
   CHECK(conf::settings_needing_restart(running, faults).empty());
   CHECK(conf::reloaded(running, faults) == faults);
   for (const std::string& yaml :
