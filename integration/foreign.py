@@ -85,6 +85,7 @@ smtputf8_advertise_hosts = *
 tls_advertise_hosts = *
 tls_certificate = {certificate}
 smtp_accept_max = 100
+smtp_accept_queue_per_connection = 0
 recipients_max = 1000
 acl_smtp_rcpt = accept
 acl_smtp_data = accept
