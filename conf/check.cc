@@ -256,6 +256,7 @@ void check(const Config& config, Findings& findings) {
   check_tls_policy(config.tls_policy, findings);
   check_dns(config.dns, findings);
   check_reports(config.reports, findings);
+  check_staging(config, findings);
   if (config.limits.hard_errors < config.limits.soft_errors) {
     findings.fail("limits.hard_errors",
                   fmt::format("{} is below limits.soft_errors ({}); it must not be smaller",

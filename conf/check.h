@@ -8,6 +8,9 @@ namespace conf {
 /// The control socket where none is named.
 [[nodiscard]] std::string default_socket(const Queue& queue);
 
+/// The part of check() about staging.
+void check_staging(const Config& config, Findings& findings);
+
 /// Adds an error for each fault of a configuration that was read without one.
 void check(const Config& config, Findings& findings);
 

@@ -117,6 +117,13 @@ Config read(const YAML::Node& root, Findings& findings) {
     make_lower(key.domain);
     make_lower(key.selector);
   }
+  if (config.staging) {
+    make_lower(config.staging->confirm);
+    make_domain_lower(config.staging->redirect_to);
+    for (StagingFault& fault : config.staging->faults) {
+      make_lower(fault.recipient);
+    }
+  }
   if (config.control.socket.empty()) {
     config.control.socket = default_socket(config.queue);
   }

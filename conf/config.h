@@ -12,6 +12,7 @@
 
 #include <tl/expected.hpp>
 
+#include "conf/staging.h"
 #include "conf/tls_rules.h"
 #include "conf/units.h"
 
@@ -225,6 +226,7 @@ struct Config {
   Control control;
   Logging log;
   std::optional<Metrics> metrics;
+  std::optional<Staging> staging;
   std::optional<TestWorld> test_world;
   friend bool operator==(const Config&, const Config&) = default;
 };

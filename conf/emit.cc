@@ -62,6 +62,9 @@ class Writer {
              const CertificateList& /*rule*/) {
     list_of(key, texts, [](const std::string& text) { return text; });
   }
+  void value(const char* key, const std::vector<std::string>& texts, const PatternList& /*rule*/) {
+    list_of(key, texts, [](const std::string& text) { return text; });
+  }
   void value(const char* key, const std::optional<Moment>& moment, const UntilMoment& /*rule*/) {
     if (moment) {
       begin(key) << to_text(*moment);

@@ -145,6 +145,19 @@ std::optional<std::string> parse_certificate_name(std::string_view text) {
   return name;
 }
 
+std::optional<std::string> parse_pattern(std::string_view text) {
+  constexpr std::size_t kLongest = 320;
+  if (text.empty() || text.size() > kLongest ||
+      !std::ranges::all_of(text, [](char c) { return c > ' ' && c != '\x7f'; })) {
+    return std::nullopt;
+  }
+  std::string pattern(text);
+  std::ranges::transform(pattern, pattern.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return pattern;
+}
+
 std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
   const bool empty = text.empty();
   switch (kind) {

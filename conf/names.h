@@ -24,6 +24,9 @@ namespace conf {
 /// a host name in lower case, or "*".
 [[nodiscard]] std::optional<std::string> parse_certificate_name(std::string_view text);
 
+/// One word of at most 320 octets; answer: lower case.
+[[nodiscard]] std::optional<std::string> parse_pattern(std::string_view text);
+
 /// What is wrong with a text of this kind and what is accepted; nullopt: nothing.
 [[nodiscard]] std::optional<std::string> fault_of(TextKind kind, std::string_view text);
 

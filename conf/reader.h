@@ -49,6 +49,7 @@ class Reader {
   void value(const char* key, std::vector<std::string>& target, const MxPatternList& rule);
   void value(const char* key, std::vector<std::string>& target, const ReportUriList& rule);
   void value(const char* key, std::vector<std::string>& target, const CertificateList& rule);
+  void value(const char* key, std::vector<std::string>& target, const PatternList& rule);
   void value(const char* key, std::optional<Moment>& target, const UntilMoment& rule);
   template <class Section>
   void section(const char* key, Section& target);

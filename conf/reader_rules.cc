@@ -71,6 +71,12 @@ void Reader::value(const char* key, std::vector<std::string>& target,
              "for every certificate of tls.client_ca");
 }
 
+void Reader::value(const char* key, std::vector<std::string>& target, const PatternList& /*rule*/) {
+  read_texts(key, target, parse_pattern,
+             "is no pattern; write one word, in which * stands for any text, for example "
+             "\"*@example.com\"");
+}
+
 void Reader::value(const char* key, std::optional<Moment>& target, const UntilMoment& /*rule*/) {
   const auto read = scalar(key);
   if (!read) {

@@ -37,6 +37,23 @@ void keep_addresses(const Config& running, Config& now) {
   now.listen = std::move(listeners);
 }
 
+/// Where mail goes is decided with the routes; what it meets with is not.
+bool same_staging(const Config& running, const Config& now) {
+  if (!running.staging || !now.staging) {
+    return running.staging == now.staging;
+  }
+  Staging like = *now.staging;
+  like.faults = running.staging->faults;
+  like.soft_bounce = running.staging->soft_bounce;
+  return like == *running.staging;
+}
+
+void keep_staging(const Config& running, Config& now) {
+  if (!same_staging(running, now)) {
+    now.staging = running.staging;
+  }
+}
+
 // What is bound, opened, started, sized or shared out once: sockets, the spool, threads, caches,
 // resolvers, and by the routes which thread delivers to a domain.
 constexpr std::array kStartSettings{
@@ -59,6 +76,7 @@ constexpr std::array kStartSettings{
         "control.socket", [](auto& config) -> auto& { return config.control.socket; }),
     setting(
         "metrics", [](auto& config) -> auto& { return config.metrics; }),
+    StartSetting{"staging", same_staging, keep_staging},
     setting(
         "test_world", [](auto& config) -> auto& { return config.test_world; }),
 };

@@ -53,6 +53,8 @@ struct MxPatternList {};
 struct ReportUriList {};
 /// SHA-256 fingerprints, host names, or "*".
 struct CertificateList {};
+/// Texts in which * stands for any text.
+struct PatternList {};
 struct UntilMoment {};
 /// Sections by domain. list_key: a list instead of a section stands for a section with this key.
 struct ByDomain {
@@ -80,6 +82,8 @@ inline constexpr Choice<2> kRevocation{{"off", "stapled"}};
 inline constexpr Choice<2> kDnssec{{"trust_ad", "validate"}};
 inline constexpr Choice<2> kFirstContacts{{"deliver", "hold"}};
 inline constexpr Choice<2> kOnDnsFailures{{"proceed", "defer"}};
+inline constexpr Choice<2> kFaultPlaces{{"submission", "delivery"}};
+inline constexpr Choice<3> kFaultConnections{{"kept", "dropped", "tls_failed"}};
 inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
 
 template <class Visitor>
@@ -278,6 +282,29 @@ void visit(Visitor& visitor, Metrics& metrics) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, StagingFault& fault) {
+  visitor.value("recipient", fault.recipient, Text{TextKind::reason});
+  visitor.value("at", fault.at, kFaultPlaces);
+  visitor.value("reply", fault.reply, Text{TextKind::reason});
+  visitor.value("delay", fault.delay, Wait{Duration(0), std::chrono::hours(24)});
+  visitor.value("connection", fault.connection, kFaultConnections);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Staging& staging) {
+  visitor.value("confirm", staging.confirm, Text{TextKind::host_name});
+  visitor.value("redirect_to", staging.redirect_to, Text{TextKind::mailbox});
+  visitor.value("allow_recipients", staging.allow_recipients, PatternList{});
+  visitor.value("sink", staging.sink, Flag{});
+  visitor.value("sink_keep", staging.sink_keep, Wait{Duration(0), std::chrono::hours(24 * 30)});
+  visitor.value("capture", staging.capture, Text{TextKind::file});
+  visitor.value("dry_run", staging.dry_run, Flag{});
+  visitor.value("soft_bounce", staging.soft_bounce, Flag{});
+  visitor.list("faults", staging.faults);
+  visitor.value("only_hosts", staging.only_hosts, PatternList{});
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, TestWorld& world) {
   visitor.value("resolvers", world.resolvers, AddressList{53});
   visitor.value("smtp_port", world.smtp_port, kPort);
@@ -307,6 +334,7 @@ void visit(Visitor& visitor, Config& config) {
   visitor.section("control", config.control);
   visitor.section("log", config.log);
   visitor.optional_section("metrics", config.metrics);
+  visitor.optional_section("staging", config.staging);
   visitor.optional_section("test_world", config.test_world);
 }
 

@@ -146,9 +146,14 @@ def test_service_is_exposed_no_more_than_its_task_needs():
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-def test_service_unit_is_understood(tmp_path):
+def test_units_are_understood(tmp_path):
     unit = (CONF / "deb" / "stsrelay.service").read_text()
-    path = tmp_path / "stsrelay.service"
-    path.write_text(unit.replace("/usr/bin/stsrelay", str(binary())))
-    result = run("systemd-analyze", "verify", "--man=no", path)
-    assert result.returncode == 0 and "stsrelay.service" not in result.stderr, result
+    service = tmp_path / "stsrelay.service"
+    service.write_text(unit.replace("/usr/bin/stsrelay", str(binary())))
+    sockets = sorted((CONF / "deb").glob("*.socket"))
+    assert len(sockets) == 4
+    for socket in sockets:
+        shutil.copy(socket, tmp_path)
+    result = run("systemd-analyze", "verify", "--man=no", service,
+                 *(tmp_path / socket.name for socket in sockets))
+    assert result.returncode == 0 and "stsrelay" not in result.stderr, result

@@ -38,7 +38,7 @@ def run(*command, check: bool = True, **options) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def packages():
-    """The package as it is, and once more with a higher version."""
+    """The package as it is, and once more with a higher version; each with stsrelay-mta beside it."""
     folder = Path(tempfile.mkdtemp(prefix="stsrelay-deb-"))
     recipe = binary().resolve().parent / "CPackConfig.cmake"
     made = []
@@ -48,6 +48,11 @@ def packages():
     assert len(made) == 2
     yield made
     shutil.rmtree(folder)
+
+
+def mta(package: Path) -> Path:
+    """The package stsrelay-mta that was made together with this one."""
+    return next(package.parent.glob("stsrelay-mta_*.deb"))
 
 
 class Root:
@@ -97,10 +102,8 @@ class Root:
     def exists(self, path: str) -> bool:
         return self.run("test", "-e", path, check=False).returncode == 0
 
-    def install(self, package: Path) -> None:
-        inside = f"/root/{package.name}"
-        self._copy(package, inside)
-        self.dpkg("--install", inside)
+    def install(self, package: Path, **options) -> subprocess.CompletedProcess:
+        return self.dpkg("--install", self.put(package), **options)
 
     def make_read_only(self, writable: str, owner: int) -> None:
         """All but one folder, which is then empty."""
@@ -109,10 +112,13 @@ class Root:
             f"mount -t tmpfs -o uid={owner},gid={owner},mode=0700 none {inside}{writable}; "
             f"mount -o remount,ro {inside}")
 
-    def _copy(self, file: Path, inside: str) -> None:
+    def put(self, file: Path) -> str:
+        """Copies a file in; its path there."""
+        inside = f"/root/{file.name}"
         result = subprocess.run(self.command("tee", inside), input=file.read_bytes(),
                                 stdout=subprocess.DEVNULL, timeout=60)
         assert result.returncode == 0
+        return inside
 
     def close(self) -> None:
         self._holder.kill()
@@ -126,7 +132,7 @@ def root():
     if os.geteuid() != 0:
         pytest.skip("a root of its own needs root")
     made = Root()
-    made.dpkg("--purge", "stsrelay", check=False)
+    made.dpkg("--purge", "stsrelay-mta", "stsrelay", check=False)
     yield made
     made.close()
 
@@ -166,6 +172,8 @@ def test_package_holds_what_a_system_needs_and_nothing_to_build_with(packages):
     for path, mode in {
             "/usr/bin/stsrelay": "-rwxr-xr-x", SETTINGS: "-rw-r--r--",
             "/usr/lib/systemd/system/stsrelay.service": "-rw-r--r--",
+            **{f"/usr/lib/systemd/system/stsrelay-{name}.socket": "-rw-r--r--" for name in (
+                "smtp", "submission", "submissions", "metrics")},
             "/usr/lib/sysusers.d/stsrelay.conf": "-rw-r--r--",
             "/usr/lib/tmpfiles.d/stsrelay.conf": "-rw-r--r--",
             "/usr/share/man/man1/stsrelay.1.gz": "-rw-r--r--",
@@ -187,9 +195,9 @@ def test_package_depends_on_the_libraries_and_asks_for_nothing_else(packages):
 
 @pytest.mark.skipif(bool(missing("lintian")), reason=missing("lintian"))
 @pytest.mark.skipif(sanitized(), reason="a sanitizer's build is not for others")
-def test_package_passes_lintian(packages):
+def test_packages_pass_lintian(packages):
     result = run(find("lintian"), "--allow-root", "--tag-display-limit=0",
-                 "--fail-on=error,warning", packages[0], check=False)
+                 "--fail-on=error,warning", packages[0], mta(packages[0]), check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -213,6 +221,7 @@ def test_package_lives_from_installation_to_purge(packages, root, make_world, tm
     assert root.run("stsrelay", "config", "check").stdout == f"{SETTINGS}: no errors\n"
     assert root.run("stat", "-c", "%U %a", "/var/lib/stsrelay").stdout == "stsrelay 700\n"
     assert root.exists("/etc/systemd/system/multi-user.target.wants/stsrelay.service")
+    assert not root.exists("/etc/systemd/system/sockets.target.wants/stsrelay-smtp.socket")
     root.install(now)  # the scripts find done what they did
 
     settings = configure(root, world)
@@ -246,6 +255,53 @@ def test_package_lives_from_installation_to_purge(packages, root, make_world, tm
     for path in ("/etc/stsrelay", "/var/lib/stsrelay",
                  "/etc/systemd/system/multi-user.target.wants/stsrelay.service"):
         assert not root.exists(path), path
+
+
+def test_mta_package_holds_the_names_that_programs_know(packages):
+    held = names(mta(packages[0]))
+    contents = run("dpkg-deb", "--contents", mta(packages[0])).stdout
+    for link, target in {"/usr/sbin/sendmail": "../bin/stsrelay",
+                         "/usr/lib/sendmail": "../bin/stsrelay", "/usr/bin/newaliases": "true",
+                         "/usr/share/man/man8/sendmail.8.gz": "../man1/stsrelay.1.gz",
+                         "/usr/share/man/man1/mailq.1.gz": "stsrelay.1.gz"}.items():
+        assert f".{link} -> {target}\n" in contents, contents
+    assert held["/usr/bin/mailq"] == "-rwxr-xr-x root/root"
+    assert "/usr/bin/stsrelay" not in held
+    fields = run("dpkg-deb", "--field", mta(packages[0])).stdout
+    for relation in ("Provides", "Conflicts", "Replaces"):
+        assert f"{relation}: mail-transport-agent\n" in fields
+    version = re.search(r"^Version: (.*)$", fields, re.M)[1]
+    assert f"Depends: stsrelay (= {version})\n" in fields
+
+
+def test_mta_package_takes_the_place_of_another_and_leaves_it(packages, root, make_world, tmp_path):
+    world = make_world(start=False)
+    now, later = packages
+    root.install(now)
+    if root.dpkg("--status", "postfix", check=False).returncode == 0:
+        refused = root.install(mta(now), check=False)
+        assert refused.returncode != 0 and "conflict" in refused.stderr, refused
+        root.dpkg("--force-depends", "--remove", "postfix")
+    root.install(mta(now))
+    for name in ("/usr/sbin/sendmail", "/usr/lib/sendmail"):
+        assert root.run("readlink", "-f", name).stdout == "/usr/bin/stsrelay\n"
+    assert root.run("newaliases").returncode == 0
+    configure(root, world)
+    daemon = Installed(root, tmp_path / "mta.log")
+    try:
+        world.add_domain("busy.example", rules={"MAIL": "451 4.3.0 later"})
+        world.send("x@busy.example")
+        wait_until(lambda: "x@busy.example" in root.run("mailq").stdout)
+        assert json.loads(root.run("mailq", "--json").stdout)["messages"]
+    finally:
+        daemon.stop()
+    for package in (later, mta(later)):
+        root.dpkg("--force-depends", "--unpack", root.put(package))
+    root.dpkg("--configure", "stsrelay", "stsrelay-mta")
+    assert f"Version: {LATER}" in root.dpkg("--status", "stsrelay-mta").stdout
+    root.dpkg("--purge", "stsrelay-mta")
+    assert not root.exists("/usr/sbin/sendmail") and not root.exists("/usr/bin/mailq")
+    assert root.exists("/usr/bin/stsrelay")
 
 
 def test_daemon_delivers_without_root_on_a_read_only_root(packages, root, make_world, tmp_path):

@@ -15,6 +15,7 @@
 #include "relay/listener_files.h"
 #include "relay/net/descriptor_limit.h"
 #include "relay/settings.h"
+#include "relay/staging/placement.h"
 
 namespace relay {
 namespace {
@@ -61,9 +62,9 @@ Daemon::~Daemon() {
 Expected<void, std::string> Daemon::start() {
   net::raise_descriptor_limit();
   for (const auto step :
-       {&Daemon::bind_listeners, &Daemon::bind_web, &Daemon::drop_privileges, &Daemon::open_spool,
-        &Daemon::open_rules, &Daemon::make_workers, &Daemon::load_queue, &Daemon::make_reporter,
-        &Daemon::start_control, &Daemon::start_web}) {
+       {&Daemon::take_sockets, &Daemon::bind_listeners, &Daemon::bind_web, &Daemon::drop_privileges,
+        &Daemon::open_spool, &Daemon::open_rules, &Daemon::make_workers, &Daemon::load_queue,
+        &Daemon::make_reporter, &Daemon::start_control, &Daemon::start_web}) {
     if (auto done = (this->*step)(); !done) {
       return done;
     }
@@ -88,6 +89,12 @@ void Daemon::start_threads() {
 }
 
 void Daemon::announce() {
+  for (const std::string& unclaimed : inherited_.unclaimed()) {
+    log_.warning("socket-unused",
+                 {{"socket", unclaimed},
+                  {"remedy", "name its address in listen or metrics, or disable its socket unit"}});
+  }
+  inherited_ = {};
   for (const auto& address : listen_addresses()) {
     log_.info("listening", {{"address", address.literal()}});
   }
@@ -99,6 +106,7 @@ void Daemon::announce() {
                                  "resolvers, ports or trust anchors are overridden: this "
                                  "daemon must not carry real mail"}});
   }
+  announce_staging();
   announce_reports();
   rules_->announce();
   log_.info("ready", {{"version", std::string(control::kVersion)},
@@ -106,6 +114,13 @@ void Daemon::announce() {
                       {"config", config_path_},
                       {"workers", std::to_string(threads_.size())}});
   ::sd_notify(0, "READY=1");
+}
+
+void Daemon::announce_staging() {
+  if (config_->staging) {
+    log_.warning("staging", {{"mode", config_->staging->modes()},
+                             {"detail", staging::summary(*config_->staging)}});
+  }
 }
 
 void Daemon::announce_reports() {
@@ -212,6 +227,7 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   }
   reporter_->reconfigure(std::move(*reports));
   config_ = std::move(now);
+  announce_staging();
   announce_reports();
   return reloaded;
 }

@@ -6,6 +6,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "relay/daemon_parts.h"
+#include "relay/staging/placement.h"
 #include "relay/web/endpoint.h"
 
 namespace relay {
@@ -98,6 +99,9 @@ control::StatusFacts Daemon::status() const {
     facts.delivered += gauges.delivered;
     facts.deferred += gauges.deferred;
     facts.failed += gauges.failed;
+    for (std::size_t i = 0; i < facts.staged.size(); ++i) {
+      facts.staged.at(i) += gauges.staged.of(static_cast<delivery::Staged>(i));
+    }
     facts.outbound_connections += gauges.active + gauges.idle_connections;
     facts.would_refuse += gauges.would_refuse;
     const auto domains = gauges.would_refuse_domains.top(kWouldRefuseShown);
@@ -111,6 +115,10 @@ control::StatusFacts Daemon::status() const {
   facts.spool_failed = spool_->failed();
   facts.obstacle = obstacle();
   facts.test_world = config_->test_world.has_value();
+  if (config_->staging) {
+    facts.staging_modes = config_->staging->modes();
+    facts.staging_summary = staging::summary(*config_->staging);
+  }
   facts.statistics = spool_->statistics();
   facts.rules = rules_->rules();
   facts.dnssec_mode = config_->dns.dnssec == conf::Dns::Dnssec::validate ? "validate" : "trust_ad";

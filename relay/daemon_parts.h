@@ -13,6 +13,7 @@
 #include "relay/delivery/dispatcher.h"
 #include "relay/delivery/rule_book.h"
 #include "relay/delivery/worker.h"
+#include "relay/inherited_sockets.h"
 #include "relay/log.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/http_server.h"
@@ -55,9 +56,13 @@ class Daemon {
   void run() { main_loop_.run(); }
 
  private:
+  Expected<void, std::string> take_sockets();
   Expected<void, std::string> bind_listeners();
   /// The endpoint of metrics and probes, if the configuration wants one.
   Expected<void, std::string> bind_web();
+  /// The one that the service manager holds for this address, or one of our own.
+  Expected<std::shared_ptr<net::ListeningSocket>, std::string> socket_for(
+      const net::SocketAddress& address);
   Expected<void, std::string> start_web();
   Expected<void, std::string> drop_privileges();
   Expected<void, std::string> open_spool();
@@ -75,6 +80,7 @@ class Daemon {
   void start_threads();
   void announce();
   void announce_reports();
+  void announce_staging();
   void stop();
   void worker_drained();
   void join();
@@ -102,6 +108,7 @@ class Daemon {
                                               : conf::Duration(0)};
   net::WallTime started_at_ = clock_.wall();
   net::EventLoop main_loop_;
+  InheritedSockets inherited_;  ///< until they are claimed
   std::vector<std::shared_ptr<net::ListeningSocket>> sockets_;
   // Destroyed in reverse: control, dispatcher, workers, spool, and the loops that all of them use
   // last.

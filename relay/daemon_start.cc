@@ -11,6 +11,23 @@
 
 namespace relay {
 
+Expected<void, std::string> Daemon::take_sockets() {
+  auto taken = InheritedSockets::take();
+  if (!taken) {
+    return Unexpected<std::string>(std::move(taken.error()));
+  }
+  inherited_ = std::move(*taken);
+  return {};
+}
+
+Expected<std::shared_ptr<net::ListeningSocket>, std::string> Daemon::socket_for(
+    const net::SocketAddress& address) {
+  if (auto claimed = inherited_.claim(address)) {
+    return claimed;
+  }
+  return net::ListeningSocket::bind(address);
+}
+
 Expected<void, std::string> Daemon::bind_listeners() {
   for (const conf::Listener& listener : config_->listen) {
     const auto address = net::SocketAddress::from_ip(listener.address.ip, listener.address.port);
@@ -18,7 +35,7 @@ Expected<void, std::string> Daemon::bind_listeners() {
       return Unexpected<std::string>(
           fmt::format("{} is no address to listen on", listener.address.text()));
     }
-    auto socket = net::ListeningSocket::bind(*address);
+    auto socket = socket_for(*address);
     if (!socket) {
       return Unexpected<std::string>(socket.error());
     }
@@ -37,7 +54,7 @@ Expected<void, std::string> Daemon::bind_web() {
     return Unexpected<std::string>(fmt::format("metrics.address {} is no address to listen on",
                                                config_->metrics->address.text()));
   }
-  auto socket = net::ListeningSocket::bind(*address);
+  auto socket = socket_for(*address);
   if (!socket) {
     return Unexpected<std::string>("metrics.address " + socket.error());
   }

@@ -215,6 +215,7 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   settings->workers = static_cast<int>(worker_count(config));
   settings->reports = config.reports.enabled() ? delivery::WorkerSettings::Reports::sent
                                                : delivery::WorkerSettings::Reports::off;
+  settings->staging = config.staging;
   if (config.test_world) {
     settings->smtp_port = config.test_world->smtp_port;
     settings->https_port = config.test_world->https_port;

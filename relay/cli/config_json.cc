@@ -67,6 +67,10 @@ class JsonWriter {
              const conf::CertificateList& /*rule*/) {
     object_[key] = texts;
   }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const conf::PatternList& /*rule*/) {
+    object_[key] = texts;
+  }
   void value(const char* key, const std::optional<conf::Moment>& moment,
              const conf::UntilMoment& /*rule*/) {
     object_[key] = moment ? Json(conf::to_text(*moment)) : Json();

@@ -19,6 +19,16 @@ std::string would_refuse(const Json& counts) {
   return domains.empty() ? total : fmt::format("{}, of these {}", total, fmt::join(domains, ", "));
 }
 
+/// "3 recipients sinked, 0 captured …".
+std::string staged(const Json& counts) {
+  std::vector<std::string> texts;
+  texts.reserve(counts.size());
+  for (const auto& [name, count] : counts.items()) {
+    texts.push_back(fmt::format("{} {}", count.get<std::uint64_t>(), name));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
 void print_rules(std::string_view title, const Json& rules, net::WallTime time) {
   if (rules.empty()) {
     return;
@@ -65,6 +75,11 @@ void print_status(const Json& status, net::WallTime time) {
   if (status["test_world"].get<bool>()) {
     print("TEST WORLD: resolvers, ports or trust anchors are overridden; no real mail here.\n");
   }
+  const Json& staging = status["staging"];
+  if (!staging.is_null()) {
+    print(
+        fmt::format("STAGING ({}): {}.\n", text_of(staging, "mode"), text_of(staging, "summary")));
+  }
   if (spool["failed"].get<bool>()) {
     print("SPOOL FAILED: nothing is accepted until a restart; the log says why.\n");
   }
@@ -94,6 +109,9 @@ void print_status(const Json& status, net::WallTime time) {
              fmt::format("{} delivered, {} deferred, {} failed",
                          counted(recipients["delivered"], "recipient"),
                          number_of(recipients, "deferred"), number_of(recipients, "failed"))});
+  if (!staging.is_null()) {
+    table.add({"", staged(staging["recipients"])});
+  }
   table.add(
       {"",
        fmt::format("{} stored, {} settled, {} in {}", counted(spool["messages_stored"], "message"),

@@ -2,6 +2,7 @@
 // Threading: one event loop, the one that owns the reader.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "relay/control/control_protocol.h"
 #include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
+#include "relay/delivery/outcome.h"
 #include "relay/delivery/policy_state.h"
 #include "relay/delivery/tls_counts.h"
 #include "relay/delivery/would_refuse.h"
@@ -44,6 +46,9 @@ struct StatusFacts {
   bool spool_failed = false;
   std::string obstacle;  ///< why no mail is taken now; empty: it is
   bool test_world = false;
+  std::string staging_modes;    ///< "sink,faults"; empty: it is not for staging
+  std::string staging_summary;  ///< the same in words
+  std::array<std::uint64_t, delivery::kStagedKinds> staged{};  ///< recipients by delivery::Staged
   spool::Spool::Statistics statistics;
   std::shared_ptr<const delivery::LocalRules> rules =
       std::make_shared<const delivery::LocalRules>();

@@ -46,6 +46,20 @@ Json envelope_view(const spool::Envelope& envelope, std::size_t max_recipients) 
   return json;
 }
 
+/// Null: it is not for staging.
+Json staging_view(const StatusFacts& facts) {
+  if (facts.staging_modes.empty()) {
+    return nullptr;
+  }
+  Json recipients = Json::object();
+  for (std::size_t i = 1; i < facts.staged.size(); ++i) {
+    recipients[std::string(delivery::name(static_cast<delivery::Staged>(i)))] = facts.staged.at(i);
+  }
+  return {{"mode", facts.staging_modes},
+          {"summary", facts.staging_summary},
+          {"recipients", std::move(recipients)}};
+}
+
 void put_known(Json& json, const char* key, const std::string& text) {
   if (!text.empty()) {
     json[key] = text;
@@ -207,6 +221,7 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
       {"listeners", facts.listeners},
       {"workers", facts.workers},
       {"test_world", facts.test_world},
+      {"staging", staging_view(facts)},
       {"ready", facts.obstacle.empty()},
       {"obstacle", facts.obstacle},
       {"inbound_connections", facts.inbound_connections},

@@ -3,11 +3,13 @@
 #include <functional>
 #include <set>
 
+#include "relay/staging/placement.h"
+
 namespace relay::delivery {
 
 std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const std::string& domain,
                               std::size_t count) {
-  auto found = next_hop(routes, domain, 0);
+  auto found = next_hop(routes, staging::true_domain(domain), 0);
   const auto* hop = std::get_if<NextHop>(&found);
   if (hop == nullptr) {
     return std::hash<std::string>{}(domain) % count;

@@ -1,9 +1,11 @@
 // What one session brought, and what became of each recipient. Values.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -33,6 +35,18 @@ using ConversationReport = std::variant<ConnectFailed, SessionUsed>;
 
 enum class Certainty { known, maybe_delivered };
 
+/// What a relay in staging did instead of delivering.
+enum class Staged {
+  no,
+  sinked,
+  captured,
+  dry_run,
+  simulated,  ///< it met with a fault
+  held_back,  ///< accepted before staging
+};
+inline constexpr std::size_t kStagedKinds = 6;
+[[nodiscard]] std::string_view name(Staged staged);  ///< "sinked", "dry-run" …; empty for no
+
 /// What became of one recipient in one attempt.
 struct RecipientOutcome {
   enum class Result { delivered, deferred, failed };
@@ -44,6 +58,7 @@ struct RecipientOutcome {
   std::string ip;            ///< its address, may be empty
   std::string remote_reply;  ///< the remote reply alone, empty if there was none
   Certainty certainty = Certainty::known;
+  Staged staged = Staged::no;
 };
 
 }  // namespace relay::delivery

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "relay/delivery/session_result.h"
+#include "relay/staging/placement.h"
 
 namespace relay::delivery {
 namespace {
@@ -249,6 +250,10 @@ smtp::ClientTransaction Runner::transaction(const std::vector<std::size_t>& reci
   transaction.requiretls = passes_on_requiretls(*envelope_, converse_->requirement)
                                ? smtp::RequireTls::yes
                                : smtp::RequireTls::no;
+  transaction.purpose =
+      staging::mark_of(envelope_->recipients.front().domain) == staging::Mark::dry_run
+          ? smtp::Purpose::dry_run
+          : smtp::Purpose::delivery;
   transaction.recipients.reserve(recipients.size());
   for (const std::size_t position : recipients) {
     const spool::Recipient& recipient = envelope_->recipients[position];

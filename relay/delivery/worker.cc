@@ -7,6 +7,7 @@
 
 #include "relay/delivery/notice.h"
 #include "relay/delivery/policy_lookup.h"
+#include "relay/staging/placement.h"
 
 namespace relay::delivery {
 namespace {
@@ -192,7 +193,12 @@ void Worker::start(PendingQueue::Ready ready) {
   if (envelope == nullptr) {
     return;
   }
-  auto found = next_hop(settings_->routes, ready.group.domain, settings_->smtp_port);
+  if (auto end = staged_attempt(*envelope)) {
+    settle(ready, *envelope, std::move(*end));
+    return;
+  }
+  auto found =
+      next_hop(settings_->routes, staging::true_domain(ready.group.domain), settings_->smtp_port);
   if (auto* hop = std::get_if<NextHop>(&found)) {
     attempt(envelope, std::move(ready), std::move(*hop));
     return;
@@ -200,7 +206,7 @@ void Worker::start(PendingQueue::Ready ready) {
   AttemptEnd end;
   end.finished = end_for_all(*envelope, std::get<Undeliverable>(found));
   end.started_at = clock_.wall();
-  settle(ready, *envelope, end);
+  settle(ready, *envelope, std::move(end));
 }
 
 std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::Ready& ready) {
@@ -263,7 +269,8 @@ void Worker::attempt_over(std::uint64_t key, const AttemptEnd& end) {
 }
 
 void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope,
-                    const AttemptEnd& end) {
+                    AttemptEnd end) {
+  stage_outcomes(envelope, end.finished);
   const double jitter = settings_->queue.jitter_percent / 100.0 *
                         std::uniform_real_distribution<double>(-1, 1)(random_);
   SettledAttempt settled_attempt = delivery::settle(
@@ -271,11 +278,16 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
   for (const Fate& fate : settled_attempt.fates) {
     log_fate(envelope, fate, end);
     count(fate);
-    if (fate.kind == Fate::Kind::delivered) {
+    if (fate.kind == Fate::Kind::delivered && fate.outcome->staged == Staged::no) {
       gauges_.delays.count(clock_.wall() - envelope.received_at);
     }
   }
   add_notice(envelope, settled_attempt);
+  if (staging() != nullptr) {
+    for (spool::Notice& notice : settled_attempt.settlement.notices) {
+      staging::place(notice, *staging());
+    }
+  }
   if (settings_->reports == WorkerSettings::Reports::sent) {
     report_records_.counted(settled_attempt.settlement.sessions);
   }
@@ -343,6 +355,10 @@ std::string Worker::original_content(const spool::Envelope& envelope) {
 }
 
 void Worker::count(const Fate& fate) {
+  if (fate.outcome->staged != Staged::no) {
+    gauges_.staged.count(fate.outcome->staged);
+    return;
+  }
   switch (fate.kind) {
     case Fate::Kind::delivered:
       ++gauges_.delivered;
@@ -373,7 +389,10 @@ void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const A
        {"policy_mode", policy == nullptr ? "" : std::string(sts::name(policy->policy.mode))},
        {"policy_id", policy == nullptr ? "" : policy->id},
        {"policy_source", std::string(source_name(end.policy_source))},
-       {"result", std::string(name(fate.kind))},
+       {"result", std::string(fate.kind == Fate::Kind::delivered && outcome.staged != Staged::no
+                                  ? name(outcome.staged)
+                                  : name(fate.kind))},
+       {"staging", std::string(name(outcome.staged))},
        {"dsn", outcome.status},
        {"reply", outcome.text},
        {"certainty", outcome.certainty == Certainty::maybe_delivered ? "maybe-delivered" : ""},
@@ -415,7 +434,7 @@ smtp::ClientSettings Worker::client_settings() const {
 }
 
 std::string Worker::destination_key(const std::string& domain) const {
-  auto found = next_hop(settings_->routes, domain, settings_->smtp_port);
+  auto found = next_hop(settings_->routes, staging::true_domain(domain), settings_->smtp_port);
   const auto* hop = std::get_if<NextHop>(&found);
   return hop != nullptr ? hop->key() : domain;
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <unordered_map>
@@ -19,6 +20,7 @@
 #include "relay/delivery/runner.h"
 #include "relay/delivery/settlement.h"
 #include "relay/delivery/settler.h"
+#include "relay/delivery/staged.h"
 #include "relay/delivery/tls_counts.h"
 #include "relay/delivery/would_refuse.h"
 #include "relay/log.h"
@@ -48,12 +50,14 @@ struct WorkerSettings {
   net::Revocation revocation = net::Revocation::stapled;
   PrivateAddresses private_addresses = PrivateAddresses::refused;
   enum class Reports { off, sent } reports = Reports::off;
+  std::optional<conf::Staging> staging;
 };
 
 /// Readable from any thread.
 struct WorkerGauges {
   std::atomic<std::size_t> waiting{0}, ready{0}, active{0}, idle_connections{0};
   std::atomic<std::uint64_t> delivered{0}, deferred{0}, failed{0};
+  StagedCounts staged;  ///< recipients that are not among the three above
   /// Sessions and hosts that report-only rules let pass, in total and by policy domain.
   std::atomic<std::uint64_t> would_refuse{0};
   WouldRefuse would_refuse_domains;
@@ -121,8 +125,12 @@ class Worker {
   void attempt(const std::shared_ptr<const spool::Envelope>& envelope, PendingQueue::Ready ready,
                NextHop next_hop);
   void attempt_over(std::uint64_t key, const AttemptEnd& end);
-  void settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope,
-              const AttemptEnd& end);
+  void settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope, AttemptEnd end);
+  // worker_staging.cc: what a relay in staging does instead.
+  [[nodiscard]] const conf::Staging* staging() const;
+  [[nodiscard]] std::optional<AttemptEnd> staged_attempt(const spool::Envelope& envelope);
+  void capture(const spool::Envelope& envelope, Finished& finished);
+  void stage_outcomes(const spool::Envelope& envelope, Finished& finished) const;
   void add_notice(const spool::Envelope& envelope, SettledAttempt& settled);
   void settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
                std::optional<net::WallTime> next_try, const spool::Stored<void>& result);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <event2/event.h>
+#include <event2/util.h>
 
 #include "relay/net/handles.h"
 
@@ -92,6 +93,13 @@ Expected<std::shared_ptr<ListeningSocket>, std::string> ListeningSocket::bind_un
   }
   std::shared_ptr<ListeningSocket> result(new ListeningSocket(socket.release()));
   result->unlink_path_ = path;
+  return result;
+}
+
+std::shared_ptr<ListeningSocket> ListeningSocket::adopt(int fd) {
+  std::shared_ptr<ListeningSocket> result(new ListeningSocket(fd));
+  evutil_make_socket_nonblocking(fd);
+  evutil_make_socket_closeonexec(fd);
   return result;
 }
 

@@ -22,6 +22,8 @@ class ListeningSocket {
   /// (something answers) is an error.
   static Expected<std::shared_ptr<ListeningSocket>, std::string> bind_unix(const std::string& path,
                                                                            unsigned mode);
+  /// A socket that listens already, and is closed with this object.
+  static std::shared_ptr<ListeningSocket> adopt(int fd);
   ~ListeningSocket();
   ListeningSocket(const ListeningSocket&) = delete;
   ListeningSocket& operator=(const ListeningSocket&) = delete;

@@ -35,6 +35,29 @@ smtp::Security security(const conf::ListenerTls& tls) {
   return smtp::Security::plain;
 }
 
+std::optional<smtp::RecipientFault> fault_at_rcpt(const conf::Staging& staging,
+                                                  const std::string& address) {
+  const conf::StagingFault* const fault =
+      staging.fault(conf::StagingFault::At::submission, address);
+  if (fault == nullptr) {
+    return std::nullopt;
+  }
+  return smtp::RecipientFault{fault->reply, fault->delay,
+                              fault->connection == conf::StagingFault::Connection::kept
+                                  ? smtp::RecipientFault::Connection::kept
+                                  : smtp::RecipientFault::Connection::dropped};
+}
+
+void set_staging(smtp::ServerSettings& server, const conf::Staging& staging) {
+  server.staging = staging.modes();
+  if (!staging.faults.empty()) {
+    server.recipient_fault = [staging](const std::string& address) {
+      return fault_at_rcpt(staging, address);
+    };
+  }
+  server.refusals = staging.soft_bounce ? smtp::Refusals::softened : smtp::Refusals::as_they_are;
+}
+
 smtp::ServerSettings server_settings(const ReceptionSettings& settings,
                                      const ListenerSettings& listener,
                                      const Permission& permission) {
@@ -56,6 +79,9 @@ smtp::ServerSettings server_settings(const ReceptionSettings& settings,
   server.soft_errors = limits.soft_errors;
   server.hard_errors = limits.hard_errors;
   server.junk_commands = limits.junk_commands;
+  if (settings.staging) {
+    set_staging(server, *settings.staging);
+  }
   return server;
 }
 
@@ -63,7 +89,7 @@ smtp::ServerSettings server_settings(const ReceptionSettings& settings,
 
 std::shared_ptr<const ReceptionSettings> ReceptionSettings::from(
     const conf::Config& config, const std::vector<ListenerFiles>& files) {
-  ReceptionSettings settings{config.hostname, config.limits, config.queue, {}};
+  ReceptionSettings settings{config.hostname, config.limits, config.queue, {}, config.staging};
   for (std::size_t i = 0; i < config.listen.size(); ++i) {
     settings.listen.push_back({config.listen[i], files[i]});
   }
@@ -164,7 +190,7 @@ Inbound::Life Inbound::obey() {
       break;
     case Demand::pause:
       if (!pause_timer_.running()) {
-        pause_timer_.start(smtp::ServerSession::kPauseTime);
+        pause_timer_.start(session_.pause_time());
       }
       break;
     case Demand::check_room:
@@ -297,7 +323,8 @@ Load Inbound::load() const {
 }
 
 void Inbound::tick() {
-  const bool our_turn = committing_ || checking_credentials_ || (!reading_ && message_);
+  const bool our_turn =
+      committing_ || checking_credentials_ || pause_timer_.running() || (!reading_ && message_);
   if (our_turn) {
     touch();
   }

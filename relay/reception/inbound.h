@@ -47,6 +47,7 @@ struct ReceptionSettings {
   conf::Limits limits;
   conf::Queue queue;
   std::vector<ListenerSettings> listen;
+  std::optional<conf::Staging> staging;
 
   /// files: in the order of config.listen.
   [[nodiscard]] static std::shared_ptr<const ReceptionSettings> from(
@@ -105,6 +106,7 @@ class Inbound final : private net::Connection::Observer {
   [[nodiscard]] spool::Envelope envelope() const;
   [[nodiscard]] smtp::Room room() const;
   [[nodiscard]] std::string received_header() const;
+  [[nodiscard]] std::string staging_header() const;
   void log_accepted(const spool::Envelope& envelope);
 
   void log_rejections();

@@ -5,6 +5,7 @@
 #include "relay/message/trace_header.h"
 #include "relay/reception/inbound.h"
 #include "relay/spool/schedule.h"
+#include "relay/staging/placement.h"
 
 namespace relay::reception {
 namespace {
@@ -15,6 +16,26 @@ constexpr std::size_t kMaxSlice = std::size_t{64} * 1024;
 std::string asked_of_tls(const spool::Envelope& envelope) {
   return envelope.tls == smtp::MessageTls::normal ? std::string()
                                                   : std::string(smtp::name(envelope.tls));
+}
+
+std::vector<std::string> addresses(const smtp::ServerTransaction& transaction) {
+  std::vector<std::string> given;
+  given.reserve(transaction.recipients.size());
+  for (const smtp::ServerRecipient& recipient : transaction.recipients) {
+    given.push_back(recipient.address.text());
+  }
+  return given;
+}
+
+std::string listed(const std::vector<std::string>& addresses) {
+  std::string text;
+  for (const std::string& address : addresses) {
+    if (text.size() > 512) {
+      break;
+    }
+    text.append(text.empty() ? "" : ",").append(address);
+  }
+  return text;
 }
 
 std::string shown(const std::string& sender) {
@@ -30,6 +51,7 @@ void Inbound::open_message() {
     message_ = parts_.spool.receive(parts_.loop);
     message_->set_drained([this] { steer_reading(); });
     append(received_header());
+    append(staging_header());
   }
   session_.opened(now);
 }
@@ -50,6 +72,12 @@ std::string Inbound::received_header() const {
     facts.tls = tls_->version + " with cipher " + tls_->cipher;
   }
   return message::received_header(facts);
+}
+
+std::string Inbound::staging_header() const {
+  const auto& staging = parts_.settings->staging;
+  return staging ? staging::header_fields(*staging, addresses(session_.transaction()))
+                 : std::string();
 }
 
 void Inbound::append(std::string_view content) {
@@ -86,6 +114,9 @@ spool::Envelope Inbound::envelope() const {
     stored.orcpt = recipient.orcpt;
     stored.next_try = first_try;
     envelope.recipients.push_back(std::move(stored));
+  }
+  if (parts_.settings->staging) {
+    staging::place(envelope, *parts_.settings->staging);
   }
   return envelope;
 }
@@ -127,25 +158,27 @@ void Inbound::log_accepted(const spool::Envelope& envelope) {
   if (!parts_.log.enabled(conf::LogLevel::info)) {
     return;
   }
-  std::string to;
+  std::vector<std::string> to;
+  to.reserve(envelope.recipients.size());
   for (const auto& recipient : envelope.recipients) {
-    if (to.size() > 512) {
-      break;
-    }
-    to.append(to.empty() ? "" : ",").append(recipient.address);
+    to.push_back(recipient.address);
   }
-  parts_.log.info("accepted", {{"id", envelope.id.text()},
-                               {"from", shown(envelope.sender)},
-                               {"to", std::move(to)},
-                               {"recipients", std::to_string(envelope.recipients.size())},
-                               {"client", client_ip_},
-                               {"user", session_.user()},
-                               {"certificate", certificate_},
-                               {"helo", envelope.client_helo},
-                               {"protocol", std::string(session_.protocol())},
-                               {"cipher", tls_ ? tls_->version + " " + tls_->cipher : ""},
-                               {"size", std::to_string(envelope.size)},
-                               {"tls", asked_of_tls(envelope)}});
+  const auto& staging = parts_.settings->staging;
+  parts_.log.info("accepted",
+                  {{"id", envelope.id.text()},
+                   {"from", shown(envelope.sender)},
+                   {"to", listed(to)},
+                   {"original_to", staging ? listed(addresses(session_.transaction())) : ""},
+                   {"staging", staging ? staging->modes() : ""},
+                   {"recipients", std::to_string(envelope.recipients.size())},
+                   {"client", client_ip_},
+                   {"user", session_.user()},
+                   {"certificate", certificate_},
+                   {"helo", envelope.client_helo},
+                   {"protocol", std::string(session_.protocol())},
+                   {"cipher", tls_ ? tls_->version + " " + tls_->cipher : ""},
+                   {"size", std::to_string(envelope.size)},
+                   {"tls", asked_of_tls(envelope)}});
 }
 
 }  // namespace relay::reception

@@ -203,6 +203,10 @@ void ClientSession::send_next() {
       output_.append(rcpt_command(transaction_.recipients[index])).append("\r\n");
       awaited_.push_back({Stage::rcpt, index});
     }
+  } else if (transaction_.purpose == Purpose::dry_run) {
+    output_.append("RSET\r\n");
+    awaited_.push_back({Stage::rset});
+    needs_rset_ = false;
   } else {
     output_.append("DATA\r\n");
     awaited_.push_back({Stage::data});

@@ -62,6 +62,10 @@ struct ClientRecipient {
 /// whose TlsRequirement proves the host's name.
 enum class RequireTls { no, yes };
 
+/// dry_run: the recipients are named, and then the transaction is given up (RSET): no content is
+/// ever sent. Recipients that the server takes then count as delivered.
+enum class Purpose { delivery, dry_run };
+
 struct ClientTransaction {
   std::string sender;                       ///< empty: the null reverse-path
   std::vector<ClientRecipient> recipients;  ///< at least one
@@ -73,6 +77,7 @@ struct ClientTransaction {
   RequireTls requiretls = RequireTls::no;
   std::string ret;    ///< "FULL", "HDRS" or empty
   std::string envid;  ///< xtext or empty
+  Purpose purpose = Purpose::delivery;
 };
 
 enum class Disposition {
@@ -209,6 +214,7 @@ class ClientSession {
   void decide_accepted(const RecipientResult& result);
   void decide_all(const RecipientResult& result);
   void abandon_transaction(const SessionEnd& end);
+  void end_dry_run();
   void distrust_refusals();
   void close_transaction();
   void finish_transaction();

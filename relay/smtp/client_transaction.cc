@@ -85,6 +85,8 @@ void ClientSession::on_transaction_reply(const Reply& reply) {
     case Stage::rset:
       if (reply.severity() != 2) {
         fault("RSET was answered with " + reply.text());
+      } else if (transaction_.purpose == Purpose::dry_run) {
+        end_dry_run();
       }
       break;
     case Stage::mail:
@@ -255,6 +257,12 @@ void ClientSession::abandon_transaction(const SessionEnd& end) {
     distrust_refusals();
   }
   close_transaction();
+}
+
+// What the server took, it would have got. (An RSET that rides in front of MAIL finds none taken.)
+void ClientSession::end_dry_run() {
+  decide_accepted({Disposition::delivered, Stage::rcpt, std::nullopt,
+                   "The server takes the recipient; nothing was sent (dry run).", "2.1.5"});
 }
 
 // Which answer belongs to which command is no longer sure, so none of them may bounce anybody.

@@ -110,7 +110,14 @@ void ServerSession::on_rcpt(const Command& command) {
     refuse("RCPT", {550, "5.1.2", "No mail to address literals"}, std::move(address));
   } else if (rcpt->recipient.utf8 && !smtputf8_) {
     refuse("RCPT", {553, "5.6.7", "A non-ASCII address needs SMTPUTF8"}, std::move(address));
-  } else if (add_recipient(*std::move(rcpt))) {
+  } else if (!simulate(*rcpt)) {
+    accept_recipient(*std::move(rcpt));
+  }
+}
+
+void ServerSession::accept_recipient(RcptCommand rcpt) {
+  auto address = rcpt.recipient.text();
+  if (add_recipient(std::move(rcpt))) {
     reply("250 2.1.5 Ok");
   } else {
     refuse_surplus(std::move(address));

@@ -23,7 +23,7 @@ bool is_helo_name(std::string_view name) {
 }  // namespace
 
 void ServerSession::greet() {
-  reply(fmt::format("220 {} ESMTP stsrelay", settings_.hostname));
+  reply(fmt::format("220 {} ESMTP stsrelay{}", settings_.hostname, staging_note()));
 }
 
 void ServerSession::on_greeting_command(const Command& command) {
@@ -39,10 +39,10 @@ void ServerSession::on_greeting_command(const Command& command) {
   helo_ = name;
   esmtp_ = command.verb == Verb::ehlo;
   if (!esmtp_) {
-    reply("250 " + settings_.hostname);
+    reply(fmt::format("250 {}{}", settings_.hostname, staging_note()));
     return;
   }
-  reply(fmt::format("250-{}", settings_.hostname));
+  reply(fmt::format("250-{}{}", settings_.hostname, staging_note()));
   reply("250-PIPELINING");
   reply(fmt::format("250-SIZE {}", settings_.content.message_size));
   reply("250-8BITMIME");

@@ -75,6 +75,10 @@ void ServerSession::reply(std::string_view text) {
 }
 
 std::string ServerSession::coded(const Refusal& refusal) const {
+  // 550 to 559 speak of mail; 500 to 504 of commands, which are as wrong a second time.
+  if (settings_.refusals == Refusals::softened && refusal.code >= 550 && refusal.code < 560) {
+    return coded({refusal.code - 100, "4" + refusal.enhanced_code.substr(1), refusal.text});
+  }
   // RFC 2034 §3: enhanced codes are for clients that said EHLO.
   return esmtp_ || helo_.empty()
              ? fmt::format("{} {} {}", refusal.code, refusal.enhanced_code, refusal.text)
@@ -123,6 +127,7 @@ void ServerSession::answer_refusal(std::string_view stage, const std::string& te
     reply(text);
     cut_off(stage, "errors", {421, "4.7.0", "Too many errors"});
   } else if (errors_ > settings_.soft_errors && demand_ == Demand::read) {
+    pause_time_ = kPauseTime;
     held_reply_ = text;
     demand_ = Demand::pause;
   } else {

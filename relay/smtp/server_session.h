@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,16 @@ enum class AuthVerdict {
   blocked,      ///< not even looked at: too many were wrong
 };
 
+/// What a recipient meets with at a relay in staging, instead of our own answer.
+struct RecipientFault {
+  std::string reply;  ///< "451 4.3.0 Later", "250 2.1.5 Ok"; empty: our own answer
+  std::chrono::milliseconds delay{0};
+  enum class Connection { kept, dropped } connection = Connection::kept;
+};
+
+/// Whether our own refusals are told as what they are, or as temporary ones.
+enum class Refusals { as_they_are, softened };
+
 struct ServerSettings {
   std::string hostname;
   Security security = Security::plain;
@@ -59,7 +70,11 @@ struct ServerSettings {
   std::size_t recipients = 1000;  ///< per transaction
   int soft_errors = 10;           ///< from here on refusals come with a delay
   int hard_errors = 20;           ///< then 421
-  int junk_commands = 100;        ///< NOOP, RSET, VRFY, EHLO again … between messages; then 421
+  std::string staging;  ///< for greeting and EHLO: what kind of relay this is; may be empty
+  /// By the recipient's address; empty: none.
+  std::function<std::optional<RecipientFault>(const std::string&)> recipient_fault;
+  Refusals refusals = Refusals::as_they_are;
+  int junk_commands = 100;  ///< NOOP, RSET, VRFY, EHLO again … between messages; then 421
 };
 
 struct ServerRecipient {
@@ -98,7 +113,8 @@ struct Rejection {
   std::string reply;       ///< "550 5.7.1 Relaying denied"; of a lost client: how it was lost
   /// Why the session ended, in a word: "silence", "rate", "session", "line-length", "junk",
   /// "errors", "auth-failures", "http", "tls-hello", "nul", "out-of-step", "smuggling",
-  /// "starttls-injection", "tls-failed", "store-failed", "shutdown", "lost". Empty: it goes on.
+  /// "staging", "starttls-injection", "tls-failed", "store-failed", "shutdown", "lost". Empty: it
+  /// goes on.
   std::string end;
 };
 
@@ -106,7 +122,7 @@ class ServerSession {
  public:
   enum class Demand {
     read,           ///< deliver bytes from the client
-    pause,          ///< deliver nothing for kPauseTime, then resumed()
+    pause,          ///< deliver nothing for pause_time(), then resumed()
     check_room,     ///< MAIL was given: checked() with whether a message could be stored now
     open_message,   ///< content is about to come: opened()
     store_message,  ///< the content is complete: take it, store the message, then stored()
@@ -148,6 +164,7 @@ class ServerSession {
   [[nodiscard]] std::vector<Rejection> take_rejections();
   [[nodiscard]] Credentials take_credentials();
   [[nodiscard]] Demand demand() const { return demand_; }
+  [[nodiscard]] std::chrono::milliseconds pause_time() const { return pause_time_; }
   /// Between opened() and stored() of a message that may still be accepted. When it falls to
   /// false without stored(), the content taken so far is to be dropped.
   [[nodiscard]] bool receiving() const { return receiving_; }
@@ -207,6 +224,12 @@ class ServerSession {
   void on_rcpt(const Command& command);
   [[nodiscard]] bool add_recipient(RcptCommand rcpt);
   void refuse_surplus(std::string address);
+  void accept_recipient(RcptCommand rcpt);
+
+  // server_staging.cc: a relay in staging.
+  [[nodiscard]] bool simulate(const RcptCommand& rcpt);
+  void answer_after(std::chrono::milliseconds delay, std::string text);
+  [[nodiscard]] std::string staging_note() const;
   void reset();
 
   // server_content.cc: DATA, BDAT and the end of a message.
@@ -229,6 +252,7 @@ class ServerSession {
   std::size_t used_ = 0;  // octets of input_ already processed
   std::string output_;
   std::string held_reply_;  // said after a pause
+  std::chrono::milliseconds pause_time_ = kPauseTime;
   std::string content_;
   std::vector<Rejection> rejections_;
   bool first_line_ = true;

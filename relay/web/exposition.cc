@@ -101,6 +101,8 @@ void add_daemon(Exposition& out, const control::StatusFacts& facts) {
             facts.obstacle.empty() ? 1 : 0);
   out.gauge("test_world", "1 if the configuration has a test_world: no real mail here.",
             facts.test_world ? 1 : 0);
+  out.gauge("staging", "1 if the configuration has a section staging: not for real mail.",
+            facts.staging_modes.empty() ? 0 : 1);
   out.gauge("dnssec_secure", "1 if secure DNS answers are to be had, as DANE needs them.",
             facts.dnssec_state == "secure" ? 1 : 0);
   out.gauge("workers", "Threads that receive and deliver.", facts.workers);
@@ -130,6 +132,13 @@ void add_deliveries(Exposition& out, const control::StatusFacts& facts) {
       "deliveries_total", "Recipients of attempts, by what became of them.",
       by("result",
          {{"delivered", facts.delivered}, {"deferred", facts.deferred}, {"failed", facts.failed}}));
+  std::vector<Sample> staged;
+  for (std::size_t i = 1; i < facts.staged.size(); ++i) {
+    staged.push_back({{{"result", std::string(delivery::name(static_cast<delivery::Staged>(i)))}},
+                      static_cast<double>(facts.staged.at(i))});
+  }
+  out.counters("staged_recipients_total",
+               "Recipients of a relay in staging, by what it did instead of delivering.", staged);
   out.histogram("attempt_seconds", "How long attempts took, of one message at one domain each.",
                 facts.attempts);
   out.histogram("message_delay_seconds", "From acceptance to delivery, of each recipient.",

@@ -112,7 +112,11 @@ TEST_CASE("the shipped example's optional settings are right, too") {
       shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_.*\"]+:)"), "$1$2$3");
   const std::string without_doubles = std::regex_replace(
       with_options, std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  dkim: \\[\\]"), "");
-  const conf::Config config = parsed(without_doubles);
+  // Its staging section belongs to a relay of this name.
+  const conf::Config config = parsed(std::regex_replace(
+      without_doubles, std::regex("\nhostname: \"\""), "\nhostname: relay.staging.example.com"));
+  REQUIRE(config.staging);
+  CHECK(config.staging->faults.size() == 3);
   CHECK(config.routes.size() == 2);
   CHECK(config.tls_policy.domains.size() == 4);
   REQUIRE(config.metrics);

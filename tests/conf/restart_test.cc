@@ -31,6 +31,7 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
       {"test_world: {}", {"test_world"}},
       {"routes: [{match: '*', host: b.example}]", {"routes"}},
       {"hostname: a.example\nlog: {level: debug}", {}},
+      {"hostname: a.example\nstaging: {confirm: a.example, sink: true}", {"staging"}},
       {"limits: {connections: 7}\ndelivery: {ipv6: false}", {}},
   };
   const conf::Config old = *conf::parse("");
@@ -77,6 +78,23 @@ test_world: {smtp_port: 2525, ca_file: /srv/ca.pem}
   CHECK(first.listen[0].address.ip == "127.0.0.1");
   CHECK(first.listen[0].allow_networks == now.listen[1].allow_networks);
   CHECK(first.listen[1] == running.listen[1]);
+}
+
+TEST_CASE("a reload changes what mail in staging meets with, and not where it goes") {
+  const std::string head = "hostname: a.example\nstaging: {confirm: a.example, ";
+  const conf::Config running = *conf::parse(head + "redirect_to: qa@b.example}");
+  const conf::Config faults = *conf::parse(
+      head +
+      "redirect_to: qa@b.example, soft_bounce: true, faults: [{recipient: a@*, delay: 1s}]}");
+  CHECK(conf::settings_needing_restart(running, faults).empty());
+  CHECK(conf::reloaded(running, faults) == faults);
+  for (const std::string& yaml :
+       {head + "redirect_to: other@b.example}", head + "dry_run: true}", std::string("{}")}) {
+    CAPTURE(yaml);
+    const conf::Config now = *conf::parse(yaml);
+    CHECK(conf::settings_needing_restart(running, now) == std::vector<std::string>{"staging"});
+    CHECK(conf::reloaded(running, now).staging == running.staging);
+  }
 }
 
 }  // namespace

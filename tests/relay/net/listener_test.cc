@@ -81,6 +81,21 @@ TEST_CASE("an acceptor hands over each connection with its addresses") {
   }
 }
 
+TEST_CASE("a socket that is adopted has its address, blocks nobody, and is not handed on") {
+  const auto bound = *ListeningSocket::bind(*SocketAddress::from_ip("127.0.0.1", 0));
+  const int inherited = ::dup(bound->fd());
+  REQUIRE(inherited >= 0);
+  REQUIRE(::fcntl(inherited, F_SETFL, ::fcntl(inherited, F_GETFL) & ~O_NONBLOCK) == 0);
+  {
+    const auto adopted = ListeningSocket::adopt(inherited);
+    CHECK(adopted->fd() == inherited);
+    CHECK(adopted->address() == bound->address());
+    CHECK((::fcntl(inherited, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK((::fcntl(inherited, F_GETFD) & FD_CLOEXEC) != 0);
+  }
+  CHECK(::fcntl(inherited, F_GETFD) == -1);  // closed with its owner
+}
+
 TEST_CASE("the callback of an acceptor may destroy it, and the socket lives on for others") {
   EventLoop loop;
   const auto socket = *ListeningSocket::bind(*SocketAddress::from_ip("127.0.0.1", 0));
