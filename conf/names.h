@@ -24,6 +24,14 @@ namespace conf {
 /// a host name in lower case, or "*".
 [[nodiscard]] std::optional<std::string> parse_certificate_name(std::string_view text);
 
+/// Which mail addresses are meant, in lower case: "a@example.com", "example.com", "*.example.com".
+[[nodiscard]] std::optional<std::string> parse_address_pattern(std::string_view text);
+/// The same, or "<>".
+[[nodiscard]] std::optional<std::string> parse_sender_pattern(std::string_view text);
+
+/// A user as AUTH knows him.
+[[nodiscard]] std::optional<std::string> parse_user_name(std::string_view text);
+
 /// What is wrong with a text of this kind and what is accepted; nullopt: nothing.
 [[nodiscard]] std::optional<std::string> fault_of(TextKind kind, std::string_view text);
 

@@ -88,8 +88,8 @@ void Daemon::start_threads() {
 }
 
 void Daemon::announce() {
-  for (const auto& address : listen_addresses()) {
-    log_.info("listening", {{"address", address.literal()}});
+  for (const conf::Listener& listener : config_->listen) {
+    log_.info("listening", {{"address", listener.address.text()}});
   }
   if (web_socket_ != nullptr) {
     log_.info("metrics", {{"address", web_socket_->address()->literal()}});

@@ -92,6 +92,7 @@ class Daemon {
   [[nodiscard]] control::StatusFacts status() const;
   /// Why it takes no mail now; empty: it does.
   [[nodiscard]] std::string obstacle() const;
+  /// Of the listeners that mail could come back to.
   [[nodiscard]] std::vector<net::SocketAddress> listen_addresses() const;
 
   std::string config_path_;
