@@ -123,11 +123,57 @@ void check_client_proofs(const Listener& listener, const std::string& path, Find
   }
 }
 
+// sockaddr_un holds 108 octets with the final NUL.
+constexpr std::size_t kLongestSocketPath = 107;
+
+/// What is for network clients is an error at a UNIX socket, and the other way round.
+void check_kind(const Listener& listener, const std::string& path, Findings& findings) {
+  if (!listener.address.is_unix()) {
+    if (listener.socket != ListenerSocket{}) {
+      findings.fail(path + ".socket",
+                    "is for a UNIX socket only; set address: unix:/path, or remove this");
+    }
+    return;
+  }
+  if (listener.address.path.size() > kLongestSocketPath) {
+    findings.fail(path + ".address",
+                  fmt::format("{} is longer than the {} octets that a socket's path may have; "
+                              "write a shorter one",
+                              listener.address.path, kLongestSocketPath));
+  }
+  const bool tls = listener.tls.mode != ListenerTls::Mode::none;
+  if (tls || !listener.proxy_protocol.empty()) {
+    findings.fail(path + (tls ? ".tls" : ".proxy_protocol"),
+                  "is of no use on a UNIX socket, whose clients the system vouches for; remove it");
+  }
+}
+
+void check_client_rules(const Listener& listener, const std::string& path, Findings& findings) {
+  for (std::size_t i = 0; i < listener.client_rules.size(); ++i) {
+    const ClientRule& rule = listener.client_rules[i];
+    const std::string key = fmt::format("{}.client_rules[{}]", path, i);
+    if (rule.users.empty() && rule.networks.empty()) {
+      findings.fail(key,
+                    "names no client; list some in users or networks, or write the filters "
+                    "beside address, where they are for all clients");
+    }
+  }
+  for (std::size_t i = 0; i < listener.rewrite_senders.size(); ++i) {
+    const SenderRewrite& rewrite = listener.rewrite_senders[i];
+    if (rewrite.match.empty() || rewrite.to.empty()) {
+      findings.fail(fmt::format("{}.rewrite_senders[{}]", path, i),
+                    fmt::format("has no {}; write for example match: host.local, to: "
+                                "\"@example.com\"",
+                                rewrite.match.empty() ? "match" : "to"));
+    }
+  }
+}
+
 void check_listeners(const Config& config, Findings& findings) {
   if (config.listen.empty()) {
     findings.fail("listen", "needs at least one entry, for example [{address: 127.0.0.1:25}]");
   }
-  std::set<AddressLiteral> seen;
+  std::set<ListenAddress> seen;
   for (std::size_t i = 0; i < config.listen.size(); ++i) {
     const Listener& listener = config.listen[i];
     const std::string path = fmt::format("listen[{}]", i);
@@ -137,6 +183,8 @@ void check_listeners(const Config& config, Findings& findings) {
           fmt::format("{} is listened on already; remove one of the two", listener.address.text()));
     }
     check_open_relay(listener, path, findings);
+    check_kind(listener, path, findings);
+    check_client_rules(listener, path, findings);
     check_listener_tls(listener.tls, path + ".tls", findings);
     check_client_proofs(listener, path, findings);
   }
@@ -230,8 +278,6 @@ void check_reports(const Reports& reports, Findings& findings) {
 }
 
 void check_socket(const Config& config, Findings& findings) {
-  // sockaddr_un holds 108 octets with the final NUL.
-  constexpr std::size_t kLongestSocketPath = 107;
   if (config.control.socket.size() <= kLongestSocketPath) {
     return;
   }

@@ -111,6 +111,12 @@ Config read(const YAML::Node& root, Findings& findings) {
     make_lower(route.mx);
     make_lower(route.host);
   }
+  for (Listener& listener : config.listen) {
+    for (SenderRewrite& rewrite : listener.rewrite_senders) {
+      make_lower(rewrite.match);
+      make_domain_lower(rewrite.to);
+    }
+  }
   make_domain_lower(config.reports.contact);
   make_domain_lower(config.reports.from);
   for (ReportKey& key : config.reports.dkim) {

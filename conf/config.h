@@ -12,6 +12,7 @@
 
 #include <tl/expected.hpp>
 
+#include "conf/listener.h"
 #include "conf/staging.h"
 #include "conf/tls_rules.h"
 #include "conf/units.h"
@@ -19,36 +20,6 @@
 namespace conf {
 
 using Duration = std::chrono::milliseconds;
-
-/// How a listener speaks TLS, with which certificate. Files are PEM.
-struct ListenerTls {
-  enum class Mode { none, starttls, implicit } mode = Mode::none;
-  std::string certificate;  ///< with the chain up to, not with, the root
-  std::string key;          ///< "": in the certificate's file
-  enum class Version { tls12, tls13 } minimum_version = Version::tls12;
-  std::string client_ca;  ///< "": clients' certificates prove no name
-  friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
-};
-
-/// SMTP AUTH (RFC 4954), which is offered inside TLS only.
-struct ListenerAuth {
-  std::string users;      ///< "NAME:HASH" lines; "": no AUTH
-  bool required = false;  ///< an address in allow_networks is not enough
-  friend bool operator==(const ListenerAuth&, const ListenerAuth&) = default;
-};
-
-/// One listening address and who may relay through it.
-struct Listener {
-  AddressLiteral address{"127.0.0.1", 25};
-  ListenerTls tls;
-  ListenerAuth auth;
-  std::vector<Network> allow_networks = loopback_networks();
-  /// Client certificates that may relay: SHA-256 fingerprints in lower-case hex, or dNSName SANs of
-  /// certificates that tls.client_ca issued.
-  std::vector<std::string> allow_certificates;
-  std::vector<Network> normalize_networks;  ///< clients whose bare LF/CR are mended, not refused
-  friend bool operator==(const Listener&, const Listener&) = default;
-};
 
 /// Mail for matching recipient domains goes to another next hop (RFC 8461 §3.4: its name is then
 /// the policy domain).

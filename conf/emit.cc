@@ -33,6 +33,9 @@ class Writer {
   void value(const char* key, const AddressLiteral& address, const Address& /*rule*/) {
     begin(key) << address.text();
   }
+  void value(const char* key, const ListenAddress& address, const ListenPlace& /*rule*/) {
+    begin(key) << address.text();
+  }
   void value(const char* key, const std::vector<AddressLiteral>& addresses,
              const AddressList& /*rule*/) {
     list_of(key, addresses, [](const AddressLiteral& address) { return address.text(); });
@@ -63,6 +66,13 @@ class Writer {
     list_of(key, texts, [](const std::string& text) { return text; });
   }
   void value(const char* key, const std::vector<std::string>& texts, const PatternList& /*rule*/) {
+    list_of(key, texts, [](const std::string& text) { return text; });
+  }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const AddressPatternList& /*rule*/) {
+    list_of(key, texts, [](const std::string& text) { return text; });
+  }
+  void value(const char* key, const std::vector<std::string>& texts, const UserNameList& /*rule*/) {
     list_of(key, texts, [](const std::string& text) { return text; });
   }
   void value(const char* key, const std::optional<Moment>& moment, const UntilMoment& /*rule*/) {

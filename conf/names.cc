@@ -65,6 +65,29 @@ bool is_user(std::string_view text) {
          (colon == std::string_view::npos || is_account(text.substr(colon + 1)));
 }
 
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return lower;
+}
+
+/// What may stand before the @: a dot-atom, internationalised or not (RFC 6531 §3.3).
+bool is_local_part(std::string_view local) {
+  constexpr std::string_view kAtext = "!#$%&'*+-/=?^_`{|}~.";
+  return !local.empty() && local.size() <= 64 && local.front() != '.' && local.back() != '.' &&
+         local.find("..") == std::string_view::npos && std::ranges::all_of(local, [&](char c) {
+           return is_letter(c) || is_digit(c) || kAtext.find(c) != std::string_view::npos ||
+                  (static_cast<unsigned char>(c) & 0x80U) != 0;
+         });
+}
+
+bool is_octal_mode(std::string_view text) {
+  return (text.size() == 3 || (text.size() == 4 && text.front() == '0')) &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '7'; });
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -101,17 +124,36 @@ bool is_domain_name(std::string_view text) {
 }
 
 bool is_mailbox(std::string_view text) {
-  constexpr std::string_view kAtext = "!#$%&'*+-/=?^_`{|}~.";
   const std::size_t at = text.rfind('@');
   if (at == std::string_view::npos || !is_domain_name(text.substr(at + 1)) ||
       text.find('.', at) == std::string_view::npos) {
     return false;
   }
-  const std::string_view local = text.substr(0, at);
-  return !local.empty() && local.size() <= 64 && local.front() != '.' && local.back() != '.' &&
-         local.find("..") == std::string_view::npos && std::ranges::all_of(local, [&](char c) {
-           return is_letter(c) || is_digit(c) || kAtext.find(c) != std::string_view::npos;
-         });
+  const auto ascii = [](char c) { return (static_cast<unsigned char>(c) & 0x80U) == 0; };
+  return is_local_part(text.substr(0, at)) && std::ranges::all_of(text.substr(0, at), ascii);
+}
+
+std::optional<std::string> parse_address_pattern(std::string_view text) {
+  const std::size_t at = text.rfind('@');
+  if (at != std::string_view::npos) {
+    const bool whole = is_local_part(text.substr(0, at)) && is_domain_name(text.substr(at + 1));
+    return whole ? std::optional(in_lower_case(text)) : std::nullopt;
+  }
+  const std::string_view domain = text.starts_with("*.") ? text.substr(2) : text;
+  return is_domain_name(domain) ? std::optional(in_lower_case(text)) : std::nullopt;
+}
+
+std::optional<std::string> parse_sender_pattern(std::string_view text) {
+  return text == "<>" ? std::optional<std::string>(text) : parse_address_pattern(text);
+}
+
+std::optional<std::string> parse_user_name(std::string_view text) {
+  const bool plain = std::ranges::none_of(text, [](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    return octet < ' ' || octet == 0x7f;
+  });
+  return plain && !text.empty() && text.size() <= 255 ? std::optional<std::string>(text)
+                                                      : std::nullopt;
 }
 
 std::optional<std::string> parse_report_uri(std::string_view text) {
@@ -138,11 +180,7 @@ std::optional<std::string> parse_certificate_name(std::string_view text) {
   if (text != "*" && !is_domain_name(text)) {
     return std::nullopt;
   }
-  std::string name(text);
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return name;
+  return in_lower_case(text);
 }
 
 std::optional<std::string> parse_pattern(std::string_view text) {
@@ -191,6 +229,17 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
     case TextKind::mailbox:
       return refuse_unless(empty || is_mailbox(text), text,
                            "is no mail address; write for example tls-reports@example.com");
+    case TextKind::socket_mode:
+      return refuse_unless(is_octal_mode(text), text,
+                           "is no file mode; write three octal digits, for example \"0660\"");
+    case TextKind::sender_match:
+      return refuse_unless(
+          parse_address_pattern(text).has_value(), text,
+          "is no sender; write user@example.com, example.com or *.example.com (all below it)");
+    case TextKind::sender_target:
+      return refuse_unless(
+          is_mailbox(text) || (text.starts_with('@') && is_mailbox(fmt::format("x{}", text))), text,
+          "is no sender; write user@example.com, or @example.com to keep what stands before the @");
     case TextKind::reason:
       return refuse_unless(is_reason(text), text, kNoReason);
   }

@@ -26,6 +26,13 @@ namespace conf {
 
 /// One word of at most 320 octets; answer: lower case.
 [[nodiscard]] std::optional<std::string> parse_pattern(std::string_view text);
+/// Which mail addresses are meant, in lower case: "a@example.com", "example.com", "*.example.com".
+[[nodiscard]] std::optional<std::string> parse_address_pattern(std::string_view text);
+/// The same, or "<>".
+[[nodiscard]] std::optional<std::string> parse_sender_pattern(std::string_view text);
+
+/// A user as AUTH knows him.
+[[nodiscard]] std::optional<std::string> parse_user_name(std::string_view text);
 
 /// What is wrong with a text of this kind and what is accepted; nullopt: nothing.
 [[nodiscard]] std::optional<std::string> fault_of(TextKind kind, std::string_view text);

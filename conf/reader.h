@@ -42,6 +42,7 @@ class Reader {
   void value(const char* key, std::string& target, const Text& rule);
   void value(const char* key, AddressLiteral& target, const Address& rule);
   void value(const char* key, std::vector<AddressLiteral>& target, const AddressList& rule);
+  void value(const char* key, ListenAddress& target, const ListenPlace& rule);
   void value(const char* key, std::vector<Network>& target, const NetworkList& rule);
   template <class Enum, std::size_t N>
   void value(const char* key, std::optional<Enum>& target, const Choice<N>& rule);
@@ -50,6 +51,8 @@ class Reader {
   void value(const char* key, std::vector<std::string>& target, const ReportUriList& rule);
   void value(const char* key, std::vector<std::string>& target, const CertificateList& rule);
   void value(const char* key, std::vector<std::string>& target, const PatternList& rule);
+  void value(const char* key, std::vector<std::string>& target, const AddressPatternList& rule);
+  void value(const char* key, std::vector<std::string>& target, const UserNameList& rule);
   void value(const char* key, std::optional<Moment>& target, const UntilMoment& rule);
   template <class Section>
   void section(const char* key, Section& target);

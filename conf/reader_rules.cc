@@ -1,4 +1,4 @@
-// How the parts of a TLS rule are read; the rest of the reader is in conf/reader.cc.
+// How the parts of rules and listeners are read; the rest of the reader is in conf/reader.cc.
 #include "conf/names.h"
 #include "conf/reader.h"
 
@@ -75,6 +75,44 @@ void Reader::value(const char* key, std::vector<std::string>& target, const Patt
   read_texts(key, target, parse_pattern,
              "is no pattern; write one word, in which * stands for any text, for example "
              "\"*@example.com\"");
+}
+
+void Reader::value(const char* key, std::vector<std::string>& target,
+                   const AddressPatternList& rule) {
+  switch (rule.null_sender) {
+    case AddressPatternList::NullSender::allowed:
+      read_texts(key, target, parse_sender_pattern,
+                 "is no address; write user@example.com, example.com, *.example.com (all below "
+                 "it), or <> for the null sender of notices");
+      return;
+    case AddressPatternList::NullSender::refused:
+      read_texts(key, target, parse_address_pattern,
+                 "is no address; write user@example.com, example.com or *.example.com (all below "
+                 "it)");
+      return;
+  }
+}
+
+void Reader::value(const char* key, std::vector<std::string>& target,
+                   const UserNameList& /*rule*/) {
+  read_texts(key, target, parse_user_name,
+             "is no user; write a name of the file of auth.users, or uid:NUMBER for a UNIX socket");
+}
+
+void Reader::value(const char* key, ListenAddress& target, const ListenPlace& rule) {
+  const auto read = scalar(key);
+  if (!read) {
+    return;
+  }
+  if (auto address = parse_listen_address(read->text, rule.default_port)) {
+    target = std::move(*address);
+  } else {
+    findings_.fail(read->line, read->path,
+                   fmt::format("\"{0}\" is no IP address with a port; write for example "
+                               "192.0.2.1:{1} or \"[2001:db8::1]:{1}\" (port {1} may be left "
+                               "out), or unix:/path of a socket",
+                               read->text, rule.default_port));
+  }
 }
 
 void Reader::value(const char* key, std::optional<Moment>& target, const UntilMoment& /*rule*/) {

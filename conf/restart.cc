@@ -22,7 +22,9 @@ constexpr StartSetting setting(const char* key, Part /*part*/) {
 }
 
 bool same_addresses(const Config& running, const Config& now) {
-  return std::ranges::equal(running.listen, now.listen, {}, &Listener::address, &Listener::address);
+  return std::ranges::equal(running.listen, now.listen, [](const auto& a, const auto& b) {
+    return a.address == b.address && a.socket == b.socket;
+  });
 }
 
 /// Who may relay at an address is read at any time, the addresses are bound once.
@@ -31,7 +33,9 @@ void keep_addresses(const Config& running, Config& now) {
   for (Listener& listener : listeners) {
     const auto changed = std::ranges::find(now.listen, listener.address, &Listener::address);
     if (changed != now.listen.end()) {
+      ListenerSocket socket = std::move(listener.socket);
       listener = *changed;
+      listener.socket = std::move(socket);
     }
   }
   now.listen = std::move(listeners);

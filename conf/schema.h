@@ -36,7 +36,10 @@ enum class TextKind {
   domain,
   next_hop,
   reason,
-  mailbox
+  mailbox,
+  socket_mode,
+  sender_match,
+  sender_target
 };
 struct Text {
   TextKind kind;
@@ -47,6 +50,15 @@ struct Address {
 struct AddressList {
   std::uint16_t default_port;
 };
+/// An address and port, or "unix:/path".
+struct ListenPlace {
+  std::uint16_t default_port;
+};
+/// Mail addresses and domains; "<>" too where senders are meant.
+struct AddressPatternList {
+  enum class NullSender { refused, allowed } null_sender;
+};
+struct UserNameList {};
 struct NetworkList {};
 struct FingerprintList {};
 struct MxPatternList {};
@@ -102,13 +114,62 @@ void visit(Visitor& visitor, ListenerAuth& auth) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, ListenerSocket& socket) {
+  visitor.value("mode", socket.mode, Text{TextKind::socket_mode});
+  visitor.value("owner", socket.owner, Text{TextKind::user});
+}
+
+inline constexpr AddressPatternList kSenders{AddressPatternList::NullSender::allowed};
+inline constexpr AddressPatternList kRecipients{AddressPatternList::NullSender::refused};
+
+/// An AddressFilter with what its lists take.
+struct FilterSection {
+  AddressFilter& filter;
+  AddressPatternList rule;
+};
+
+template <class Visitor>
+void visit(Visitor& visitor, FilterSection& section) {
+  visitor.value("allow", section.filter.allow, section.rule);
+  visitor.value("deny", section.filter.deny, section.rule);
+}
+
+template <class Visitor>
+void visit_filters(Visitor& visitor, AddressFilter& senders, AddressFilter& recipients) {
+  FilterSection of_senders{senders, kSenders};
+  FilterSection of_recipients{recipients, kRecipients};
+  visitor.section("senders", of_senders);
+  visitor.section("recipients", of_recipients);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, ClientRule& rule) {
+  visitor.value("users", rule.users, UserNameList{});
+  visitor.value("networks", rule.networks, NetworkList{});
+  visit_filters(visitor, rule.senders, rule.recipients);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, SenderRewrite& rewrite) {
+  visitor.value("match", rewrite.match, Text{TextKind::sender_match});
+  visitor.value("to", rewrite.to, Text{TextKind::sender_target});
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, Listener& listener) {
-  visitor.value("address", listener.address, Address{25});
+  visitor.value("address", listener.address, ListenPlace{25});
+  visitor.section("socket", listener.socket);
   visitor.section("tls", listener.tls);
   visitor.section("auth", listener.auth);
+  visitor.value("proxy_protocol", listener.proxy_protocol, NetworkList{});
   visitor.value("allow_certificates", listener.allow_certificates, CertificateList{});
   visitor.value("allow_networks", listener.allow_networks, NetworkList{});
   visitor.value("normalize_networks", listener.normalize_networks, NetworkList{});
+  visit_filters(visitor, listener.senders, listener.recipients);
+  visitor.list("client_rules", listener.client_rules);
+  visitor.list("rewrite_senders", listener.rewrite_senders);
+  visitor.value("add_missing_headers", listener.add_missing_headers, Flag{});
+  visitor.value("hide_client", listener.hide_client, Flag{});
 }
 
 template <class Visitor>

@@ -8,6 +8,7 @@ import pytest
 from peers.client import Client
 from peers.daemon import wait_until
 from peers.network import free_port
+from peers.world import submit
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +80,13 @@ def test_pipelined_transaction_is_answered_in_order(world, client):
 
 def test_message_is_relayed_unchanged_but_for_received(world):
     mx = world.add_domain("unchanged.example")
-    id = world.send("x@unchanged.example", body=b"one\r\n..two\r\n.\tthree\r\n\r\n")
+    content = (b"From: <alice@sender.example>\r\nDate: now\r\nMessage-ID: <1@c.test>\r\n\r\n"
+               b"one\r\n..two\r\n.\tthree\r\n\r\n")
+    with world.smtp() as client:
+        id = submit(client, "alice@sender.example", ["x@unchanged.example"], content)
     world.wait_for_delivery(id, "delivered")
-    content = mx.messages[0].content
-    received, _, rest = content.partition(b"From: <alice")
-    assert rest == (b"@sender.example>\r\nSubject: test\r\n\r\n"
-                    b"one\r\n..two\r\n.\tthree\r\n\r\n")
+    assert mx.messages[0].content.endswith(content)
+    received = mx.messages[0].content.removesuffix(content)
     assert received.count(b"Received:") == 1
 
 
@@ -273,7 +275,8 @@ def test_bdat_chunks_make_one_message(world, client):
     mx = world.add_domain("bdat.example")
     client.commands("EHLO c", "MAIL FROM:<a@b.example> BODY=8BITMIME",
                     "RCPT TO:<x@bdat.example>")
-    first, second = b"Subject: x\r\n\r\n.\r\n", b"..\r\nend\xe9\r\n"
+    header = b"Date: now\r\nMessage-ID: <1@c.test>\r\n\r\n"
+    first, second = header + b".\r\n", b"..\r\nend\xe9\r\n"
     client.send(b"BDAT %d\r\n%sBDAT %d LAST\r\n%s" % (len(first), first, len(second), second))
     assert [client.reply().code, client.reply().code] == [250, 250]
     wait_until(lambda: mx.messages)

@@ -47,7 +47,8 @@ def example(uncommented: bool) -> dict:
     text = (CONF / "relay.yaml").read_text()
     if uncommented:
         text = re.sub(r'(^|\n)#( *- |  +)?([a-z_.*"]+:)', r"\1\2\3", text)
-        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n  dkim: \[\]", "", text)
+        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n  dkim: \[\]|"
+                      r"\n    client_rules: \[\]|\n    rewrite_senders: \[\]", "", text)
     return yaml.load(text, yaml.BaseLoader)
 
 

@@ -95,8 +95,8 @@ void Daemon::announce() {
                   {"remedy", "name its address in listen or metrics, or disable its socket unit"}});
   }
   inherited_ = {};
-  for (const auto& address : listen_addresses()) {
-    log_.info("listening", {{"address", address.literal()}});
+  for (const conf::Listener& listener : config_->listen) {
+    log_.info("listening", {{"address", listener.address.text()}});
   }
   if (web_socket_ != nullptr) {
     log_.info("metrics", {{"address", web_socket_->address()->literal()}});

@@ -85,8 +85,8 @@ control::StatusFacts Daemon::status() const {
   facts.hostname = config_->hostname;
   facts.config_file = config_path_;
   facts.started_at = started_at_;
-  for (const auto& address : listen_addresses()) {
-    facts.listeners.push_back(address.literal());
+  for (const conf::Listener& listener : config_->listen) {
+    facts.listeners.push_back(listener.address.text());
   }
   facts.workers = threads_.size();
   facts.inbound_connections = connections_->total();

@@ -61,6 +61,9 @@ class Daemon {
   /// The endpoint of metrics and probes, if the configuration wants one.
   Expected<void, std::string> bind_web();
   /// The one that the service manager holds for this address, or one of our own.
+  /// Bound, or handed over by the service manager.
+  Expected<std::shared_ptr<net::ListeningSocket>, std::string> socket_for(
+      const conf::Listener& listener);
   Expected<std::shared_ptr<net::ListeningSocket>, std::string> socket_for(
       const net::SocketAddress& address);
   Expected<void, std::string> start_web();
@@ -98,6 +101,7 @@ class Daemon {
   [[nodiscard]] control::StatusFacts status() const;
   /// Why it takes no mail now; empty: it does.
   [[nodiscard]] std::string obstacle() const;
+  /// Of the listeners that mail could come back to.
   [[nodiscard]] std::vector<net::SocketAddress> listen_addresses() const;
 
   std::string config_path_;

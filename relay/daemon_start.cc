@@ -1,4 +1,7 @@
+#include <charconv>
 #include <memory>
+#include <optional>
+#include <string>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -10,6 +13,44 @@
 #include "relay/settings.h"
 
 namespace relay {
+
+namespace {
+
+using BoundSocket = Expected<std::shared_ptr<net::ListeningSocket>, std::string>;
+
+/// Whom the file of a listener's UNIX socket belongs to; nullopt: who runs us now.
+Expected<std::optional<net::ListeningSocket::Owner>, std::string> socket_owner(
+    const conf::Config& config, const conf::ListenerSocket& socket) {
+  const bool becomes = ::geteuid() == 0 && !config.user.empty();
+  const std::string& name = socket.owner.empty() && becomes ? config.user : socket.owner;
+  if (name.empty()) {
+    return std::nullopt;
+  }
+  const auto account = find_account(name);
+  if (!account) {
+    return Unexpected<std::string>(account.error());
+  }
+  return net::ListeningSocket::Owner{account->uid, account->gid};
+}
+
+BoundSocket bind_unix(const conf::Config& config, const conf::Listener& listener) {
+  const auto owner = socket_owner(config, listener.socket);
+  if (!owner) {
+    return Unexpected<std::string>(fmt::format("{}: {}", listener.address.text(), owner.error()));
+  }
+  unsigned mode = 0;
+  const std::string& text = listener.socket.mode;
+  std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  auto bound = net::ListeningSocket::bind_unix(listener.address.path, mode, *owner);
+  if (!bound) {
+    return Unexpected<std::string>(fmt::format(
+        "{}; its folder must exist and be writable for the account that stsrelay runs as",
+        bound.error()));
+  }
+  return bound;
+}
+
+}  // namespace
 
 Expected<void, std::string> Daemon::take_sockets() {
   auto taken = InheritedSockets::take();
@@ -28,16 +69,24 @@ Expected<std::shared_ptr<net::ListeningSocket>, std::string> Daemon::socket_for(
   return net::ListeningSocket::bind(address);
 }
 
+Expected<std::shared_ptr<net::ListeningSocket>, std::string> Daemon::socket_for(
+    const conf::Listener& listener) {
+  if (listener.address.is_unix()) {
+    return bind_unix(*config_, listener);
+  }
+  const auto address = net::SocketAddress::from_ip(listener.address.ip, listener.address.port);
+  if (!address) {
+    return Unexpected<std::string>(
+        fmt::format("{} is no address to listen on", listener.address.text()));
+  }
+  return socket_for(*address);
+}
+
 Expected<void, std::string> Daemon::bind_listeners() {
   for (const conf::Listener& listener : config_->listen) {
-    const auto address = net::SocketAddress::from_ip(listener.address.ip, listener.address.port);
-    if (!address) {
-      return Unexpected<std::string>(
-          fmt::format("{} is no address to listen on", listener.address.text()));
-    }
-    auto socket = socket_for(*address);
+    auto socket = socket_for(listener);
     if (!socket) {
-      return Unexpected<std::string>(socket.error());
+      return Unexpected<std::string>(std::move(socket.error()));
     }
     sockets_.push_back(std::move(*socket));
   }

@@ -164,6 +164,12 @@ Expected<void, std::string> become_user(const conf::Config& config) {
   if (socket.parent_path() == std::filesystem::path(config.queue.path)) {
     names.push_back(socket.filename());
   }
+  for (const conf::Listener& listener : config.listen) {
+    const std::filesystem::path own = listener.address.path;
+    if (own.parent_path() == std::filesystem::path(config.queue.path)) {
+      names.push_back(own.filename());
+    }
+  }
   if (auto prepared = prepare_directory(config.queue.path, names, *account); !prepared) {
     return prepared;
   }

@@ -18,28 +18,6 @@ namespace {
 /// A publisher's shorter TTL does not make every message ask for its _mta-sts record.
 constexpr std::chrono::seconds kShortestRecordTtl{60};
 
-/// The system's fully qualified name, or what there is of it.
-std::string system_hostname() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) {
-    return "localhost.localdomain";
-  }
-  addrinfo hints{};
-  hints.ai_flags = AI_CANONNAME;
-  addrinfo* found = nullptr;
-  std::string result = name.data();
-  if (::getaddrinfo(name.data(), nullptr, &hints, &found) == 0) {
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
-    if (found->ai_canonname != nullptr) {
-      result = found->ai_canonname;
-    }
-  }
-  std::ranges::transform(result, result.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return result;
-}
-
 std::vector<net::SocketAddress> addresses(const std::vector<conf::AddressLiteral>& literals) {
   std::vector<net::SocketAddress> result;
   for (const conf::AddressLiteral& literal : literals) {
@@ -111,6 +89,27 @@ Expected<std::shared_ptr<const net::DnssecAnchors>, std::string> trust_anchors(
 }
 
 }  // namespace
+
+std::string system_hostname() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) {
+    return "localhost.localdomain";
+  }
+  addrinfo hints{};
+  hints.ai_flags = AI_CANONNAME;
+  addrinfo* found = nullptr;
+  std::string result = name.data();
+  if (::getaddrinfo(name.data(), nullptr, &hints, &found) == 0) {
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
+    if (found->ai_canonname != nullptr) {
+      result = found->ai_canonname;
+    }
+  }
+  std::ranges::transform(result, result.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return result;
+}
 
 Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path) {
   auto text = file_text(path);

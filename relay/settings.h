@@ -17,6 +17,9 @@
 
 namespace relay {
 
+/// The system's fully qualified name, or what there is of it.
+[[nodiscard]] std::string system_hostname();
+
 /// Reads and parses a configuration file and fills in the host name. The errors are ready to print:
 /// "FILE:LINE: key: reason".
 [[nodiscard]] Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path);

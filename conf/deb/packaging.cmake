@@ -3,8 +3,14 @@
 # The file of /etc belongs to the package alone: `cmake --install` does not touch a system's.
 set(component COMPONENT stsrelay)
 
-install(FILES ${PROJECT_SOURCE_DIR}/conf/relay.yaml DESTINATION /etc/stsrelay ${component}
-  EXCLUDE_FROM_ALL)
+# It has a folder for the UNIX socket that the example only mentions.
+set(example ${PROJECT_SOURCE_DIR}/conf/relay.yaml)
+set(packaged ${PROJECT_BINARY_DIR}/package/relay.yaml)
+install(CODE "
+  file(READ \"${example}\" text)
+  string(REPLACE \"\\n#  - address: unix:\" \"\\n  - address: unix:\" text \"\${text}\")
+  file(WRITE \"${packaged}\" \"\${text}\")" ${component} EXCLUDE_FROM_ALL)
+install(FILES ${packaged} DESTINATION /etc/stsrelay ${component} EXCLUDE_FROM_ALL)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/stsrelay.service DESTINATION lib/systemd/system ${component})
 foreach(socket smtp submission submissions metrics)
   install(FILES ${CMAKE_CURRENT_LIST_DIR}/stsrelay-${socket}.socket DESTINATION lib/systemd/system

@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -52,6 +54,9 @@ void add_status(CLI::App& app, Invocation& invocation);
 void add_health(CLI::App& app, Invocation& invocation);
 void add_results(CLI::App& app, Invocation& invocation);
 void add_hash_password(CLI::App& app, Invocation& invocation);
+void add_sendmail(CLI::App& app, Invocation& invocation);
+/// arguments: without the names of program and command. The answer is an exit code of sysexits.h.
+[[nodiscard]] int run_sendmail(const std::vector<std::string_view>& arguments);
 void add_report(CLI::App& app, Invocation& invocation);
 /// `report list`, `preview`, `show`, `send` and `suppress`, below `report`.
 void add_report_sending(CLI::App& report, Invocation& invocation);

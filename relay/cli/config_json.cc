@@ -39,6 +39,10 @@ class JsonWriter {
   void value(const char* key, const conf::AddressLiteral& address, const conf::Address& /*rule*/) {
     object_[key] = address.text();
   }
+  void value(const char* key, const conf::ListenAddress& address,
+             const conf::ListenPlace& /*rule*/) {
+    object_[key] = address.text();
+  }
   void value(const char* key, const std::vector<conf::AddressLiteral>& addresses,
              const conf::AddressList& /*rule*/) {
     list_of(key, addresses, [](const conf::AddressLiteral& address) { return address.text(); });
@@ -50,6 +54,14 @@ class JsonWriter {
   template <class Enum, std::size_t N>
   void value(const char* key, const std::optional<Enum>& value, const conf::Choice<N>& rule) {
     object_[key] = value ? Json(rule.names.at(static_cast<std::size_t>(*value))) : Json();
+  }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const conf::AddressPatternList& /*rule*/) {
+    object_[key] = texts;
+  }
+  void value(const char* key, const std::vector<std::string>& texts,
+             const conf::UserNameList& /*rule*/) {
+    object_[key] = texts;
   }
   void value(const char* key, const std::vector<std::string>& texts,
              const conf::FingerprintList& /*rule*/) {

@@ -1,5 +1,8 @@
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -47,7 +50,25 @@ CLI::App* add_asking_command(CLI::App& parent, Invocation& invocation, const std
 
 namespace {
 
+/// The arguments of sendmail, if that is what is called: by this name, or as a command.
+std::optional<std::vector<std::string_view>> sendmail_arguments(int argc, char** argv) {
+  const std::vector<std::string_view> words(argv, argv + argc);
+  if (words.empty()) {
+    return std::nullopt;
+  }
+  const auto name = words[0].substr(words[0].rfind('/') + 1);
+  const bool command = words.size() > 1 && words[1] == "sendmail";
+  const bool help = command && words.size() > 2 && (words[2] == "--help" || words[2] == "-h");
+  if (name != "sendmail" && (!command || help)) {
+    return std::nullopt;
+  }
+  return std::vector(words.begin() + (name == "sendmail" ? 1 : 2), words.end());
+}
+
 int run_command(int argc, char** argv) {
+  if (const auto arguments = sendmail_arguments(argc, argv)) {
+    return run_sendmail(*arguments);
+  }
   CLI::App app{
       "stsrelay: outbound SMTP relay that decides what TLS each destination deserves (MTA-STS), "
       "obeys that decision, and counts every outcome for TLS reports.",
@@ -66,6 +87,7 @@ int run_command(int argc, char** argv) {
   add_results(app, invocation);
   add_report(app, invocation);
   add_hash_password(app, invocation);
+  add_sendmail(app, invocation);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -9,9 +9,11 @@ std::string received_header(const TraceFacts& facts) {
                              ? std::string()
                              : fmt::format("\r\n\tfor <{}>", facts.for_recipient);
   const auto tls = facts.tls.empty() ? std::string() : fmt::format("\r\n\t(using {})", facts.tls);
-  return fmt::format("Received: from {} ({}){}\r\n\tby {} with {} id {}{};\r\n\t{}\r\n", facts.helo,
-                     facts.client, tls, facts.hostname, facts.protocol, facts.id, recipient,
-                     date_time(facts.time));
+  const auto from = facts.helo.empty()
+                        ? std::string()
+                        : fmt::format("from {} ({}){}\r\n\t", facts.helo, facts.client, tls);
+  return fmt::format("Received: {}by {} with {} id {}{};\r\n\t{}\r\n", from, facts.hostname,
+                     facts.protocol, facts.id, recipient, date_time(facts.time));
 }
 
 }  // namespace relay::message

@@ -8,8 +8,8 @@
 namespace relay::message {
 
 struct TraceFacts {
-  std::string helo;           ///< argument of EHLO or HELO
-  std::string client;         ///< address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]"
+  std::string helo;           ///< argument of EHLO or HELO; empty: the client is not told
+  std::string client;         ///< "[192.0.2.1]", "[IPv6:2001:db8::1]" or "uid 1000"
   std::string hostname;       ///< ours
   std::string protocol;       ///< "ESMTP", "UTF8SMTP" …
   std::string id;             ///< queue id

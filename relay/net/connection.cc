@@ -40,7 +40,8 @@ void StreamConnection::FreeBufferevent::operator()(bufferevent* stream) const {
   bufferevent_free(stream);
 }
 
-StreamConnection::StreamConnection(EventLoop& loop, int fd) : loop_(loop), fd_(fd) {
+StreamConnection::StreamConnection(EventLoop& loop, int fd, Endpoints said)
+    : loop_(loop), fd_(fd), said_(std::move(said)) {
   stream_.reset(
       bufferevent_socket_new(loop.base(), fd, BEV_OPT_DEFER_CALLBACKS | BEV_OPT_CLOSE_ON_FREE));
   if (!stream_) {
@@ -59,11 +60,11 @@ StreamConnection::~StreamConnection() {
 }
 
 std::optional<SocketAddress> StreamConnection::local_address() const {
-  return address_by(&::getsockname, fd_);
+  return said_.local ? said_.local : address_by(&::getsockname, fd_);
 }
 
 std::optional<SocketAddress> StreamConnection::peer_address() const {
-  return address_by(&::getpeername, fd_);
+  return said_.peer ? said_.peer : address_by(&::getpeername, fd_);
 }
 
 std::optional<std::uint32_t> StreamConnection::peer_uid() const {
@@ -252,7 +253,11 @@ void StreamConnection::half_close() {
 }
 
 std::unique_ptr<Connection> Connection::adopt(EventLoop& loop, int fd) {
-  return std::make_unique<StreamConnection>(loop, fd);
+  return adopt(loop, fd, {});
+}
+
+std::unique_ptr<Connection> Connection::adopt(EventLoop& loop, int fd, Endpoints said) {
+  return std::make_unique<StreamConnection>(loop, fd, std::move(said));
 }
 
 void Connection::close_gracefully(std::unique_ptr<Connection> connection,

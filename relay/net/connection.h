@@ -43,7 +43,13 @@ class Connection {
     ~Observer() = default;
   };
 
-  /// Takes over a connected, non-blocking socket.
+  /// Who is connected with whom, where a proxy stands between and said so.
+  struct Endpoints {
+    std::optional<SocketAddress> peer, local;
+  };
+
+  /// Takes over a connected, non-blocking socket. said: instead of the socket's own addresses.
+  static std::unique_ptr<Connection> adopt(EventLoop& loop, int fd, Endpoints said);
   static std::unique_ptr<Connection> adopt(EventLoop& loop, int fd);
   virtual ~Connection() = default;
   Connection(const Connection&) = delete;

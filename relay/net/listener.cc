@@ -9,11 +9,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <event2/event.h>
 #include <event2/util.h>
 
 #include "relay/net/handles.h"
+#include "relay/net/proxy_reader.h"
 
 namespace relay::net {
 namespace {
@@ -73,7 +75,7 @@ Expected<std::shared_ptr<ListeningSocket>, std::string> ListeningSocket::bind(
 }
 
 Expected<std::shared_ptr<ListeningSocket>, std::string> ListeningSocket::bind_unix(
-    const std::string& path, unsigned mode) {
+    const std::string& path, unsigned mode, std::optional<Owner> owner) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
@@ -88,6 +90,7 @@ Expected<std::shared_ptr<ListeningSocket>, std::string> ListeningSocket::bind_un
   // Nobody can connect before listen(), so the mode is in force from the first moment.
   if (socket.get() < 0 ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      (owner && ::lchown(path.c_str(), owner->uid, owner->gid) != 0) ||
       ::chmod(path.c_str(), mode) != 0 || ::listen(socket.get(), SOMAXCONN) != 0) {
     return fault(path, system_message(errno));
   }
@@ -145,19 +148,50 @@ struct Acceptor::State {
   // One connection a round: with several loops on the socket, greed would unbalance them.
   static void on_readable(evutil_socket_t fd, short /*what*/, void* self) noexcept {
     auto* state = static_cast<State*>(self);
-    const int accepted_fd = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    sockaddr_storage from{};
+    socklen_t length = sizeof from;
+    auto* address = reinterpret_cast<sockaddr*>(&from);
+    const int accepted_fd = ::accept4(fd, address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted_fd >= 0) {
-      const auto accepted = state->accepted;  // the callback may destroy the acceptor
-      (*accepted)(Connection::adopt(state->loop, accepted_fd));
+      state->take(accepted_fd, SocketAddress::from_sockaddr(address, length));
     } else if (is_exhaustion(errno)) {
       event_del(state->readable.get());
       state->pause.start(state->pause_length);
     }
   }
 
+  void take(int fd, const std::optional<SocketAddress>& peer) {
+    if (proxies.expects_header && proxies.expects_header(peer)) {
+      headers.push_back(std::make_unique<ProxyReader>(
+          loop, fd, [this, peer](ProxyReader& reader, ProxyReader::Result result) {
+            header_read(reader, peer, std::move(result));
+          }));
+      return;
+    }
+    const auto report = accepted;  // the callback may destroy the acceptor
+    (*report)(Connection::adopt(loop, fd));
+  }
+
+  void header_read(ProxyReader& reader, const std::optional<SocketAddress>& proxy,
+                   ProxyReader::Result result) {
+    const auto place = std::find_if(headers.begin(), headers.end(),
+                                    [&reader](const auto& each) { return each.get() == &reader; });
+    const auto done = std::move(*place);  // lives to the end of this call, its last
+    headers.erase(place);
+    if (!result) {
+      proxies.refused(proxy, result.error());
+      return;
+    }
+    const auto report = accepted;
+    (*report)(Connection::adopt(loop, done->release(),
+                                {std::move(result->client), std::move(result->server)}));
+  }
+
   EventLoop& loop;
   std::shared_ptr<ListeningSocket> socket;
   std::shared_ptr<const Accepted> accepted;
+  ProxyRules proxies;
+  std::vector<std::unique_ptr<ProxyReader>> headers;  // being read
   std::chrono::milliseconds pause_length;
   Timer pause;
   EventHandle readable;
@@ -169,5 +203,9 @@ Acceptor::Acceptor(EventLoop& loop, std::shared_ptr<ListeningSocket> socket,
     : state_(
           std::make_unique<State>(loop, std::move(socket), std::move(accepted), exhausted_pause)) {}
 Acceptor::~Acceptor() = default;
+
+void Acceptor::expect_proxy_headers(ProxyRules rules) {
+  state_->proxies = std::move(rules);
+}
 
 }  // namespace relay::net

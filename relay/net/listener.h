@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "relay/net/connection.h"
@@ -18,10 +19,13 @@ class ListeningSocket {
  public:
   /// The error names the address and the system's reason ("127.0.0.1:25: Address already in use").
   static Expected<std::shared_ptr<ListeningSocket>, std::string> bind(const SocketAddress& address);
-  /// A UNIX stream socket created with the given mode (0600); a stale one is replaced, a live one
-  /// (something answers) is an error.
-  static Expected<std::shared_ptr<ListeningSocket>, std::string> bind_unix(const std::string& path,
-                                                                           unsigned mode);
+  struct Owner {
+    unsigned uid, gid;
+  };
+  /// A UNIX stream socket created with the given mode (0600) and, if given, owner; a stale one is
+  /// replaced, a live one (something answers) is an error. It is removed on destruction.
+  static Expected<std::shared_ptr<ListeningSocket>, std::string> bind_unix(
+      const std::string& path, unsigned mode, std::optional<Owner> owner = std::nullopt);
   /// A socket that listens already, and is closed with this object.
   static std::shared_ptr<ListeningSocket> adopt(int fd);
   ~ListeningSocket();
@@ -37,6 +41,14 @@ class ListeningSocket {
   std::string unlink_path_;
 };
 
+/// What a listener behind proxies does about the PROXY header.
+struct ProxyRules {
+  /// Asked for each connection: whether it begins with a header.
+  std::function<bool(const std::optional<SocketAddress>& peer)> expects_header;
+  /// Told of each connection whose header was wrong, or did not come.
+  std::function<void(const std::optional<SocketAddress>& proxy, const std::string& reason)> refused;
+};
+
 /// Accepts connections on one loop; several loops may share one socket.
 class Acceptor {
  public:
@@ -48,6 +60,9 @@ class Acceptor {
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
+  /// Before the loop runs: from whom a PROXY header is read before a connection is reported, which
+  /// then has the addresses that the header names.
+  void expect_proxy_headers(ProxyRules rules);
 
  private:
   struct State;

@@ -25,7 +25,7 @@ std::vector<unsigned long> take_tls_errors(bufferevent* stream);
 
 class StreamConnection final : public Connection {
  public:
-  StreamConnection(EventLoop& loop, int fd);
+  StreamConnection(EventLoop& loop, int fd, Endpoints said = {});
   StreamConnection(const StreamConnection&) = delete;
   StreamConnection& operator=(const StreamConnection&) = delete;
   StreamConnection(StreamConnection&&) = delete;
@@ -98,6 +98,7 @@ class StreamConnection final : public Connection {
 
   EventLoop& loop_;
   int fd_;
+  Endpoints said_;
   std::unique_ptr<TlsSession> tls_;  // set from start_tls() or accept_tls() on
   std::unique_ptr<bufferevent, FreeBufferevent> stream_;
   Observer* observer_ = nullptr;

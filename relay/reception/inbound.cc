@@ -18,11 +18,6 @@ std::size_t at_least_one(int value) {
   return static_cast<std::size_t>(std::max(value, 1));
 }
 
-std::string ip_of(const net::Connection& connection) {
-  const auto peer = connection.peer_address();
-  return peer ? peer->ip() : std::string();
-}
-
 smtp::Security security(const conf::ListenerTls& tls) {
   switch (tls.mode) {
     case conf::ListenerTls::Mode::none:
@@ -59,7 +54,7 @@ void set_staging(smtp::ServerSettings& server, const conf::Staging& staging) {
 }
 
 smtp::ServerSettings server_settings(const ReceptionSettings& settings,
-                                     const ListenerSettings& listener,
+                                     const ListenerSettings& listener, const Client& client,
                                      const Permission& permission) {
   const auto& limits = settings.limits;
   smtp::ServerSettings server;
@@ -70,6 +65,7 @@ smtp::ServerSettings server_settings(const ReceptionSettings& settings,
                                                          : smtp::Authentication::offered;
   }
   server.relaying = permission.relaying;
+  server.envelope = envelope_rules(listener.rules, client, {});
   server.content.message_size = limits.message_size;
   server.content.header_size = limits.header_size;
   server.content.line_length = at_least_one(limits.line_length);
@@ -96,14 +92,24 @@ std::shared_ptr<const ReceptionSettings> ReceptionSettings::from(
   return std::make_shared<const ReceptionSettings>(std::move(settings));
 }
 
+Client client_of(const net::Connection& connection) {
+  if (const auto peer = connection.peer_address()) {
+    return {peer->ip(), peer->ip(), peer->smtp_literal()};
+  }
+  const auto uid = connection.peer_uid();
+  const auto number = uid ? std::to_string(*uid) : std::string("unknown");
+  return {{}, "uid:" + number, "uid " + number};
+}
+
 Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
                  const ListenerSettings& listener, std::function<void(Inbound*)> finished)
     : parts_(std::move(parts)),
       connection_(std::move(connection)),
       finished_(std::move(finished)),
       listener_(listener),
-      permission_(permission(listener.rules, ip_of(*connection_))),
-      session_(server_settings(*parts_.settings, listener, permission_)),
+      client_(client_of(*connection_)),
+      permission_(permission(listener.rules, client_.ip)),
+      session_(server_settings(*parts_.settings, listener, client_, permission_)),
       patience_(parts_.settings->limits, parts_.clock.steady()),
       timer_(parts_.loop, [this] { tick(); }),
       pause_timer_(parts_.loop,
@@ -112,10 +118,6 @@ Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
                      (void)pump();
                    }),
       auth_timer_(parts_.loop, [this] { decide_credentials(smtp::AuthVerdict::rejected); }) {
-  if (const auto peer = connection_->peer_address()) {
-    client_ip_ = peer->ip();
-    client_literal_ = peer->smtp_literal();
-  }
   connection_->set_observer(this);
   touch();
   arm();
@@ -268,7 +270,7 @@ void Inbound::move_content() {
     message_.reset();
     return;
   }
-  append(session_.take_content());
+  append_content(session_.take_content());
 }
 
 void Inbound::log_rejections() {
@@ -277,7 +279,7 @@ void Inbound::log_rejections() {
     // A reply, or what became of a connection on which none could be said.
     const bool replied = !rejection.reply.empty() && smtp::is_digit(rejection.reply.front());
     const auto* said = replied ? "reply" : "detail";
-    parts_.log.info(event, {{"client", client_ip_},
+    parts_.log.info(event, {{"client", client_.name},
                             {"helo", session_.helo()},
                             {"stage", std::move(rejection.stage)},
                             {"from", std::move(rejection.sender)},

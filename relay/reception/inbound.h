@@ -13,6 +13,7 @@
 
 #include "conf/config.h"
 #include "relay/log.h"
+#include "relay/message/submission_header.h"
 #include "relay/net/clock.h"
 #include "relay/net/connection.h"
 #include "relay/net/event_loop.h"
@@ -53,6 +54,9 @@ struct ReceptionSettings {
   [[nodiscard]] static std::shared_ptr<const ReceptionSettings> from(
       const conf::Config& config, const std::vector<ListenerFiles>& files);
 };
+
+/// The client at the other end.
+[[nodiscard]] Client client_of(const net::Connection& connection);
 
 class Inbound final : private net::Connection::Observer {
  public:
@@ -107,6 +111,8 @@ class Inbound final : private net::Connection::Observer {
   [[nodiscard]] smtp::Room room() const;
   [[nodiscard]] std::string received_header() const;
   [[nodiscard]] std::string staging_header() const;
+  [[nodiscard]] std::optional<message::SubmissionHeader> submission_header() const;
+  void append_content(std::string_view content);
   void log_accepted(const spool::Envelope& envelope);
 
   void log_rejections();
@@ -121,12 +127,12 @@ class Inbound final : private net::Connection::Observer {
   std::unique_ptr<net::Connection> connection_;  // null once the peer is gone
   std::function<void(Inbound*)> finished_;
   ListenerSettings listener_;
+  Client client_;
   Permission permission_;
   smtp::ServerSession session_;
   std::optional<net::TlsAccepted> tls_;
-  std::string client_ip_;
-  std::string client_literal_;
   std::unique_ptr<spool::IncomingMessage> message_;
+  std::optional<message::SubmissionHeader> header_;  // of the message, if it is to be completed
   std::uint64_t size_ = 0;
   bool committing_ = false;
   bool shaking_hands_ = false;

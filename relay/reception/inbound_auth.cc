@@ -16,7 +16,7 @@ void Inbound::check_certificate() {
 void Inbound::check_credentials() {
   auto credentials = session_.take_credentials();
   claimed_user_ = std::move(credentials.user);
-  if (parts_.throttle.blocked(client_ip_, parts_.settings->limits.auth_failures,
+  if (parts_.throttle.blocked(client_.name, parts_.settings->limits.auth_failures,
                               parts_.clock.steady())) {
     log_auth_failure("too-many-failures");
     session_.authenticated(claimed_user_, smtp::AuthVerdict::blocked);
@@ -32,14 +32,15 @@ void Inbound::checked_credentials(PasswordChecker::Answer answer) {
   switch (answer) {
     case PasswordChecker::Answer::right:
       permission_.relaying = smtp::Relaying::allowed;
+      session_.set_envelope_rules(envelope_rules(listener_.rules, client_, claimed_user_));
       decide_credentials(smtp::AuthVerdict::accepted);
       return;
     case PasswordChecker::Answer::wrong:
       log_auth_failure("wrong-credentials");
-      auth_timer_.start(parts_.throttle.failed(client_ip_, parts_.clock.steady()));
+      auth_timer_.start(parts_.throttle.failed(client_.name, parts_.clock.steady()));
       return;
     case PasswordChecker::Answer::busy:
-      parts_.log.warning("auth-busy", {{"client", client_ip_}, {"user", claimed_user_}});
+      parts_.log.warning("auth-busy", {{"client", client_.name}, {"user", claimed_user_}});
       decide_credentials(smtp::AuthVerdict::unavailable);
       return;
   }
@@ -54,7 +55,7 @@ void Inbound::decide_credentials(smtp::AuthVerdict verdict) {
 
 // The keys are a promise: fail2ban matches this line.
 void Inbound::log_auth_failure(std::string_view reason) {
-  parts_.log.warning("auth-failed", {{"client", client_ip_},
+  parts_.log.warning("auth-failed", {{"client", client_.name},
                                      {"user", claimed_user_},
                                      {"reason", std::string(reason)},
                                      {"helo", session_.helo()}});

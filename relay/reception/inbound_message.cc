@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "relay/message/date_time.h"
 #include "relay/message/trace_header.h"
 #include "relay/reception/inbound.h"
 #include "relay/spool/schedule.h"
@@ -52,6 +53,7 @@ void Inbound::open_message() {
     message_->set_drained([this] { steer_reading(); });
     append(received_header());
     append(staging_header());
+    header_ = submission_header();
   }
   session_.opened(now);
 }
@@ -59,8 +61,10 @@ void Inbound::open_message() {
 std::string Inbound::received_header() const {
   const auto& transaction = session_.transaction();
   message::TraceFacts facts;
-  facts.helo = session_.helo();
-  facts.client = client_literal_;
+  if (!listener_.rules.hide_client) {
+    facts.helo = session_.helo();
+    facts.client = client_.literal;
+  }
   facts.hostname = parts_.settings->hostname;
   facts.protocol = session_.protocol();
   facts.id = message_->id().text();
@@ -78,6 +82,32 @@ std::string Inbound::staging_header() const {
   const auto& staging = parts_.settings->staging;
   return staging ? staging::header_fields(*staging, addresses(session_.transaction()))
                  : std::string();
+}
+
+std::optional<message::SubmissionHeader> Inbound::submission_header() const {
+  const auto& rules = listener_.rules;
+  if (!rules.add_missing_headers && rules.rewrite_senders.empty()) {
+    return std::nullopt;
+  }
+  message::SubmissionFacts facts;
+  facts.hostname = parts_.settings->hostname;
+  if (rules.add_missing_headers) {
+    facts.date = message::date_time(parts_.clock.wall());
+    facts.message_id = "<" + message_->id().text() + "@" + facts.hostname + ">";
+  }
+  facts.rewrites = envelope_rules(rules, client_, session_.user()).rewrites;
+  return message::SubmissionHeader(std::move(facts));
+}
+
+void Inbound::append_content(std::string_view content) {
+  if (!header_) {
+    append(content);
+    return;
+  }
+  std::string passed;
+  passed.reserve(content.size());
+  header_->feed(content, passed);
+  append(passed);
 }
 
 void Inbound::append(std::string_view content) {
@@ -100,7 +130,7 @@ spool::Envelope Inbound::envelope() const {
   envelope.tls = transaction.tls;
   envelope.ret = transaction.ret;
   envelope.envid = transaction.envid;
-  envelope.client_ip = client_ip_;
+  envelope.client_ip = client_.name;
   envelope.client_helo = session_.helo();
   const auto first_try =
       spool::next_try(parts_.settings->queue.retry, {0, envelope.received_at, envelope.expires_at})
@@ -123,6 +153,11 @@ spool::Envelope Inbound::envelope() const {
 
 void Inbound::commit() {
   committing_ = true;
+  if (header_) {
+    std::string rest;
+    header_->finish(rest);
+    append(rest);
+  }
   auto whole = envelope();
   auto logged = whole;
   message_->commit(std::move(whole),
@@ -141,7 +176,7 @@ void Inbound::committed(const spool::Envelope& envelope, const spool::Stored<voi
     outcome = result.error().kind == spool::StoreFault::Kind::disk_full ? smtp::Room::disk_full
                                                                         : smtp::Room::store_failed;
     parts_.log.error("store-failed", {{"id", envelope.id.text()},
-                                      {"client", client_ip_},
+                                      {"client", client_.name},
                                       {"from", shown(envelope.sender)},
                                       {"detail", result.error().reason}});
   }
@@ -171,7 +206,7 @@ void Inbound::log_accepted(const spool::Envelope& envelope) {
                    {"original_to", staging ? listed(addresses(session_.transaction())) : ""},
                    {"staging", staging ? staging->modes() : ""},
                    {"recipients", std::to_string(envelope.recipients.size())},
-                   {"client", client_ip_},
+                   {"client", client_.name},
                    {"user", session_.user()},
                    {"certificate", certificate_},
                    {"helo", envelope.client_helo},

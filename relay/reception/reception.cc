@@ -22,7 +22,25 @@ Reception::Reception(ReceptionContext context, std::vector<ListenerBinding> list
         [this, &listener = binding.listener](std::unique_ptr<net::Connection> connection) {
           accepted(std::move(connection), listener);
         }));
+    acceptors_.back()->expect_proxy_headers(proxy_rules(binding));
   }
+}
+
+// Asked at each connection, so that a reload counts.
+net::ProxyRules Reception::proxy_rules(const ListenerBinding& binding) {
+  net::ProxyRules rules;
+  rules.expects_header = [&listener = binding.listener](const auto& peer) {
+    const auto& proxies = listener.rules.proxy_protocol;
+    return peer && std::any_of(proxies.begin(), proxies.end(), [&peer](const auto& network) {
+             return network.contains(peer->ip());
+           });
+  };
+  rules.refused = [this](const auto& proxy, const std::string& detail) {
+    context_.log.warning("refused", {{"client", proxy ? proxy->ip() : std::string()},
+                                     {"reason", "proxy-header"},
+                                     {"detail", detail}});
+  };
+  return rules;
 }
 
 void Reception::reconfigure(std::shared_ptr<const ReceptionSettings> settings) {
@@ -40,8 +58,7 @@ void Reception::reconfigure(std::shared_ptr<const ReceptionSettings> settings) {
 
 void Reception::accepted(std::unique_ptr<net::Connection> connection,
                          const ListenerSettings& listener) {
-  const auto peer = connection->peer_address();
-  const auto client = peer ? peer->ip() : std::string();
+  const auto client = client_of(*connection).name;
   const auto& limits = context_.settings->limits;
   auto place = context_.connections->take(
       client, {cap(limits.connections), cap(limits.connections_per_client)});

@@ -55,6 +55,7 @@ class Reception {
   };
 
   void accepted(std::unique_ptr<net::Connection> connection, const ListenerSettings& listener);
+  net::ProxyRules proxy_rules(const ListenerBinding& binding);
   void turn_away(std::unique_ptr<net::Connection> connection, const ListenerSettings& listener,
                  const std::string& client, ConnectionCounts::Full full);
   void ended(Inbound* inbound);

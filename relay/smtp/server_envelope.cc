@@ -1,8 +1,10 @@
 // ServerSession's envelope: MAIL and RCPT.
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "relay/smtp/ascii.h"
 #include "relay/smtp/server_session.h"
 
 namespace relay::smtp {
@@ -40,10 +42,14 @@ void ServerSession::on_mail(const Command& command) {
   mail_given_ = true;
   smtputf8_ = mail->smtputf8;
   transaction_.sender = mail->sender ? mail->sender->text() : std::string();
+  if (settings_.relaying == Relaying::allowed) {
+    transaction_.sender = rewritten(settings_.envelope.rewrites, transaction_.sender);
+  }
   transaction_.declared_size = mail->size.value_or(0);
   transaction_.ret = std::move(mail->ret);
   transaction_.envid = std::move(mail->envid);
-  transaction_.needs_smtputf8 = mail->sender && mail->sender->utf8;
+  transaction_.needs_smtputf8 =
+      !std::all_of(transaction_.sender.begin(), transaction_.sender.end(), is_ascii);
   transaction_.tls = mail->requiretls ? MessageTls::required : MessageTls::normal;
   if (const auto refusal = unacceptable_transaction()) {
     refuse("MAIL", *refusal);
@@ -65,6 +71,14 @@ std::optional<Refusal> ServerSession::unacceptable_transaction() const {
   if (transaction_.needs_smtputf8 && !smtputf8_) {
     // RFC 6531 §3.5.
     return Refusal{553, "5.6.7", "A non-ASCII address needs SMTPUTF8"};
+  }
+  if (settings_.relaying == Relaying::allowed &&
+      !permits(settings_.envelope.senders, transaction_.sender)) {
+    return Refusal{
+        550, "5.7.1",
+        fmt::format("You may not send as {}: use an address of your own, or ask the "
+                    "administrator of {} to allow this one",
+                    transaction_.sender.empty() ? "<>" : transaction_.sender, settings_.hostname)};
   }
   return std::nullopt;
 }
@@ -103,13 +117,8 @@ void ServerSession::on_rcpt(const Command& command) {
     return;
   }
   auto address = rcpt->recipient.text();
-  if (settings_.relaying == Relaying::denied) {
-    refuse("RCPT", missing_authentication().value_or(Refusal{550, "5.7.1", "Relaying denied"}),
-           std::move(address));
-  } else if (rcpt->recipient.literal) {
-    refuse("RCPT", {550, "5.1.2", "No mail to address literals"}, std::move(address));
-  } else if (rcpt->recipient.utf8 && !smtputf8_) {
-    refuse("RCPT", {553, "5.6.7", "A non-ASCII address needs SMTPUTF8"}, std::move(address));
+  if (const auto refusal = unacceptable_recipient(rcpt->recipient)) {
+    refuse("RCPT", *refusal, std::move(address));
   } else if (!simulate(*rcpt)) {
     accept_recipient(*std::move(rcpt));
   }
@@ -122,6 +131,25 @@ void ServerSession::accept_recipient(RcptCommand rcpt) {
   } else {
     refuse_surplus(std::move(address));
   }
+}
+
+std::optional<Refusal> ServerSession::unacceptable_recipient(const Address& recipient) const {
+  if (settings_.relaying == Relaying::denied) {
+    return missing_authentication().value_or(Refusal{550, "5.7.1", "Relaying denied"});
+  }
+  if (recipient.literal) {
+    return Refusal{550, "5.1.2", "No mail to address literals"};
+  }
+  if (recipient.utf8 && !smtputf8_) {
+    return Refusal{553, "5.6.7", "A non-ASCII address needs SMTPUTF8"};
+  }
+  if (!permits(settings_.envelope.recipients, recipient.text())) {
+    return Refusal{550, "5.7.1",
+                   fmt::format("You may not send to this address: leave it out, or ask the "
+                               "administrator of {} to allow it",
+                               settings_.hostname)};
+  }
+  return std::nullopt;
 }
 
 // RFC 5321 §4.5.3.1.10: no error of the client's, it sends the rest in a new transaction; but one

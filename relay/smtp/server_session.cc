@@ -246,8 +246,14 @@ void ServerSession::process() {
 bool ServerSession::judge_start() {
   const auto line = std::string_view(input_).substr(used_);
   const bool tls_hello = first_line_ && line.front() == '\x16';
-  if (tls_hello || speaks_http(line)) {
-    cut_off(stage(), tls_hello ? "tls-hello" : "http", {421, "4.7.0", "This is an SMTP port"});
+  // Who is no trusted proxy and says whom it speaks for would have itself taken for another.
+  const bool proxy_header = first_line_ && line.starts_with("PROXY ");
+  if (tls_hello || proxy_header || speaks_http(line)) {
+    cut_off(stage(),
+            tls_hello      ? "tls-hello"
+            : proxy_header ? "proxy-header"
+                           : "http",
+            {421, "4.7.0", "This is an SMTP port"});
     return true;
   }
   return false;

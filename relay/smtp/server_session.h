@@ -12,11 +12,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "relay/smtp/command.h"
 #include "relay/smtp/content_check.h"
 #include "relay/smtp/dot_stuffing.h"
+#include "relay/smtp/envelope_rules.h"
 #include "relay/smtp/message_tls.h"
 
 namespace relay::smtp {
@@ -66,6 +68,7 @@ struct ServerSettings {
   Security security = Security::plain;
   Relaying relaying = Relaying::denied;
   Authentication authentication = Authentication::off;
+  EnvelopeRules envelope;  ///< for clients that may relay
   ContentLimits content;
   std::size_t recipients = 1000;  ///< per transaction
   int soft_errors = 10;           ///< from here on refusals come with a delay
@@ -86,7 +89,7 @@ struct ServerRecipient {
 /// What is known about the message in progress. The flags about content are final once demand()
 /// is store_message.
 struct ServerTransaction {
-  std::string sender;  ///< "local@domain"; empty: null reverse-path
+  std::string sender;  ///< "local@domain", as rewritten; empty: null reverse-path
   std::vector<ServerRecipient> recipients;
   std::uint64_t declared_size = 0;  ///< SIZE=, 0: not declared
   std::string ret, envid;           ///< RFC 3461
@@ -112,9 +115,9 @@ struct Rejection {
   std::string recipients;  ///< of a refused RCPT or content, at most some, with commas between
   std::string reply;       ///< "550 5.7.1 Relaying denied"; of a lost client: how it was lost
   /// Why the session ended, in a word: "silence", "rate", "session", "line-length", "junk",
-  /// "errors", "auth-failures", "http", "tls-hello", "nul", "out-of-step", "smuggling",
-  /// "staging", "starttls-injection", "tls-failed", "store-failed", "shutdown", "lost". Empty: it
-  /// goes on.
+  /// "errors", "auth-failures", "http", "tls-hello", "proxy-header", "nul", "out-of-step",
+  /// "smuggling", "staging", "starttls-injection", "tls-failed", "store-failed", "shutdown",
+  /// "lost". Empty: it goes on.
   std::string end;
 };
 
@@ -149,6 +152,8 @@ class ServerSession {
   /// reason: as in net::TlsFailed. The session is over, without a further word.
   void tls_failed(std::string_view reason);
   void authenticated(const std::string& user, AuthVerdict verdict);
+  /// From here on; what is known of the client decides which they are.
+  void set_envelope_rules(EnvelopeRules rules) { settings_.envelope = std::move(rules); }
   /// The client has proved otherwise than by AUTH that it may relay.
   void identified();
   void timed_out(Overrun overrun);
@@ -221,6 +226,7 @@ class ServerSession {
   // server_envelope.cc: MAIL and RCPT.
   void on_mail(const Command& command);
   [[nodiscard]] std::optional<Refusal> unacceptable_transaction() const;
+  [[nodiscard]] std::optional<Refusal> unacceptable_recipient(const Address& recipient) const;
   void on_rcpt(const Command& command);
   [[nodiscard]] bool add_recipient(RcptCommand rcpt);
   void refuse_surplus(std::string address);

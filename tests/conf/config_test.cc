@@ -110,13 +110,19 @@ TEST_CASE("the shipped example shows every setting") {
 TEST_CASE("the shipped example's optional settings are right, too") {
   const std::string with_options = std::regex_replace(
       shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_.*\"]+:)"), "$1$2$3");
-  const std::string without_doubles = std::regex_replace(
-      with_options, std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  dkim: \\[\\]"), "");
+  const std::string without_doubles =
+      std::regex_replace(with_options,
+                         std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  dkim: \\[\\]|"
+                                    "\n    client_rules: \\[\\]|\n    rewrite_senders: \\[\\]"),
+                         "");
   // Its staging section belongs to a relay of this name.
   const conf::Config config = parsed(std::regex_replace(
       without_doubles, std::regex("\nhostname: \"\""), "\nhostname: relay.staging.example.com"));
   REQUIRE(config.staging);
   CHECK(config.staging->faults.size() == 3);
+  REQUIRE(config.listen.size() == 2);
+  CHECK(config.listen[1].address.path == "/run/stsrelay/smtp.sock");
+  CHECK(config.listen[0].client_rules.size() == 1);
   CHECK(config.routes.size() == 2);
   CHECK(config.tls_policy.domains.size() == 4);
   REQUIRE(config.metrics);
@@ -231,7 +237,8 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
        "line 1: listen: must be a list; begin each entry with \"- \""},
       {"listen:\n  - address: example.com:25",
        "line 2: listen[0].address: \"example.com:25\" is no IP address with a port; write for "
-       "example 192.0.2.1:25 or \"[2001:db8::1]:25\" (port 25 may be left out)"},
+       "example 192.0.2.1:25 or \"[2001:db8::1]:25\" (port 25 may be left out), or unix:/path of "
+       "a socket"},
       {"listen: []",
        "line 1: listen: needs at least one entry, for example [{address: 127.0.0.1:25}]"},
       {"listen:\n  - 127.0.0.1:25", "line 2: listen[0]: must hold \"key: value\" lines"},

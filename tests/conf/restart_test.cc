@@ -19,6 +19,9 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
       {"listen: [{address: 127.0.0.2}]", {"listen"}},
       {"listen: [{address: 127.0.0.1}, {address: 127.0.0.2}]", {"listen"}},
       {"listen: [{allow_networks: [192.0.2.0/24]}]", {}},
+      {"listen: [{hide_client: true, proxy_protocol: [192.0.2.1], senders: {deny: [a.example]}}]",
+       {}},
+      {"listen: [{address: 'unix:/run/a.sock'}]", {"listen"}},
       {"queue: {path: /srv/queue}", {"queue.path", "control.socket"}},
       {"queue: {min_free: 1GiB, lifetime: 1d, retry: [1m]}", {"queue.min_free"}},
       {"sts: {cache_entries: 7}", {"sts"}},
@@ -42,6 +45,17 @@ TEST_CASE("what is bound, opened or started once needs a restart, all else does 
     CHECK(conf::settings_needing_restart(old, *now) == row.keys);
     CHECK(conf::settings_needing_restart(*now, old) == row.keys);
   }
+}
+
+TEST_CASE("the file of a UNIX socket stays as it was made, its rules follow a reload") {
+  const conf::Config running =
+      *conf::parse("listen: [{address: 'unix:/run/a.sock', socket: {mode: '0600'}}]");
+  const conf::Config now = *conf::parse(
+      "listen: [{address: 'unix:/run/a.sock', socket: {mode: '0660'}, hide_client: true}]");
+  CHECK(conf::settings_needing_restart(running, now) == std::vector<std::string>{"listen"});
+  const conf::Config result = conf::reloaded(running, now);
+  CHECK(result.listen[0].socket.mode == "0600");
+  CHECK(result.listen[0].hide_client);
 }
 
 TEST_CASE("a reload leaves what needs a restart as it runs, and so names it each time") {

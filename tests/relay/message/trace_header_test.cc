@@ -27,4 +27,8 @@ TEST_CASE("the Received field names client, relay and id; the recipient only whe
       received_header(facts).starts_with("Received: from client.example ([192.0.2.1])\r\n"
                                          "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n"
                                          "\tby relay.example with "));
+  facts.helo.clear();
+  CHECK(received_header(facts) ==
+        "Received: by relay.example with ESMTP id 3KX0\r\n\tfor <x@d.example>;\r\n"
+        "\tThu, 1 Jan 1970 00:00:00 +0000\r\n");
 }

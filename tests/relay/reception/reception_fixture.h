@@ -53,6 +53,13 @@ class LogFile {
   std::FILE* file_;
 };
 
+/// A listener that adds no Date and Message-ID.
+inline ListenerSettings unchanging() {
+  ListenerSettings listener;
+  listener.rules.add_missing_headers = false;
+  return listener;
+}
+
 /// A reception on a loopback port with a real spool, and clients on the same loop.
 class World {
  public:

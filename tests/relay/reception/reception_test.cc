@@ -9,7 +9,7 @@
 namespace relay::reception::testing {
 
 TEST_CASE("a message gets its 250 when it is in the spool, with one Received field in front") {
-  World world;
+  World world({}, unchanging());
   const auto heard =
       converse(world, kEnvelope + "DATA\r\nSubject: x\r\n\r\n..dot \xe9\r\n.\r\nQUIT\r\n");
   const auto queue = world.queue();
@@ -36,7 +36,7 @@ TEST_CASE("a message gets its 250 when it is in the spool, with one Received fie
 }
 
 TEST_CASE("R01: TLS-Required: No is kept with the message, told in the log, and left in place") {
-  World world;
+  World world({}, unchanging());
   (void)converse(world, kEnvelope + "DATA\r\nTLS-Required: No\r\n\r\nx\r\n.\r\nQUIT\r\n");
   const auto queue = world.queue();
   REQUIRE(queue.size() == 1);
@@ -74,7 +74,7 @@ TEST_CASE("refused content leaves nothing in the spool and a line in the log") {
 }
 
 TEST_CASE("a message of many slices arrives whole") {
-  World world;
+  World world({}, unchanging());
   std::string body;
   while (body.size() < 5'000'000) {
     body += std::to_string(body.size()) + std::string(body.size() % 900, 'x') + "\r\n";
