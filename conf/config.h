@@ -12,6 +12,7 @@
 
 #include <tl/expected.hpp>
 
+#include "conf/queue_rules.h"
 #include "conf/tls_rules.h"
 #include "conf/units.h"
 
@@ -46,6 +47,7 @@ struct Listener {
   /// certificates that tls.client_ca issued.
   std::vector<std::string> allow_certificates;
   std::vector<Network> normalize_networks;  ///< clients whose bare LF/CR are mended, not refused
+  Priority priority = Priority::normal;     ///< of what comes in here, unless its user has one
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
@@ -87,6 +89,12 @@ struct Queue {
                               std::chrono::hours(2),    std::chrono::hours(4)};
   int jitter_percent = 10;
   std::uint64_t min_free = 64ULL << 20;
+  // Above these nothing is accepted until some of it is gone; 0: no limit.
+  std::uint64_t max_messages = 1'000'000;
+  std::uint64_t max_size = 0;                 ///< octets of all messages
+  std::uint64_t max_messages_per_sender = 0;  ///< of one user, or one address if nobody signed in
+  std::map<std::string, QueueRule> domains;
+  std::map<std::string, QueueUser> users;
   friend bool operator==(const Queue&, const Queue&) = default;
 };
 

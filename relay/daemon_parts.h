@@ -11,6 +11,7 @@
 #include "relay/control/control_actions.h"
 #include "relay/control/control_server.h"
 #include "relay/delivery/dispatcher.h"
+#include "relay/delivery/pauses.h"
 #include "relay/delivery/rule_book.h"
 #include "relay/delivery/worker.h"
 #include "relay/log.h"
@@ -61,6 +62,8 @@ class Daemon {
   Expected<void, std::string> start_web();
   Expected<void, std::string> drop_privileges();
   Expected<void, std::string> open_spool();
+  /// Where `queue import` puts messages.
+  Expected<void, std::string> make_import_folder();
   Expected<void, std::string> open_rules();
   Expected<void, std::string> make_workers();
   Expected<void, std::string> start_control();
@@ -81,6 +84,13 @@ class Daemon {
   Expected<control::Reloaded, std::vector<std::string>> reload();
   Expected<control::Reloaded, std::vector<std::string>> apply(conf::Config config);
   control::DaemonActions control_actions();
+  void add_queue_actions(control::DaemonActions& actions);
+  void add_pause_actions(control::DaemonActions& actions);
+  void add_queue_facts(control::DaemonActions& actions);
+  void change_queue(std::vector<spool::MessageChange> changes,
+                    control::DaemonActions::Changed done);
+  /// Has delivery take note of what the spool now says rests.
+  void apply_pauses();
   [[nodiscard]] WorkerThread& owner_of(const net::DomainName& policy_domain);
   /// Asks now and every hour whether secure DNS answers are to be had.
   void watch_dnssec();
@@ -111,6 +121,7 @@ class Daemon {
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<spool::SpoolReader> reader_;
   std::unique_ptr<delivery::RuleBook> rules_;
+  std::shared_ptr<const delivery::Pauses> pauses_ = std::make_shared<const delivery::Pauses>();
   std::shared_ptr<reception::ConnectionCounts> connections_ =
       std::make_shared<reception::ConnectionCounts>();
   std::unique_ptr<reporting::Reporter> reporter_;

@@ -111,9 +111,12 @@ TEST_CASE("the shipped example's optional settings are right, too") {
   const std::string with_options = std::regex_replace(
       shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_.*\"]+:)"), "$1$2$3");
   const std::string without_doubles = std::regex_replace(
-      with_options, std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  dkim: \\[\\]"), "");
+      with_options,
+      std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  users: \\{\\}|\n  dkim: \\[\\]"), "");
   const conf::Config config = parsed(without_doubles);
   CHECK(config.routes.size() == 2);
+  CHECK(config.queue.domains.size() == 1);
+  CHECK(config.queue.users.at("newsletter").priority == conf::Priority::bulk);
   CHECK(config.tls_policy.domains.size() == 4);
   REQUIRE(config.metrics);
   CHECK(config.metrics == conf::Metrics{});
