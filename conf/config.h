@@ -13,6 +13,7 @@
 #include <tl/expected.hpp>
 
 #include "conf/listener.h"
+#include "conf/queue_rules.h"
 #include "conf/staging.h"
 #include "conf/tls_rules.h"
 #include "conf/units.h"
@@ -59,6 +60,12 @@ struct Queue {
                               std::chrono::hours(2),    std::chrono::hours(4)};
   int jitter_percent = 10;
   std::uint64_t min_free = 64ULL << 20;
+  // Above these nothing is accepted until some of it is gone; 0: no limit.
+  std::uint64_t max_messages = 1'000'000;
+  std::uint64_t max_size = 0;                 ///< octets of all messages
+  std::uint64_t max_messages_per_sender = 0;  ///< of one user, or one address if nobody signed in
+  std::map<std::string, QueueRule> domains;
+  std::map<std::string, QueueUser> users;
   friend bool operator==(const Queue&, const Queue&) = default;
 };
 

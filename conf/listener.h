@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "conf/queue_rules.h"
 #include "conf/units.h"
 
 namespace conf {
@@ -91,6 +92,7 @@ struct Listener {
   std::vector<SenderRewrite> rewrite_senders;  ///< the first match counts
   bool add_missing_headers = true;             ///< Date and Message-ID
   bool hide_client = false;                    ///< in the Received field
+  Priority priority = Priority::normal;        ///< of what comes in, unless its user has one
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 

@@ -215,7 +215,8 @@ void Reader::value(const char* key, std::vector<Duration>& target, const WaitLis
   if (findings_.count() > errors) {
     return;
   }
-  if (waits.empty() || waits.back() < rule.min_last) {
+  const bool may_be_empty = rule.empty == WaitList::Empty::allowed;
+  if (waits.empty() ? !may_be_empty : waits.back() < rule.min_last) {
     findings_.fail(path_of(key),
                    fmt::format("must end with a wait of at least {}, because the last one repeats",
                                to_text(rule.min_last)));

@@ -1,4 +1,6 @@
 // How the parts of rules and listeners are read; the rest of the reader is in conf/reader.cc.
+#include <algorithm>
+
 #include "conf/names.h"
 #include "conf/reader.h"
 
@@ -6,6 +8,16 @@ namespace conf {
 
 std::optional<std::string> Reader::domain_key(const std::string& key, const Entry& entry,
                                               const ByDomain& rule) {
+  if (rule.keys == ByDomain::Keys::users) {
+    const bool fine = !key.empty() && std::ranges::all_of(key, [](char c) {
+      const auto octet = static_cast<unsigned char>(c);
+      return octet > ' ' && octet != 0x7f;
+    });
+    if (!fine) {
+      findings_.fail(entry.line, path_of(key), "is no name of a user, as a users file has them");
+    }
+    return fine ? std::optional(key) : std::nullopt;
+  }
   auto domain = parse_rule_domain(key);
   if (domain && rule.wildcards == ByDomain::Wildcards::refused && domain->starts_with("*.")) {
     domain.reset();

@@ -22,9 +22,10 @@ struct Octets {
 struct Wait {
   Duration min, max;
 };
-/// A list of waits, not empty; the last one repeats and so must not be shorter than min_last.
+/// A list of waits; the last one repeats and so must not be shorter than min_last.
 struct WaitList {
   Duration min_last, max;
+  enum class Empty { refused, allowed } empty = Empty::refused;
 };
 struct Flag {};
 enum class TextKind {
@@ -68,10 +69,12 @@ struct CertificateList {};
 /// Texts in which * stands for any text.
 struct PatternList {};
 struct UntilMoment {};
-/// Sections by domain. list_key: a list instead of a section stands for a section with this key.
+/// Sections by domain, or by names of users. list_key: a list instead of a section stands for a
+/// section with this key.
 struct ByDomain {
   enum class Wildcards { refused, allowed } wildcards;
   const char* list_key = nullptr;
+  enum class Keys { domains, users } keys = Keys::domains;
 };
 /// Names of the enumerators 0, 1, …
 template <std::size_t N>
@@ -96,6 +99,7 @@ inline constexpr Choice<2> kFirstContacts{{"deliver", "hold"}};
 inline constexpr Choice<2> kOnDnsFailures{{"proceed", "defer"}};
 inline constexpr Choice<2> kFaultPlaces{{"submission", "delivery"}};
 inline constexpr Choice<3> kFaultConnections{{"kept", "dropped", "tls_failed"}};
+inline constexpr Choice<3> kPriorities{{"high", "normal", "bulk"}};
 inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
 
 template <class Visitor>
@@ -170,6 +174,7 @@ void visit(Visitor& visitor, Listener& listener) {
   visitor.list("rewrite_senders", listener.rewrite_senders);
   visitor.value("add_missing_headers", listener.add_missing_headers, Flag{});
   visitor.value("hide_client", listener.hide_client, Flag{});
+  visitor.value("priority", listener.priority, kPriorities);
 }
 
 template <class Visitor>
@@ -202,6 +207,19 @@ void visit(Visitor& visitor, Limits& limits) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, QueueRule& rule) {
+  visitor.value("lifetime", rule.lifetime, Wait{Duration(0), std::chrono::hours(24 * 30)});
+  visitor.value("retry", rule.retry,
+                WaitList{std::chrono::milliseconds(100), std::chrono::hours(24 * 30),
+                         WaitList::Empty::allowed});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, QueueUser& user) {
+  visitor.value("priority", user.priority, kPriorities);
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, Queue& queue) {
   visitor.value("path", queue.path, Text{TextKind::directory});
   visitor.value("lifetime", queue.lifetime,
@@ -210,6 +228,12 @@ void visit(Visitor& visitor, Queue& queue) {
                 WaitList{std::chrono::milliseconds(100), std::chrono::hours(24 * 30)});
   visitor.value("jitter_percent", queue.jitter_percent, Number{0, 50});
   visitor.value("min_free", queue.min_free, Octets{0, 1ULL << 40});
+  visitor.value("max_messages", queue.max_messages, Number{0, 1'000'000'000});
+  visitor.value("max_size", queue.max_size, Octets{0, 1ULL << 50});
+  visitor.value("max_messages_per_sender", queue.max_messages_per_sender, Number{0, 1'000'000'000});
+  visitor.map("domains", queue.domains, ByDomain{ByDomain::Wildcards::allowed});
+  visitor.map("users", queue.users,
+              ByDomain{ByDomain::Wildcards::refused, nullptr, ByDomain::Keys::users});
 }
 
 template <class Visitor>

@@ -13,7 +13,7 @@ from peers.daemon import REPOSITORY, binary
 CONF = REPOSITORY / "conf"
 COMMANDS = CONF / "man" / "stsrelay.1"
 SETTINGS = CONF / "man" / "stsrelay.yaml.5"
-BY_DOMAIN = ("tls_policy.domains", "reports.domains")
+BY_DOMAIN = ("tls_policy.domains", "reports.domains", "queue.domains", "queue.users")
 
 
 def run(*command, **options) -> subprocess.CompletedProcess:
@@ -47,7 +47,7 @@ def example(uncommented: bool) -> dict:
     text = (CONF / "relay.yaml").read_text()
     if uncommented:
         text = re.sub(r'(^|\n)#( *- |  +)?([a-z_.*"]+:)', r"\1\2\3", text)
-        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n  dkim: \[\]|"
+        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n  users: \{\}|\n  dkim: \[\]|"
                       r"\n    client_rules: \[\]|\n    rewrite_senders: \[\]", "", text)
     return yaml.load(text, yaml.BaseLoader)
 
@@ -117,7 +117,7 @@ def complete(*words: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("words, offered", [
     (["qu"], ["queue"]),
-    (["queue", "re"], ["retry", "remove"]),
+    (["queue", "re"], ["release", "retry", "requeue", "remove", "resume"]),
     (["--v"], ["--version"]),
     (["queue", "list", "--se"], ["--sender"]),
     (["queue", "list", "--domain", "a.example", "--li"], ["--limit"]),

@@ -193,7 +193,8 @@ def test_metrics_count_what_happened(watched):
     for sample, expected in {
             'stsrelay_deliveries_total{result="delivered"}': 1,
             'stsrelay_deliveries_total{result="deferred"}': 2,
-            "stsrelay_queue_messages": 2,
+            'stsrelay_queue_messages{state="queued"}': 2,
+            'stsrelay_queue_messages{state="held"}': 0,
             "stsrelay_messages_stored_total": 3,
             "stsrelay_policy_cache_entries": 2,
             'stsrelay_tls_sessions_total{policy="sts",result="success"}': 1,

@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "conf/restart.h"
+#include "relay/control/timestamp.h"
 #include "relay/control/version.h"
 #include "relay/daemon_parts.h"
 #include "relay/listener_files.h"
@@ -109,6 +110,12 @@ void Daemon::announce() {
   announce_staging();
   announce_reports();
   rules_->announce();
+  for (const spool::Pause& pause : pauses_->all()) {
+    log_.warning("paused", {{"what", delivery::subject_of(pause)},
+                            {"reason", pause.reason},
+                            {"by", pause.by},
+                            {"since", control::to_rfc3339(pause.since)}});
+  }
   log_.info("ready", {{"version", std::string(control::kVersion)},
                       {"hostname", config_->hostname},
                       {"config", config_path_},

@@ -25,20 +25,7 @@ constexpr std::chrono::seconds kPurgeStep{1};
 
 control::DaemonActions Daemon::control_actions() {
   control::DaemonActions actions;
-  actions.retry = [this](spool::MessageId id, control::DaemonActions::Counted done) {
-    spool_->reschedule(id, clock_.wall(), main_loop_,
-                       [this, id, done = std::move(done)](spool::Stored<std::size_t> count) {
-                         dispatcher_->retry_now(id);
-                         done(std::move(count));
-                       });
-  };
-  actions.remove = [this](spool::MessageId id, control::DaemonActions::Counted done) {
-    spool_->remove(id, main_loop_,
-                   [this, id, done = std::move(done)](spool::Stored<std::size_t> count) {
-                     dispatcher_->forget(id);
-                     done(std::move(count));
-                   });
-  };
+  add_queue_actions(actions);
   actions.set_override = [this](const spool::PolicyOverride& rule,
                                 std::function<void(spool::Stored<void>)> done) {
     rules_->set(rule, std::move(done));
@@ -96,6 +83,7 @@ control::StatusFacts Daemon::status() const {
     facts.deliveries_in_flight += gauges.active;
     facts.deliveries_ready += gauges.ready;
     facts.deliveries_waiting += gauges.waiting;
+    facts.deliveries_resting += gauges.resting;
     facts.delivered += gauges.delivered;
     facts.deferred += gauges.deferred;
     facts.failed += gauges.failed;
@@ -112,6 +100,7 @@ control::StatusFacts Daemon::status() const {
     gauges.attempts.add_to(facts.attempts);
     gauges.delays.add_to(facts.delays);
   }
+  facts.pauses = pauses_->all();
   facts.spool_failed = spool_->failed();
   facts.obstacle = obstacle();
   facts.test_world = config_->test_world.has_value();
@@ -150,7 +139,15 @@ std::string Daemon::obstacle() const {
   if (spool_->failed()) {
     return "the spool failed; the log says why, and only a restart helps";
   }
-  return spool_->has_room_for(0) ? "" : "the queue's file system has less room than queue.min_free";
+  if (!spool_->has_room_for(0)) {
+    return "the queue's file system has less room than queue.min_free";
+  }
+  const conf::Queue& queue = config_->queue;
+  const spool::Occupancy::Totals now = spool_->occupancy("");
+  if (queue.max_messages > 0 && now.messages >= queue.max_messages) {
+    return "the queue holds queue.max_messages";
+  }
+  return queue.max_size > 0 && now.octets >= queue.max_size ? "the queue holds queue.max_size" : "";
 }
 
 void Daemon::watch_loops() {

@@ -11,6 +11,7 @@
 #include "relay/control/control_actions.h"
 #include "relay/control/control_server.h"
 #include "relay/delivery/dispatcher.h"
+#include "relay/delivery/pauses.h"
 #include "relay/delivery/rule_book.h"
 #include "relay/delivery/worker.h"
 #include "relay/inherited_sockets.h"
@@ -61,14 +62,15 @@ class Daemon {
   /// The endpoint of metrics and probes, if the configuration wants one.
   Expected<void, std::string> bind_web();
   /// The one that the service manager holds for this address, or one of our own.
-  /// Bound, or handed over by the service manager.
-  Expected<std::shared_ptr<net::ListeningSocket>, std::string> socket_for(
-      const conf::Listener& listener);
   Expected<std::shared_ptr<net::ListeningSocket>, std::string> socket_for(
       const net::SocketAddress& address);
+  Expected<std::shared_ptr<net::ListeningSocket>, std::string> socket_for(
+      const conf::Listener& listener);
   Expected<void, std::string> start_web();
   Expected<void, std::string> drop_privileges();
   Expected<void, std::string> open_spool();
+  /// Where `queue import` puts messages.
+  Expected<void, std::string> make_import_folder();
   Expected<void, std::string> open_rules();
   Expected<void, std::string> make_workers();
   Expected<void, std::string> start_control();
@@ -90,6 +92,13 @@ class Daemon {
   Expected<control::Reloaded, std::vector<std::string>> reload();
   Expected<control::Reloaded, std::vector<std::string>> apply(conf::Config config);
   control::DaemonActions control_actions();
+  void add_queue_actions(control::DaemonActions& actions);
+  void add_pause_actions(control::DaemonActions& actions);
+  void add_queue_facts(control::DaemonActions& actions);
+  void change_queue(std::vector<spool::MessageChange> changes,
+                    control::DaemonActions::Changed done);
+  /// Has delivery take note of what the spool now says rests.
+  void apply_pauses();
   [[nodiscard]] WorkerThread& owner_of(const net::DomainName& policy_domain);
   /// Asks now and every hour whether secure DNS answers are to be had.
   void watch_dnssec();
@@ -122,6 +131,7 @@ class Daemon {
   std::unique_ptr<spool::Spool> spool_;
   std::unique_ptr<spool::SpoolReader> reader_;
   std::unique_ptr<delivery::RuleBook> rules_;
+  std::shared_ptr<const delivery::Pauses> pauses_ = std::make_shared<const delivery::Pauses>();
   std::shared_ptr<reception::ConnectionCounts> connections_ =
       std::make_shared<reception::ConnectionCounts>();
   std::unique_ptr<reporting::Reporter> reporter_;

@@ -1,7 +1,9 @@
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -139,6 +141,20 @@ Expected<void, std::string> Daemon::open_spool() {
     return Unexpected<std::string>(reader.error());
   }
   reader_ = std::move(*reader);
+  return make_import_folder();
+}
+
+Expected<void, std::string> Daemon::make_import_folder() {
+  const std::string folder = control::import_folder(config_->queue.path);
+  std::error_code error;
+  std::filesystem::create_directory(folder, error);
+  if (!error) {
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  }
+  if (error) {
+    return Unexpected<std::string>(
+        fmt::format("the folder {} cannot be made: {}", folder, error.message()));
+  }
   return {};
 }
 
@@ -171,6 +187,12 @@ Expected<void, std::string> Daemon::make_workers() {
   if (!dns) {
     return Unexpected<std::string>(dns.error());
   }
+  auto pauses = reader_->pauses();
+  if (!pauses) {
+    return Unexpected<std::string>(
+        fmt::format("the queue's pauses cannot be read: {}", pauses.error().reason));
+  }
+  pauses_ = std::make_shared<const delivery::Pauses>(std::move(*pauses));
   auto shares = load_policies(count);
   if (!shares) {
     return Unexpected<std::string>(shares.error());
@@ -203,6 +225,7 @@ Expected<void, std::string> Daemon::make_workers() {
                                   std::move(share.refetch)};
     parts.troubles = std::move(share.stored.troubles);
     parts.fetch_places = fetch_places;
+    parts.pauses = pauses_;
     thread->worker = std::make_unique<delivery::Worker>(std::move(parts));
     thread->reception = std::make_unique<reception::Reception>(
         reception::ReceptionContext{thread->loop, clock_, *spool_, log_, passwords_, throttle_,
@@ -245,11 +268,11 @@ Expected<std::vector<Daemon::PolicyShare>, std::string> Daemon::load_policies(st
 
 Expected<void, std::string> Daemon::load_queue() {
   std::size_t groups = 0;
-  auto read = reader_->each_pending([&](spool::PendingGroup group) {
+  auto read = reader_->each_pending([&](const spool::PendingGroup& group) {
     ++groups;
     const std::size_t owner =
         delivery::Dispatcher::owner(config_->routes, group.domain, threads_.size());
-    threads_[owner]->worker->add_pending(std::move(group));
+    threads_[owner]->worker->add_pending(group);
   });
   if (!read) {
     return Unexpected<std::string>(

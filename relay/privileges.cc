@@ -54,6 +54,17 @@ std::string_view fault_of(const Descriptor& entry) {
   return status.st_nlink == 1 ? "" : "has another name, too";
 }
 
+/// The same for a folder of the queue's own.
+std::string_view fault_of_folder(const Descriptor& entry) {
+  struct stat status {};
+  const bool folder = ::fstat(entry.get(), &status) == 0 && S_ISDIR(status.st_mode);
+  return folder ? "" : "is no folder";
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 /// All entries of a directory, opened so that they can be given away but neither followed nor read.
 Expected<Descriptors, std::string> own_files(const std::string& directory, const Descriptor& folder,
                                              const std::vector<std::string>& names) {
@@ -66,11 +77,14 @@ Expected<Descriptors, std::string> own_files(const std::string& directory, const
     if (name == "lost+found") {
       continue;
     }
-    const bool own = std::find(names.begin(), names.end(), name) != names.end();
+    const bool own_folder = contains(names, name + "/");
+    const bool own = own_folder || contains(names, name);
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg,hicpp-vararg): the system's own signature.
     auto file = std::make_unique<Descriptor>(
         own ? ::openat(folder.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1);
-    const std::string_view fault = own ? fault_of(*file) : "is none of the queue's files";
+    const std::string_view fault = own_folder ? fault_of_folder(*file)
+                                   : own      ? fault_of(*file)
+                                              : "is none of the queue's files";
     if (!fault.empty()) {
       return Unexpected<std::string>(fmt::format(
           "{} cannot be given to the account that keeps the queue there: {} {}; set queue.path to "
@@ -160,6 +174,7 @@ Expected<void, std::string> become_user(const conf::Config& config) {
     return Unexpected<std::string>(account.error());
   }
   std::vector<std::string> names(spool::kFileNames.begin(), spool::kFileNames.end());
+  names.emplace_back("import/");
   const std::filesystem::path socket = config.control.socket;
   if (socket.parent_path() == std::filesystem::path(config.queue.path)) {
     names.push_back(socket.filename());

@@ -19,8 +19,9 @@ struct Account {
 /// The error says which user or group is missing and how to make it.
 [[nodiscard]] Expected<Account, std::string> find_account(const std::string& user);
 /// Makes directory (0700) for the account if it is missing, and gives it to the account with the
-/// files that are called one of names. A directory that holds anything else is left as it is and
-/// refused: it is not the account's alone. So is a name that is a link, or linked to elsewhere.
+/// files that are called one of names ("name/": a folder). A directory that holds anything else is
+/// left as it is and refused: it is not the account's alone. So is a name that is a link, or linked
+/// to elsewhere.
 [[nodiscard]] Expected<void, std::string> prepare_directory(const std::string& directory,
                                                             const std::vector<std::string>& names,
                                                             const Account& account);

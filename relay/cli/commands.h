@@ -47,6 +47,14 @@ void add_run(CLI::App& app, Invocation& invocation);
 void add_check(CLI::App& app, Invocation& invocation);
 void add_config(CLI::App& app, Invocation& invocation);
 void add_queue(CLI::App& app, Invocation& invocation);
+/// `queue why` and `top`, below `queue`.
+void add_queue_answers(CLI::App& queue, Invocation& invocation);
+/// `queue hold`, `release`, `retry`, `requeue`, `bounce`, `remove`, `pause` and `resume`.
+void add_queue_changes(CLI::App& queue, Invocation& invocation);
+/// `queue export`, below `queue`.
+void add_queue_export(CLI::App& queue, Invocation& invocation);
+/// `queue import`, below `queue`.
+void add_queue_import(CLI::App& queue, Invocation& invocation);
 void add_policy(CLI::App& app, Invocation& invocation);
 /// `policy override`, below `policy`.
 void add_policy_override(CLI::App& policy, Invocation& invocation);

@@ -17,20 +17,6 @@ std::size_t width(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-std::string span(std::chrono::milliseconds length) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(length).count();
-  if (seconds < 120) {
-    return fmt::format("{}s", seconds);
-  }
-  if (seconds < 7200) {
-    return fmt::format("{}m", seconds / 60);
-  }
-  if (seconds < 172800) {
-    return fmt::format("{}h", seconds / 3600);
-  }
-  return fmt::format("{}d", seconds / 86400);
-}
-
 }  // namespace
 
 void print(std::string_view text) {
@@ -68,15 +54,6 @@ std::string Table::text() const {
     text += line + "\n";
   }
   return text;
-}
-
-std::string relative(net::WallTime time, net::WallTime now) {
-  const auto distance = time - now;
-  if (distance > std::chrono::seconds(-1) && distance < std::chrono::seconds(1)) {
-    return "now";
-  }
-  return distance.count() > 0 ? fmt::format("in {}", span(distance))
-                              : fmt::format("{} ago", span(-distance));
 }
 
 std::string moment(const Json& rfc3339, net::WallTime now) {

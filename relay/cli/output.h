@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "relay/control/timestamp.h"
 #include "relay/log.h"
 #include "relay/net/clock.h"
 
@@ -15,6 +16,7 @@ namespace relay::cli {
 
 using Json = nlohmann::ordered_json;
 using relay::printable;  // for text from peers and mail
+using relay::control::relative;
 
 void print(std::string_view text);  ///< to standard output
 /// To standard error, after the program's name.
@@ -32,8 +34,6 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// "in 5m", "3h ago", "now".
-[[nodiscard]] std::string relative(net::WallTime time, net::WallTime now);
 /// An RFC 3339 text as itself and relative: "2026-03-01T09:30:00Z (3h ago)".
 [[nodiscard]] std::string moment(const Json& rfc3339, net::WallTime now);
 /// Only relative.

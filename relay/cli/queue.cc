@@ -8,18 +8,14 @@
 #include "relay/cli/control_client.h"
 #include "relay/cli/output.h"
 #include "relay/cli/paging.h"
+#include "relay/cli/queue_options.h"
 
 namespace relay::cli {
 namespace {
 
 struct ListOptions {
-  std::string domain, sender, recipient;
+  FilterOptions filter;
   std::size_t limit = control::kDefaultLimit;
-};
-struct SelectionOptions {
-  std::vector<std::string> ids;
-  std::string domain;
-  bool all = false;
 };
 
 std::string sender_text(const Json& message) {
@@ -35,7 +31,8 @@ void add_rows(Table& table, const Json& message, net::WallTime time) {
     const std::string result = text_of(recipient, "last_result");
     row.insert(row.end(),
                {text_of(recipient, "address"), number_of(recipient, "attempts"),
-                short_moment(recipient["next_try"], time), result.empty() ? "-" : result});
+                message.contains("held") ? "held" : short_moment(recipient["next_try"], time),
+                result.empty() ? "-" : result});
     table.add(std::move(row));
   }
   const auto count = message["recipient_count"].get<std::size_t>();
@@ -45,12 +42,28 @@ void add_rows(Table& table, const Json& message, net::WallTime time) {
   }
 }
 
-int list(const CommonOptions& options, const ListOptions& wanted) {
+/// What rests, as `queue list` says it before the messages.
+int print_pauses(Daemon& daemon) {
+  const auto status = daemon.ask(control::Status{});
+  if (!status) {
+    return status.error();
+  }
+  for (const Json& pause : status->at("pauses")) {
+    print(fmt::format("PAUSED: {} rests since {}{}.\n", text_of(pause, "what"),
+                      moment(pause["since"], now()), reason_text(pause)));
+  }
+  return kDone;
+}
+
+int list(const CommonOptions& options, ListOptions& wanted) {
+  if (!wanted.filter.read()) {
+    return kUsage;
+  }
   Daemon daemon(options);
   const auto data =
       ask_for_list(daemon, "messages", wanted.limit, [&wanted](const Json& next, std::size_t size) {
         return control::QueueList{
-            wanted.domain, wanted.sender, wanted.recipient, size,
+            wanted.filter.filter, size,
             next.is_string() ? spool::MessageId::parse(next.get<std::string>()) : std::nullopt};
       });
   if (!data) {
@@ -59,6 +72,9 @@ int list(const CommonOptions& options, const ListOptions& wanted) {
   if (options.json) {
     print_json(*data);
     return kDone;
+  }
+  if (const int result = print_pauses(daemon); result != kDone) {
+    return result;
   }
   const Json& messages = data->at("messages");
   if (messages.empty()) {
@@ -75,15 +91,6 @@ int list(const CommonOptions& options, const ListOptions& wanted) {
   return kDone;
 }
 
-std::optional<spool::MessageId> parsed_id(const std::string& text) {
-  const auto id = spool::MessageId::parse(text);
-  if (!id) {
-    complain(
-        fmt::format("\"{}\" is no message id; `stsrelay queue list` shows them", printable(text)));
-  }
-  return id;
-}
-
 std::string tls_text(const std::string& tls) {
   if (tls == "required") {
     return "required: by REQUIRETLS (RFC 8689)";
@@ -98,6 +105,11 @@ void print_message(const Json& message, net::WallTime time) {
   table.add({"arrived", moment(message["received_at"], time)});
   table.add({"expires", moment(message["expires_at"], time)});
   table.add({"size", octets(message["size"])});
+  table.add({"priority", text_of(message, "priority")});
+  if (message.contains("held")) {
+    table.add({"held", fmt::format("{}, since {}", text_of(message, "held"),
+                                   moment(message["held_at"], time))});
+  }
   table.add({"tls", tls_text(text_of(message, "tls"))});
   table.add({"client",
              fmt::format("{} {}", text_of(message, "client_ip"), text_of(message, "client_helo"))});
@@ -129,75 +141,12 @@ int show_message(const CommonOptions& options, const std::string& text) {
   return kDone;
 }
 
-/// Sends all requests, also after one was refused, and adds up what they did.
-int carry_out(const CommonOptions& options, const std::vector<control::Request>& requests,
-              std::string_view deed) {
-  Daemon daemon(options);
-  Json sum{{"messages", 0}, {"recipients", 0}};
-  int result = kDone;
-  for (const control::Request& request : requests) {
-    const auto data = daemon.ask(request);
-    if (!data) {
-      result = data.error();
-      if (result == kUnreachable) {
-        return result;
-      }
-      continue;
-    }
-    for (const char* key : {"messages", "recipients"}) {
-      sum[key] = sum[key].get<std::uint64_t>() + data->at(key).get<std::uint64_t>();
-    }
-  }
-  if (options.json) {
-    print_json(sum);
-  } else {
-    print(fmt::format("{} {} with {}\n", deed, counted(sum["messages"], "message"),
-                      counted(sum["recipients"], "recipient")));
-  }
-  return result;
-}
-
-int retry(const CommonOptions& options, const SelectionOptions& wanted) {
-  const int ways =
-      (wanted.ids.empty() ? 0 : 1) + (wanted.domain.empty() ? 0 : 1) + (wanted.all ? 1 : 0);
-  if (ways != 1) {
-    complain("say what to retry: message ids, --domain DOMAIN or --all, one of them");
-    return kUsage;
-  }
-  std::vector<control::Request> requests;
-  for (const std::string& text : wanted.ids) {
-    const auto id = parsed_id(text);
-    if (!id) {
-      return kUsage;
-    }
-    requests.emplace_back(control::QueueRetry{id, ""});
-  }
-  if (wanted.ids.empty()) {
-    requests.emplace_back(control::QueueRetry{std::nullopt, wanted.domain});
-  }
-  return carry_out(options, requests, "Due now:");
-}
-
-int remove(const CommonOptions& options, const SelectionOptions& wanted) {
-  std::vector<control::Request> requests;
-  for (const std::string& text : wanted.ids) {
-    const auto id = parsed_id(text);
-    if (!id) {
-      return kUsage;
-    }
-    requests.emplace_back(control::QueueRemove{*id});
-  }
-  return carry_out(options, requests, "Removed:");
-}
-
 void add_list(CLI::App& group, Invocation& invocation) {
   const auto wanted = std::make_shared<ListOptions>();
   CLI::App* const command =
       add_asking_command(group, invocation, "list", "What waits, in order of arrival, and why",
                          [&invocation, wanted] { return list(invocation.common, *wanted); });
-  command->add_option("--domain", wanted->domain, "Only recipients in this domain");
-  command->add_option("--sender", wanted->sender, "Only senders that contain this text");
-  command->add_option("--recipient", wanted->recipient, "Only recipients that contain this text");
+  add_filter(*command, wanted->filter);
   command->add_option("--limit", wanted->limit, "At most so many messages; 0: all")
       ->capture_default_str();
 }
@@ -216,20 +165,10 @@ void add_queue(CLI::App& app, Invocation& invocation) {
   CLI::App* const group = add_group(app, "queue", "Look at and change what waits for delivery");
   add_list(*group, invocation);
   add_show(*group, invocation);
-  const auto to_retry = std::make_shared<SelectionOptions>();
-  CLI::App* const retry_command = add_asking_command(
-      *group, invocation, "retry", "Try messages now instead of at their next time",
-      [&invocation, to_retry] { return retry(invocation.common, *to_retry); });
-  retry_command->add_option("id", to_retry->ids, "Message ids");
-  retry_command->add_option("--domain", to_retry->domain,
-                            "Messages with a recipient in this domain");
-  retry_command->add_flag("--all", to_retry->all, "Everything in the queue");
-  const auto to_remove = std::make_shared<SelectionOptions>();
-  add_asking_command(*group, invocation, "remove",
-                     "Remove messages for good, without a notice to the sender",
-                     [&invocation, to_remove] { return remove(invocation.common, *to_remove); })
-      ->add_option("id", to_remove->ids, "Message ids")
-      ->required();
+  add_queue_answers(*group, invocation);
+  add_queue_changes(*group, invocation);
+  add_queue_export(*group, invocation);
+  add_queue_import(*group, invocation);
 }
 
 }  // namespace relay::cli

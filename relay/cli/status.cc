@@ -65,6 +65,18 @@ void print_failing(const Json& policies, net::WallTime time) {
   print(fmt::format("\nPolicies that cannot be refreshed, the first to expire:\n{}", table.text()));
 }
 
+void print_pauses(const Json& pauses, net::WallTime time) {
+  if (pauses.empty()) {
+    return;
+  }
+  Table table({"PAUSED", "SINCE", "REASON", "BY"});
+  for (const Json& pause : pauses) {
+    table.add({text_of(pause, "what"), moment(pause["since"], time), text_of(pause, "reason"),
+               text_of(pause, "by")});
+  }
+  print(fmt::format("\nResting by `stsrelay queue pause`:\n{}", table.text()));
+}
+
 void print_status(const Json& status, net::WallTime time) {
   const Json& queue = status["queue"];
   const Json& spool = status["spool"];
@@ -96,13 +108,15 @@ void print_status(const Json& status, net::WallTime time) {
   table.add({"connections",
              fmt::format("{} inbound, {} outbound", number_of(status, "inbound_connections"),
                          number_of(status, "outbound_connections"))});
-  table.add({"deliveries", fmt::format("{} under way, {} due, {} wait for their next time",
+  table.add({"deliveries", fmt::format("{} under way, {} due, {} wait for their next time, {} rest",
                                        number_of(status, "deliveries_in_flight"),
                                        number_of(status, "deliveries_ready"),
-                                       number_of(status, "deliveries_waiting"))});
+                                       number_of(status, "deliveries_waiting"),
+                                       number_of(status, "deliveries_resting"))});
   table.add(
-      {"queue", fmt::format("{}, {}, {}", counted(queue["messages"], "message"),
-                            counted(queue["recipients"], "recipient"), octets(queue["octets"]))});
+      {"queue", fmt::format("{} ({} held), {}, {}", counted(queue["messages"], "message"),
+                            number_of(queue, "held"), counted(queue["recipients"], "recipient"),
+                            octets(queue["octets"]))});
   table.add({"oldest message", moment(queue["oldest"], time)});
   const Json& recipients = status["recipients"];
   table.add({"since the start",
@@ -138,6 +152,7 @@ void print_status(const Json& status, net::WallTime time) {
     table.add({"fetches failed", fetch_failures(policies["fetch_failures"])});
   }
   print(table.text());
+  print_pauses(status["pauses"], time);
   print_failing(policies["failing_domains"], time);
   print_rules("Exempt from TLS policies", tls["exemptions"], time);
   print_rules("TLS rules that ended in the last 7 days", tls["ended"], time);

@@ -13,98 +13,6 @@
 #include "relay/net/domain_name.h"
 
 namespace relay::control {
-namespace {
-
-// The main loop answers; what one request may cost it is bounded. A page ends early at any of
-// these and says where to go on.
-constexpr std::size_t kMaxScan = 10'000;  // messages looked at
-constexpr std::size_t kScanStep = 250;    // messages read at once
-constexpr std::size_t kRetriesAtOnce = 64;
-
-class QueueFilter {
- public:
-  explicit QueueFilter(const QueueList& request)
-      : domain_(request.domain.empty() ? "" : canonical_domain(request.domain)),
-        sender_(lower(request.sender)),
-        recipient_(lower(request.recipient)) {}
-
-  /// The envelope with the recipients asked for; nullopt if it is not meant.
-  [[nodiscard]] std::optional<spool::Envelope> apply(spool::Envelope envelope) const {
-    if (lower(envelope.sender).find(sender_) == std::string::npos) {
-      return std::nullopt;
-    }
-    std::erase_if(envelope.recipients, [this](const spool::Recipient& recipient) {
-      return (!domain_.empty() && recipient.domain != domain_) ||
-             lower(recipient.address).find(recipient_) == std::string::npos;
-    });
-    const bool asked = !domain_.empty() || !recipient_.empty();
-    return envelope.recipients.empty() && asked ? std::nullopt : std::optional(std::move(envelope));
-  }
-
- private:
-  std::string domain_, sender_, recipient_;
-};
-
-/// Retries many messages, a few at a time, and answers with the sum. Lives in its callbacks.
-class RetryAll : public std::enable_shared_from_this<RetryAll> {
- public:
-  RetryAll(std::vector<spool::MessageId> ids,
-           std::function<void(spool::MessageId, DaemonActions::Counted)> retry,
-           ControlActions::Respond respond)
-      : ids_(std::move(ids)), retry_(std::move(retry)), respond_(std::move(respond)) {}
-
-  void start() {
-    if (ids_.empty()) {
-      finish();
-      return;
-    }
-    const std::size_t first = std::min(kRetriesAtOnce, ids_.size());
-    for (std::size_t i = 0; i < first; ++i) {
-      retry_next();
-    }
-  }
-
- private:
-  void retry_next() {
-    ++in_flight_;
-    retry_(ids_[next_++], [self = shared_from_this()](const spool::Stored<std::size_t>& done) {
-      self->on_retried(done);
-    });
-  }
-  void on_retried(const spool::Stored<std::size_t>& done) {
-    --in_flight_;
-    if (done) {
-      recipients_ += *done;
-      messages_ += *done > 0 ? 1U : 0U;
-    } else {
-      fault_ = done.error();
-      next_ = ids_.size();
-    }
-    if (next_ < ids_.size()) {
-      retry_next();
-    } else if (in_flight_ == 0) {
-      finish();
-    }
-  }
-  void finish() {
-    const auto respond = std::exchange(respond_, {});
-    respond(fault_ ? refuse(*fault_)
-                   : answer(Json{{"messages", messages_}, {"recipients", recipients_}}));
-  }
-
-  std::vector<spool::MessageId> ids_;
-  std::function<void(spool::MessageId, DaemonActions::Counted)> retry_;
-  ControlActions::Respond respond_;
-  std::size_t next_ = 0, in_flight_ = 0, messages_ = 0, recipients_ = 0;
-  std::optional<spool::StoreFault> fault_;
-};
-
-Response no_such_message(spool::MessageId id) {
-  return refuse(
-      fmt::format("no message {} in the queue; it may have been delivered or removed", id.text()));
-}
-
-}  // namespace
 
 void ControlActions::execute(const Request& request, Respond respond) {
   struct Visitor {
@@ -113,8 +21,14 @@ void ControlActions::execute(const Request& request, Respond respond) {
 
     void operator()(const QueueList& list) { respond(actions.list_queue(list)); }
     void operator()(const QueueShow& show) { respond(actions.show_message(show.id)); }
-    void operator()(const QueueRetry& retry) { actions.retry(retry, std::move(respond)); }
-    void operator()(const QueueRemove& remove) { actions.remove(remove.id, std::move(respond)); }
+    void operator()(const QueueChange& change) { actions.change_queue(change, std::move(respond)); }
+    void operator()(const QueuePause& pause) { actions.pause(pause, std::move(respond)); }
+    void operator()(const QueueResume& resume) { actions.resume(resume, std::move(respond)); }
+    void operator()(const QueueTop& top) { respond(actions.top(top)); }
+    void operator()(const QueueWhy& why) { actions.why(why.id, std::move(respond)); }
+    void operator()(const QueueImportRequest& /*request*/) {
+      actions.import_queue(std::move(respond));
+    }
     void operator()(const PolicyList& list) { respond(actions.list_policies(list)); }
     void operator()(const OverrideList& /*list*/) { respond(actions.list_overrides()); }
     void operator()(const OverrideSet& set) { actions.set_override(set, std::move(respond)); }
@@ -147,78 +61,6 @@ void ControlActions::execute(const Request& request, Respond respond) {
     void operator()(const Reload& /*reload*/) const { respond(actions.reload()); }
   };
   std::visit(Visitor{*this, std::move(respond)}, request);
-}
-
-Response ControlActions::list_queue(const QueueList& request) {
-  const QueueFilter filter(request);
-  Page page(request.limit);
-  std::optional<spool::MessageId> last = request.after;
-  std::size_t scanned = 0;
-  while (scanned < kMaxScan) {
-    auto envelopes = reader_.list(last, kScanStep);
-    if (!envelopes) {
-      return refuse(envelopes.error());
-    }
-    for (spool::Envelope& envelope : *envelopes) {
-      const spool::MessageId id = envelope.id;
-      const auto wanted = filter.apply(std::move(envelope));
-      // A page that is full is the last one unless there is one entry more.
-      if (wanted && page.full()) {
-        return page.respond("messages", last->text());
-      }
-      if (wanted) {
-        page.add(message_summary(*wanted));
-      }
-      last = id;
-      ++scanned;
-    }
-    if (envelopes->size() < kScanStep) {
-      return page.respond("messages", nullptr);
-    }
-  }
-  return page.respond("messages", last ? Json(last->text()) : Json());
-}
-
-Response ControlActions::show_message(spool::MessageId id) {
-  const auto envelope = reader_.envelope(id, "");
-  if (!envelope) {
-    return refuse(envelope.error());
-  }
-  return *envelope ? answer(message_details(**envelope)) : no_such_message(id);
-}
-
-void ControlActions::retry(const QueueRetry& request, Respond respond) {
-  if (request.id) {
-    daemon_.retry(*request.id, [id = *request.id, respond = std::move(respond)](
-                                   const spool::Stored<std::size_t>& done) {
-      respond(!done       ? refuse(done.error())
-              : *done > 0 ? answer(Json{{"messages", 1}, {"recipients", *done}})
-                          : no_such_message(id));
-    });
-    return;
-  }
-  const std::string domain = request.domain.empty() ? "" : canonical_domain(request.domain);
-  std::vector<spool::MessageId> ids;
-  const auto read = reader_.each_pending([&](const spool::PendingGroup& group) {
-    if (domain.empty() || group.domain == domain) {
-      ids.push_back(group.id);
-    }
-  });
-  if (!read) {
-    respond(refuse(read.error()));
-    return;
-  }
-  std::ranges::sort(ids);
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  std::make_shared<RetryAll>(std::move(ids), daemon_.retry, std::move(respond))->start();
-}
-
-void ControlActions::remove(spool::MessageId id, Respond respond) const {
-  daemon_.remove(id, [id, respond = std::move(respond)](const spool::Stored<std::size_t>& done) {
-    respond(!done       ? refuse(done.error())
-            : *done > 0 ? answer(Json{{"messages", 1}, {"recipients", *done}})
-                        : no_such_message(id));
-  });
 }
 
 Response ControlActions::list_overrides() {

@@ -4,16 +4,21 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "conf/config.h"
 #include "relay/control/control_protocol.h"
+#include "relay/control/queue_import.h"
 #include "relay/delivery/duration_counts.h"
+#include "relay/delivery/group.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/outcome.h"
+#include "relay/delivery/notice.h"
 #include "relay/delivery/policy_state.h"
 #include "relay/delivery/tls_counts.h"
 #include "relay/delivery/would_refuse.h"
@@ -41,6 +46,8 @@ struct StatusFacts {
   std::size_t deliveries_in_flight = 0;
   std::size_t deliveries_ready = 0;    ///< due, until a connection may be made
   std::size_t deliveries_waiting = 0;  ///< for their next time
+  std::size_t deliveries_resting = 0;  ///< due, but their destination rests
+  std::vector<spool::Pause> pauses;
   // Recipients since the start, by what an attempt came to.
   std::uint64_t delivered = 0, deferred = 0, failed = 0;
   bool spool_failed = false;
@@ -70,10 +77,31 @@ struct Reloaded {
 /// before the call returned.
 struct DaemonActions {
   using Counted = std::function<void(spool::Stored<std::size_t>)>;
-  /// Makes all recipients of a message due now. Answer: how many.
-  std::function<void(spool::MessageId, Counted)> retry;
-  /// Removes a message without notice to anyone. Answer: recipients removed.
-  std::function<void(spool::MessageId, Counted)> remove;
+  /// Changes messages and has delivery take note.
+  struct QueueChanged {
+    std::vector<std::size_t> recipients;   ///< by change; 0: nothing to change
+    std::vector<delivery::GroupKey> busy;  ///< of these messages, what is being tried
+  };
+  using Changed = std::function<void(spool::Stored<QueueChanged>)>;
+  std::function<void(std::vector<spool::MessageChange>, Changed)> change_queue;
+  /// Which domains of messages are being tried.
+  using Busy = std::function<void(std::vector<delivery::GroupKey>)>;
+  std::function<void(std::vector<spool::MessageId>, Busy)> ask_busy;
+  std::function<void(spool::Settlement, std::function<void(spool::Stored<void>)>)> settle;
+  /// Lets a destination rest, and lets it no longer rest (answer: how many did, 0 or 1).
+  std::function<void(spool::Pause, std::function<void(spool::Stored<void>)>)> pause;
+  std::function<void(const QueueResume&, Counted)> resume;
+  /// Takes in what lies in import_folder(), and removes it there.
+  std::function<void(std::function<void(Imported)>)> import_queue;
+  std::function<conf::Queue()> queue_settings;
+  /// For a notice with an id of its own.
+  std::function<delivery::NoticeFacts()> notice_facts;
+  /// Where mail for a recipient domain goes, as delivery::place_of() says; "" if nowhere.
+  std::function<std::string(const std::string& domain)> next_hop;
+  /// Records what an operator did to a message.
+  std::function<void(const QueueChange&, const spool::Envelope&, std::size_t recipients)> audit;
+  /// Calls it from the loop, after what waits there.
+  std::function<void(std::function<void()>)> later;
   /// Stores an override and puts it in force.
   std::function<void(spool::PolicyOverride, std::function<void(spool::Stored<void>)>)> set_override;
   /// Answer: how many there were. by: who wants it.
@@ -107,8 +135,12 @@ class ControlActions {
  private:
   [[nodiscard]] Response list_queue(const QueueList& request);
   [[nodiscard]] Response show_message(spool::MessageId id);
-  void retry(const QueueRetry& request, Respond respond);
-  void remove(spool::MessageId id, Respond respond) const;
+  void change_queue(const QueueChange& request, Respond respond);
+  void pause(const QueuePause& request, Respond respond) const;
+  void resume(const QueueResume& request, Respond respond) const;
+  [[nodiscard]] Response top(const QueueTop& request);
+  void why(spool::MessageId id, Respond respond);
+  void import_queue(Respond respond) const;
   [[nodiscard]] Response list_policies(const PolicyList& request);
   [[nodiscard]] Response list_overrides();
   void set_override(const OverrideSet& request, Respond respond) const;
@@ -132,6 +164,13 @@ class ControlActions {
   spool::SpoolReader& reader_;
   const net::Clock& clock_;
   DaemonActions daemon_;
+  /// Changes of the queue go one after another: two at once could contradict each other.
+  struct ChangeLine {
+    std::deque<std::function<void()>> waiting;
+    bool busy = false;
+    void next();
+  };
+  std::shared_ptr<ChangeLine> changes_ = std::make_shared<ChangeLine>();
 };
 
 }  // namespace relay::control

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "relay/control/request_members.h"
 #include "relay/control/timestamp.h"
 #include "relay/spool/report.h"
 
@@ -20,130 +20,6 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-/// Takes the members of one request by name and remembers the first thing that was wrong.
-class Members {
- public:
-  explicit Members(const Json& object) : object_(object) {}
-
-  std::string text(const char* name) {
-    const Json* const member = find(name);
-    if (member == nullptr) {
-      return {};
-    }
-    if (!member->is_string()) {
-      fault(fmt::format("\"{}\" must be a text", name));
-      return {};
-    }
-    return member->get<std::string>();
-  }
-  std::vector<std::string> texts(const char* name) {
-    const Json* const member = find(name);
-    std::vector<std::string> list;
-    if (member == nullptr) {
-      return list;
-    }
-    const auto is_text = [](const Json& item) { return item.is_string(); };
-    if (!member->is_array() || !std::ranges::all_of(*member, is_text)) {
-      fault(fmt::format("\"{}\" must be a list of texts", name));
-      return list;
-    }
-    for (const Json& item : *member) {
-      list.push_back(item.get<std::string>());
-    }
-    return list;
-  }
-  bool flag(const char* name) {
-    const Json* const member = find(name);
-    if (member != nullptr && !member->is_boolean()) {
-      fault(fmt::format("\"{}\" must be true or false", name));
-    }
-    return member != nullptr && member->is_boolean() && member->get<bool>();
-  }
-  std::size_t number(const char* name, std::size_t otherwise, std::size_t max) {
-    const Json* const member = find(name);
-    if (member == nullptr) {
-      return otherwise;
-    }
-    if (!member->is_number_unsigned() || member->get<std::uint64_t>() > max) {
-      fault(fmt::format("\"{}\" must be a whole number up to {}", name, max));
-      return otherwise;
-    }
-    return member->get<std::size_t>();
-  }
-  std::size_t limit() {
-    const std::size_t limit = number("limit", kDefaultLimit, kMaxLimit);
-    if (limit == 0) {
-      fault("\"limit\" must not be 0");
-    }
-    return limit;
-  }
-  std::optional<spool::MessageId> optional_id(const char* name) {
-    const std::string given = text(name);
-    if (given.empty()) {
-      return std::nullopt;
-    }
-    const auto id = spool::MessageId::parse(given);
-    if (!id) {
-      fault(fmt::format("\"{}\" is no message id; `stsrelay queue list` shows them", given));
-    }
-    return id;
-  }
-  spool::MessageId id() {
-    const auto id = optional_id("id");
-    if (!id) {
-      fault("\"id\" is missing");
-    }
-    return id.value_or(spool::MessageId(0));
-  }
-  std::string required_text(const char* name) {
-    std::string given = text(name);
-    if (given.empty()) {
-      fault(fmt::format("\"{}\" is missing", name));
-    }
-    return given;
-  }
-  std::optional<std::chrono::sys_days> optional_day() {
-    const std::string given = text("day");
-    const auto day = parse_day(given);
-    if (!day && !given.empty()) {
-      fault(fmt::format("\"{}\" is no day; write for example 2026-03-01", given));
-    }
-    return day;
-  }
-  std::chrono::sys_days day() {
-    const auto day = optional_day();
-    if (!day) {
-      fault("\"day\" is missing");
-    }
-    return day.value_or(std::chrono::sys_days());
-  }
-  void fault(std::string sentence) {
-    if (fault_.empty()) {
-      fault_ = std::move(sentence);
-    }
-  }
-  /// Also counts members that nobody asked for as a fault.
-  std::string take_fault() {
-    for (const auto& member : object_.items()) {
-      if (member.key() != "command" && !asked_.contains(member.key())) {
-        fault(fmt::format("\"{}\" is no member of this request", member.key()));
-      }
-    }
-    return std::move(fault_);
-  }
-
- private:
-  const Json* find(const char* name) {
-    asked_.insert(name);
-    const auto found = object_.find(name);
-    return found == object_.end() ? nullptr : &*found;
-  }
-
-  const Json& object_;
-  std::set<std::string, std::less<>> asked_;
-  std::string fault_;
-};
-
 struct Command {
   std::string_view name;
   Request (*read)(Members&);
@@ -151,17 +27,14 @@ struct Command {
 
 // One row per request, in the order of the variant.
 constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
-    {"queue list",
-     [](Members& members) -> Request {
-       return QueueList{members.text("domain"), members.text("sender"), members.text("recipient"),
-                        members.limit(), members.optional_id("after")};
-     }},
+    {"queue list", [](Members& members) -> Request { return read_queue_list(members); }},
     {"queue show", [](Members& members) -> Request { return QueueShow{members.id()}; }},
-    {"queue retry",
-     [](Members& members) -> Request {
-       return QueueRetry{members.optional_id("id"), members.text("domain")};
-     }},
-    {"queue remove", [](Members& members) -> Request { return QueueRemove{members.id()}; }},
+    {"queue change", [](Members& members) -> Request { return read_queue_change(members); }},
+    {"queue pause", [](Members& members) -> Request { return read_queue_pause(members); }},
+    {"queue resume", [](Members& members) -> Request { return read_queue_resume(members); }},
+    {"queue top", [](Members& members) -> Request { return read_queue_top(members); }},
+    {"queue why", [](Members& members) -> Request { return QueueWhy{members.id()}; }},
+    {"queue import", [](Members& /*members*/) -> Request { return QueueImportRequest{}; }},
     {"policy list",
      [](Members& members) -> Request {
        return PolicyList{members.limit(), members.text("after")};
@@ -226,35 +99,18 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
     {"reload", [](Members& /*members*/) -> Request { return Reload{}; }},
 }};
 
-void put(Json& json, const char* name, const std::string& text) {
-  if (!text.empty()) {
-    json[name] = text;
-  }
-}
-
-void put(Json& json, const char* name, const std::vector<std::string>& texts) {
-  if (!texts.empty()) {
-    json[name] = texts;
-  }
-}
-
 /// Adds the members of each kind of request.
 struct Writer {
   Json& json;
 
-  void operator()(const QueueList& request) const {
-    put(json, "domain", request.domain);
-    put(json, "sender", request.sender);
-    put(json, "recipient", request.recipient);
-    json["limit"] = request.limit;
-    put(json, "after", request.after ? request.after->text() : "");
-  }
+  void operator()(const QueueList& request) const { write_members(json, request); }
   void operator()(const QueueShow& request) const { json["id"] = request.id.text(); }
-  void operator()(const QueueRetry& request) const {
-    put(json, "id", request.id ? request.id->text() : "");
-    put(json, "domain", request.domain);
-  }
-  void operator()(const QueueRemove& request) const { json["id"] = request.id.text(); }
+  void operator()(const QueueChange& request) const { write_members(json, request); }
+  void operator()(const QueuePause& request) const { write_members(json, request); }
+  void operator()(const QueueResume& request) const { write_members(json, request); }
+  void operator()(const QueueTop& request) const { write_members(json, request); }
+  void operator()(const QueueWhy& request) const { json["id"] = request.id.text(); }
+  void operator()(const QueueImportRequest& /*request*/) const {}
   void operator()(const PolicyList& request) const {
     json["limit"] = request.limit;
     put(json, "after", request.after);
@@ -357,11 +213,13 @@ std::string to_line(const Request& request) {
 
 void sign(Request& request, std::optional<std::uint32_t> uid) {
   const std::string by = uid ? fmt::format("uid:{}", *uid) : "";
-  if (auto* const set = std::get_if<OverrideSet>(&request)) {
-    set->by = by;
-  } else if (auto* const remove = std::get_if<OverrideRemove>(&request)) {
-    remove->by = by;
-  }
+  std::visit(
+      [&by](auto& what) {
+        if constexpr (requires { what.by; }) {
+          what.by = by;
+        }
+      },
+      request);
 }
 
 Expected<Response, std::string> parse_response(std::string_view line) {

@@ -14,36 +14,13 @@
 #include <variant>
 #include <vector>
 
+#include "relay/control/queue_requests.h"
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
 
 namespace relay::control {
 
 inline constexpr std::size_t kMaxRequestLine = 64U << 10;
-inline constexpr std::size_t kDefaultLimit = 1000;
-inline constexpr std::size_t kMaxLimit = 10'000;
-
-/// Messages in order of arrival. Filters: all given ones must hold; sender and recipient are
-/// looked for anywhere in the address, without regard to case.
-struct QueueList {
-  std::string domain;  ///< recipient domain
-  std::string sender;
-  std::string recipient;
-  std::size_t limit = kDefaultLimit;
-  std::optional<spool::MessageId> after;  ///< the next of the page before
-};
-struct QueueShow {
-  spool::MessageId id;
-};
-/// Makes messages due now: the one named, or those with a recipient in the domain, or (neither
-/// given) all.
-struct QueueRetry {
-  std::optional<spool::MessageId> id;
-  std::string domain;
-};
-struct QueueRemove {
-  spool::MessageId id;
-};
 /// Cached policies by domain.
 struct PolicyList {
   std::size_t limit = kDefaultLimit;
@@ -125,10 +102,12 @@ struct ReportBounced {
 };
 struct Reload {};
 
-using Request = std::variant<QueueList, QueueShow, QueueRetry, QueueRemove, PolicyList, PolicyShow,
-                             PolicyExport, PolicyRefresh, PolicyHistory, OverrideList, OverrideSet,
-                             OverrideRemove, Status, Results, ReportList, ReportPreview, ReportShow,
-                             ReportSend, ReportSuppress, ReportBounced, Reload>;
+using Request =
+    std::variant<QueueList, QueueShow, QueueChange, QueuePause, QueueResume, QueueTop, QueueWhy,
+                 QueueImportRequest, PolicyList, PolicyShow, PolicyExport, PolicyRefresh,
+                 PolicyHistory, OverrideList, OverrideSet, OverrideRemove, Status, Results,
+                 ReportList, ReportPreview, ReportShow, ReportSend, ReportSuppress, ReportBounced,
+                 Reload>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);

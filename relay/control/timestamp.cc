@@ -21,7 +21,30 @@ std::optional<int> digits(std::string_view text, std::size_t position, std::size
   return value;
 }
 
+std::string span(std::chrono::milliseconds length) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(length).count();
+  if (seconds < 120) {
+    return fmt::format("{}s", seconds);
+  }
+  if (seconds < 7200) {
+    return fmt::format("{}m", seconds / 60);
+  }
+  if (seconds < 172800) {
+    return fmt::format("{}h", seconds / 3600);
+  }
+  return fmt::format("{}d", seconds / 86400);
+}
+
 }  // namespace
+
+std::string relative(net::WallTime time, net::WallTime now) {
+  const auto distance = time - now;
+  if (distance > std::chrono::seconds(-1) && distance < std::chrono::seconds(1)) {
+    return "now";
+  }
+  return distance.count() > 0 ? fmt::format("in {}", span(distance))
+                              : fmt::format("{} ago", span(-distance));
+}
 
 std::string day_text(std::chrono::sys_days day) {
   return spool::day_text(day);

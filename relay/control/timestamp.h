@@ -14,6 +14,9 @@ namespace relay::control {
 /// Exactly what to_rfc3339() writes; nullopt for anything else.
 [[nodiscard]] std::optional<net::WallTime> parse_rfc3339(std::string_view text);
 
+/// "in 5m", "3h ago", "now".
+[[nodiscard]] std::string relative(net::WallTime time, net::WallTime now);
+
 [[nodiscard]] std::string day_text(std::chrono::sys_days day);  ///< "2026-03-01"
 [[nodiscard]] std::optional<std::chrono::sys_days> parse_day(std::string_view text);
 

@@ -5,6 +5,7 @@
 #include "relay/control/overrides.h"
 #include "relay/control/timestamp.h"
 #include "relay/control/version.h"
+#include "relay/delivery/pauses.h"
 #include "relay/delivery/policy_lookup.h"
 
 namespace relay::control {
@@ -27,6 +28,8 @@ Json recipient_view(const spool::Recipient& recipient) {
           {"domain", recipient.domain},
           {"attempts", recipient.attempts},
           {"next_try", to_rfc3339(recipient.next_try)},
+          {"last_try",
+           recipient.last_try == net::WallTime{} ? Json() : Json(to_rfc3339(recipient.last_try))},
           {"last_result", recipient.last_result}};
 }
 
@@ -37,8 +40,13 @@ Json envelope_view(const spool::Envelope& envelope, std::size_t max_recipients) 
             {"received_at", to_rfc3339(envelope.received_at)},
             {"expires_at", to_rfc3339(envelope.expires_at)},
             {"size", envelope.size},
+            {"priority", spool::name(envelope.priority)},
             {"recipient_count", envelope.recipients.size()},
             {"recipients", Json::array()}};
+  if (!envelope.held.empty()) {
+    json["held"] = envelope.held;
+    json["held_at"] = to_rfc3339(envelope.held_at);
+  }
   const std::size_t count = std::min(max_recipients, envelope.recipients.size());
   for (std::size_t i = 0; i < count; ++i) {
     json["recipients"].push_back(recipient_view(envelope.recipients[i]));
@@ -103,6 +111,14 @@ Json fetch_failures_view(const delivery::FetchFailures::Counts& counts) {
   return list;
 }
 
+Json pauses_view(const std::vector<spool::Pause>& pauses) {
+  Json list = Json::array();
+  for (const spool::Pause& pause : pauses) {
+    list.push_back(pause_view(pause));
+  }
+  return list;
+}
+
 }  // namespace
 
 Json message_summary(const spool::Envelope& envelope) {
@@ -118,7 +134,16 @@ Json message_details(const spool::Envelope& envelope) {
   put_known(json, "envid", envelope.envid);
   put_known(json, "client_ip", envelope.client_ip);
   put_known(json, "client_helo", envelope.client_helo);
+  put_known(json, "user", envelope.user);
   return json;
+}
+
+Json pause_view(const spool::Pause& pause) {
+  return {{"what", delivery::subject_of(pause)},
+          {"name", pause.name},
+          {"reason", pause.reason},
+          {"since", to_rfc3339(pause.since)},
+          {"by", pause.by}};
 }
 
 Json policy_summary(const sts::CachedPolicy& policy, net::WallTime now) {
@@ -229,10 +254,13 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
       {"deliveries_in_flight", facts.deliveries_in_flight},
       {"deliveries_ready", facts.deliveries_ready},
       {"deliveries_waiting", facts.deliveries_waiting},
+      {"deliveries_resting", facts.deliveries_resting},
+      {"pauses", pauses_view(facts.pauses)},
       {"recipients",
        Json{
            {"delivered", facts.delivered}, {"deferred", facts.deferred}, {"failed", facts.failed}}},
       {"queue", Json{{"messages", totals.messages},
+                     {"held", totals.held},
                      {"recipients", totals.recipients},
                      {"octets", totals.octets},
                      {"oldest", totals.oldest ? Json(to_rfc3339(*totals.oldest)) : Json()}}},

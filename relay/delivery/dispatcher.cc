@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <set>
+#include <utility>
 
 #include "relay/staging/placement.h"
 
@@ -18,15 +19,18 @@ std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const std:
   return std::hash<std::string>{}(policy_domain ? policy_domain->text() : hop->key()) % count;
 }
 
-const Dispatcher::Place& Dispatcher::place_of(const std::string& domain) const {
-  return places_[owner(routes_, domain, places_.size())];
+std::size_t Dispatcher::index_of(const std::string& domain) const {
+  return owner(routes_, domain, places_.size());
 }
 
 void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) {
+  if (!envelope->held.empty()) {
+    return;
+  }
   std::set<std::string> domains;
   for (const spool::Recipient& recipient : envelope->recipients) {
     if (domains.insert(recipient.domain).second) {
-      const Place& place = place_of(recipient.domain);
+      const Place& place = places_[index_of(recipient.domain)];
       place.loop->post([worker = place.worker, envelope, domain = recipient.domain] {
         worker->add(envelope, domain);
       });
@@ -34,15 +38,48 @@ void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) 
   }
 }
 
-void Dispatcher::retry_now(spool::MessageId id) {
-  for (const Place& place : places_) {
-    place.loop->post([worker = place.worker, id] { worker->retry_now(id); });
+void Dispatcher::changed(const std::vector<spool::MessageId>& ids,
+                         const std::vector<spool::PendingGroup>& groups, net::EventLoop& loop,
+                         Busy done) {
+  const auto shares =
+      std::make_shared<std::vector<std::vector<spool::PendingGroup>>>(places_.size());
+  for (const spool::PendingGroup& group : groups) {
+    (*shares)[index_of(group.domain)].push_back(group);
+  }
+  ask_all(
+      [ids, shares](Worker& worker, std::size_t i) { return worker.replace(ids, (*shares)[i]); },
+      loop, std::move(done));
+}
+
+void Dispatcher::ask_busy(const std::vector<spool::MessageId>& ids, net::EventLoop& loop,
+                          Busy done) {
+  ask_all([ids](Worker& worker, std::size_t /*i*/) { return worker.busy(ids); }, loop,
+          std::move(done));
+}
+
+void Dispatcher::ask_all(const std::function<std::vector<GroupKey>(Worker&, std::size_t)>& ask,
+                         net::EventLoop& loop, Busy done) {
+  struct Answers {
+    std::size_t missing;
+    std::vector<GroupKey> busy;
+    Busy done;
+  };
+  const auto answers = std::make_shared<Answers>(Answers{places_.size(), {}, std::move(done)});
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    places_[i].loop->post([worker = places_[i].worker, i, ask, answers, &loop] {
+      loop.post([answers, busy = ask(*worker, i)] {
+        answers->busy.insert(answers->busy.end(), busy.begin(), busy.end());
+        if (--answers->missing == 0) {
+          answers->done(std::move(answers->busy));
+        }
+      });
+    });
   }
 }
 
-void Dispatcher::forget(spool::MessageId id) {
+void Dispatcher::set_pauses(const std::shared_ptr<const Pauses>& pauses) {
   for (const Place& place : places_) {
-    place.loop->post([worker = place.worker, id] { worker->forget(id); });
+    place.loop->post([worker = place.worker, pauses] { worker->set_pauses(pauses); });
   }
 }
 

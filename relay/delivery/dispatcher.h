@@ -2,6 +2,7 @@
 // Thread-safe: posts to the workers' loops only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +24,14 @@ class Dispatcher {
 
   /// A message is on disk: each domain's recipients go to their worker.
   void stored(const std::shared_ptr<const spool::Envelope>& envelope);
-  void retry_now(spool::MessageId id);
-  void forget(spool::MessageId id);
+  /// What the spool says of messages was changed. groups: what is pending of them. done gets what
+  /// of them is being tried, on the loop given.
+  using Busy = std::function<void(std::vector<GroupKey>)>;
+  void changed(const std::vector<spool::MessageId>& ids,
+               const std::vector<spool::PendingGroup>& groups, net::EventLoop& loop, Busy done);
+  /// done gets what of messages is being tried, on the loop given.
+  void ask_busy(const std::vector<spool::MessageId>& ids, net::EventLoop& loop, Busy done);
+  void set_pauses(const std::shared_ptr<const Pauses>& pauses);
 
   /// Which of count workers owns mail for this recipient domain: a route's target decides, so that
   /// one next hop has one set of connections.
@@ -32,7 +39,10 @@ class Dispatcher {
                            std::size_t count);
 
  private:
-  [[nodiscard]] const Place& place_of(const std::string& domain) const;
+  [[nodiscard]] std::size_t index_of(const std::string& domain) const;
+  /// Asks every worker on its loop; done gets all answers on the loop given.
+  void ask_all(const std::function<std::vector<GroupKey>(Worker&, std::size_t)>& ask,
+               net::EventLoop& loop, Busy done);
 
   std::vector<Place> places_;
   std::vector<conf::Route> routes_;  ///< as at start: ownership must not move while mail is queued

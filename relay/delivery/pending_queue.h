@@ -1,9 +1,11 @@
-// Which recipient group is tried next: waiting ones by time, ready ones in turn by destination,
-// each destination with its own connection window. Pure: time is an argument.
+// Which recipient group is tried next: waiting ones by time; ready ones by priority class, in turn
+// by destination and there by sender, each destination with its own connection window; those of
+// destinations that rest not at all. Pure: time is an argument.
 #pragma once
 
+#include <array>
 #include <cstddef>
-#include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -12,22 +14,18 @@
 #include <unordered_map>
 #include <vector>
 
+#include "relay/delivery/fair_queue.h"
+#include "relay/delivery/group.h"
+#include "relay/delivery/pauses.h"
 #include "relay/net/clock.h"
-#include "relay/spool/message.h"
 
 namespace relay::delivery {
-
-/// The recipients of one domain of one message.
-struct Group {
-  spool::MessageId id{0};
-  std::string domain;
-  /// Kept for fresh messages so that they need not be read back; may be null.
-  std::shared_ptr<const spool::Envelope> envelope;
-};
 
 struct QueueLimits {
   int per_destination = 20;
   int total = 250;
+  /// Bulk mail leaves a quarter of all places to other mail, and one of each destination's.
+  [[nodiscard]] int bulk_total() const;
 };
 
 /// How an attempt fared, for the destination's window: only connection-level outcomes count.
@@ -37,6 +35,8 @@ class PendingQueue {
  public:
   explicit PendingQueue(QueueLimits limits) : limits_(limits) {}
   void set_limits(QueueLimits limits) { limits_ = limits; }
+  /// Puts aside what rests from now on, and takes up again what does no longer.
+  void set_pauses(std::shared_ptr<const Pauses> pauses);
 
   /// destination: groups with equal keys share a window.
   void add(Group group, std::string destination, net::WallTime next_try, net::WallTime now);
@@ -46,25 +46,28 @@ class PendingQueue {
     std::string destination;
   };
   [[nodiscard]] std::optional<Ready> next(net::WallTime now);
-  void finished(const std::string& key, WindowFeedback feedback);
+  void finished(const Ready& ready, WindowFeedback feedback);
   /// When the earliest waiting group comes due; nullopt: none waits.
   [[nodiscard]] std::optional<net::WallTime> next_due() const;
 
-  /// Makes waiting groups of a message due now. Returns how many.
-  std::size_t hasten(spool::MessageId id, net::WallTime now);
-  /// Forgets groups of a message that are not active. Returns how many.
-  std::size_t forget(spool::MessageId id);
+  /// Forgets groups that match and are not active. Returns how many.
+  std::size_t forget(const std::function<bool(const Group&)>& matches);
 
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] std::size_t ready() const { return ready_; }
   [[nodiscard]] std::size_t active() const { return active_; }
+  /// Due, but their destination rests.
+  [[nodiscard]] std::size_t resting() const { return resting_.size(); }
 
  private:
+  static constexpr std::size_t kClasses = 3;
   struct Destination {
-    std::deque<Group> groups;
+    std::array<FairQueue, kClasses> ready;
+    std::array<bool, kClasses> has_turn{};
     int active = 0;
+    int active_bulk = 0;
     double window = kInitialWindow;
-    enum class Turn { none, queued } turn = Turn::none;
+    [[nodiscard]] bool idle() const;
   };
   struct Waiting {
     Group group;
@@ -73,17 +76,30 @@ class PendingQueue {
   static constexpr double kInitialWindow = 5;
   /// Ready groups beyond this many are read back when their turn comes: bounds memory.
   static constexpr std::size_t kFreshEnvelopes = 5000;
+  /// A class that could go is passed over by better ones this often, then it has a turn.
+  static constexpr int kPatience = 8;
 
   void make_ready(Group group, const std::string& key);
-  void give_turn(const std::string& key, Destination& destination);
+  void give_turns(const std::string& key, Destination& destination);
   void wake(net::WallTime now);
+  [[nodiscard]] bool may_start(const Destination& destination, std::size_t priority) const;
+  /// Whether a class has a turn that is worth something now; others are given back.
+  bool has_turn(std::size_t priority);
+  std::optional<std::size_t> next_class();
+  void take_ready(const std::function<bool(const Group&, const std::string&)>& matches,
+                  const std::function<void(Group, const std::string&)>& taken);
 
   QueueLimits limits_;
+  std::shared_ptr<const Pauses> pauses_ = std::make_shared<const Pauses>();
   std::multimap<net::WallTime, Waiting> waiting_;
+  std::vector<Waiting> resting_;
   std::unordered_map<std::string, Destination> destinations_;
-  std::list<std::string> turns_;  ///< destinations with ready groups and room in their window
+  /// By class: destinations with ready groups of it.
+  std::array<std::list<std::string>, kClasses> turns_;
+  std::array<int, kClasses> passed_over_{};
   std::size_t ready_ = 0;
   std::size_t active_ = 0;
+  std::size_t active_bulk_ = 0;
 };
 
 }  // namespace relay::delivery

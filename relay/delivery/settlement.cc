@@ -10,17 +10,17 @@ namespace {
 
 using Outcome = spool::RecipientUpdate::Outcome;
 
-Fate deferral_or_expiry(const spool::Envelope& envelope, const spool::Recipient& recipient,
-                        const RetryRules& retry, net::WallTime now) {
+Fate deferral_or_expiry(const spool::Recipient& recipient, const RetryRules& retry,
+                        net::WallTime now) {
   Fate fate;
-  fate.next_try = spool::next_try(retry.waits,
-                                  {recipient.attempts + 1, now, envelope.expires_at, retry.jitter});
+  fate.next_try =
+      spool::next_try(retry.waits, {recipient.attempts + 1, now, retry.expires, retry.jitter});
   fate.kind = fate.next_try ? Fate::Kind::deferred : Fate::Kind::expired;
   return fate;
 }
 
-Fate fate_of(const spool::Envelope& envelope, const spool::Recipient& recipient,
-             const RecipientOutcome& outcome, const RetryRules& retry, net::WallTime now) {
+Fate fate_of(const spool::Recipient& recipient, const RecipientOutcome& outcome,
+             const RetryRules& retry, net::WallTime now) {
   Fate fate;
   switch (outcome.result) {
     case RecipientOutcome::Result::delivered:
@@ -30,7 +30,7 @@ Fate fate_of(const spool::Envelope& envelope, const spool::Recipient& recipient,
       fate.kind = Fate::Kind::failed;
       break;
     case RecipientOutcome::Result::deferred:
-      fate = deferral_or_expiry(envelope, recipient, retry, now);
+      fate = deferral_or_expiry(recipient, retry, now);
       break;
   }
   fate.recipient = &recipient;
@@ -79,6 +79,25 @@ spool::ReportMailOutcome report_outcome(const Fate& fate, net::WallTime now) {
 
 }  // namespace
 
+RetryRules RetryRules::of(const conf::Queue& queue, const spool::Envelope& envelope,
+                          const std::string& domain, double jitter) {
+  const conf::QueueRule* const rule = conf::find_rule(queue.domains, domain);
+  const bool own_waits = rule != nullptr && !rule->retry.empty();
+  return {own_waits ? rule->retry : queue.retry, end_of_life(queue, envelope, domain), jitter};
+}
+
+net::WallTime end_of_life(const conf::Queue& queue, const spool::Envelope& envelope,
+                          const std::string& domain) {
+  const conf::QueueRule* const rule = conf::find_rule(queue.domains, domain);
+  const bool own_life = rule != nullptr && rule->lifetime > conf::Duration(0) &&
+                        envelope.origin != spool::Origin::report;
+  if (!own_life) {
+    return envelope.expires_at;
+  }
+  const bool fresh = envelope.life_from == net::WallTime{};
+  return (fresh ? envelope.received_at : envelope.life_from) + rule->lifetime;
+}
+
 std::string_view name(Fate::Kind kind) {
   switch (kind) {
     case Fate::Kind::delivered:
@@ -126,9 +145,10 @@ SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
   }
   SettledAttempt settled;
   settled.settlement.id = envelope.id;
+  settled.settlement.at = now;
   settled.settlement.sessions = finished.sessions;
   for (const RecipientOutcome& outcome : finished.outcomes) {
-    const Fate fate = fate_of(envelope, *by_index.at(outcome.index), outcome, retry, now);
+    const Fate fate = fate_of(*by_index.at(outcome.index), outcome, retry, now);
     settled.settlement.updates.push_back(update_of(fate));
     settled.fates.push_back(fate);
     if (envelope.origin == spool::Origin::report) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "conf/config.h"
 #include "relay/delivery/attempt.h"
 #include "relay/net/clock.h"
 #include "relay/spool/spool.h"
@@ -16,8 +17,18 @@ namespace relay::delivery {
 
 struct RetryRules {
   std::span<const std::chrono::milliseconds> waits;
-  double jitter = 0;  ///< this attempt's share of the wait, already drawn
+  net::WallTime expires{};  ///< the end of the recipients' life
+  double jitter = 0;        ///< this attempt's share of the wait, already drawn
+
+  /// Those of a recipient domain. queue outlives them.
+  static RetryRules of(const conf::Queue& queue, const spool::Envelope& envelope,
+                       const std::string& domain, double jitter);
 };
+
+/// When the recipients of a domain have had their time: what the domain's lifetime says, if it has
+/// one, counted from envelope.life_from; or else envelope.expires_at. Reports have their own.
+[[nodiscard]] net::WallTime end_of_life(const conf::Queue& queue, const spool::Envelope& envelope,
+                                        const std::string& domain);
 
 /// One recipient's fate, for log and notice.
 struct Fate {

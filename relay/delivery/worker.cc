@@ -1,6 +1,8 @@
 #include "relay/delivery/worker.h"
 
 #include <algorithm>
+#include <iterator>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -74,7 +76,9 @@ Worker::Worker(Parts parts)
       wake_(loop_, [this] { pump(); }),
       random_(std::random_device{}()),
       refetch_(std::move(parts.refetch)),
-      settler_(loop_, spool_, log_, parts.settle_retry) {}
+      settler_(loop_, spool_, log_, parts.settle_retry) {
+  queue_.set_pauses(std::move(parts.pauses));
+}
 
 Worker::~Worker() {
   active_.clear();
@@ -89,13 +93,12 @@ void Worker::add(const std::shared_ptr<const spool::Envelope>& envelope,
       next_try = std::min(next_try, recipient.next_try);
     }
   }
-  queue_.add(Group{envelope->id, domain, envelope}, destination_key(domain), next_try, now);
+  queue_.add(group_of(envelope, domain), destination_key(domain), next_try, now);
   pump();
 }
 
-void Worker::add_pending(spool::PendingGroup group) {
-  const std::string key = destination_key(group.domain);
-  queue_.add(Group{group.id, std::move(group.domain), nullptr}, key, group.next_try, clock_.wall());
+void Worker::add_pending(const spool::PendingGroup& group) {
+  queue_.add(group_of(group), destination_key(group.domain), group.next_try, clock_.wall());
 }
 
 void Worker::begin() {
@@ -108,13 +111,31 @@ void Worker::begin() {
   pump();
 }
 
-void Worker::retry_now(spool::MessageId id) {
-  queue_.hasten(id, clock_.wall());
+std::vector<GroupKey> Worker::replace(const std::vector<spool::MessageId>& ids,
+                                      const std::vector<spool::PendingGroup>& groups) {
+  const std::unordered_set<spool::MessageId> known(ids.begin(), ids.end());
+  queue_.forget([&](const Group& group) { return known.contains(group.id); });
+  for (const spool::PendingGroup& group : groups) {
+    if (!busy_.contains({group.id, group.domain})) {
+      add_pending(group);
+    }
+  }
+  auto tried = busy(ids);
   pump();
+  return tried;
 }
 
-void Worker::forget(spool::MessageId id) {
-  queue_.forget(id);
+std::vector<GroupKey> Worker::busy(const std::vector<spool::MessageId>& ids) const {
+  const std::unordered_set<spool::MessageId> known(ids.begin(), ids.end());
+  std::vector<GroupKey> found;
+  std::ranges::copy_if(busy_, std::back_inserter(found),
+                       [&](const GroupKey& key) { return known.contains(key.first); });
+  return found;
+}
+
+void Worker::set_pauses(std::shared_ptr<const Pauses> pauses) {
+  queue_.set_pauses(std::move(pauses));
+  pump();
 }
 
 void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
@@ -149,6 +170,7 @@ void Worker::publish() {
   gauges_.waiting = queue_.waiting();
   gauges_.ready = queue_.ready();
   gauges_.active = queue_.active();
+  gauges_.resting = queue_.resting();
   gauges_.idle_connections = pool_.size();
 }
 
@@ -193,6 +215,7 @@ void Worker::start(PendingQueue::Ready ready) {
   if (envelope == nullptr) {
     return;
   }
+  busy_.emplace(ready.group.id, ready.group.domain);
   if (auto end = staged_attempt(*envelope)) {
     settle(ready, *envelope, std::move(*end));
     return;
@@ -228,12 +251,12 @@ std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::R
     log_.error("spool-read-failed", {{"id", ready.group.id.text()},
                                      {"domain", ready.group.domain},
                                      {"detail", loaded.error().reason}});
-    queue_.finished(ready.destination, WindowFeedback::none);
+    queue_.finished(ready, WindowFeedback::none);
     queue_.add(ready.group, ready.destination, clock_.wall() + kReadRetry, clock_.wall());
     return nullptr;
   }
-  if (!*loaded) {
-    queue_.finished(ready.destination, WindowFeedback::none);  // Removed by the operator.
+  if (!*loaded || (*loaded)->recipients.empty() || !(*loaded)->held.empty()) {
+    queue_.finished(ready, WindowFeedback::none);  // The operator was faster.
     return nullptr;
   }
   return std::make_shared<const spool::Envelope>(std::move(**loaded));
@@ -274,7 +297,8 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
   const double jitter = settings_->queue.jitter_percent / 100.0 *
                         std::uniform_real_distribution<double>(-1, 1)(random_);
   SettledAttempt settled_attempt = delivery::settle(
-      envelope, end.finished, RetryRules{settings_->queue.retry, jitter}, clock_.wall());
+      envelope, end.finished,
+      RetryRules::of(settings_->queue, envelope, ready.group.domain, jitter), clock_.wall());
   for (const Fate& fate : settled_attempt.fates) {
     log_fate(envelope, fate, end);
     count(fate);
@@ -301,16 +325,21 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
 void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
                      std::optional<net::WallTime> next_try, const spool::Stored<void>& result) {
   --settling_;
-  queue_.finished(ready.destination, feedback);
+  queue_.finished(ready, feedback);
   const net::WallTime now = clock_.wall();
-  Group group{ready.group.id, ready.group.domain, nullptr};
+  Group group = ready.group;
+  group.envelope.reset();
   if (!result) {
     // What was delivered will be delivered again after a restart: better than lost (RFC 1047). Not
     // before, because nothing says that its outcome could then be recorded.
     log_.error(
         "settle-failed",
         {{"id", group.id.text()}, {"domain", group.domain}, {"detail", result.error().reason}});
-  } else if (next_try) {
+    pump();
+    return;
+  }
+  busy_.erase({group.id, group.domain});
+  if (next_try) {
     queue_.add(std::move(group), ready.destination, *next_try, now);
   }
   pump();

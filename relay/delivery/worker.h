@@ -8,13 +8,16 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "conf/config.h"
 #include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
+#include "relay/delivery/pauses.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/report_records.h"
 #include "relay/delivery/runner.h"
@@ -55,7 +58,7 @@ struct WorkerSettings {
 
 /// Readable from any thread.
 struct WorkerGauges {
-  std::atomic<std::size_t> waiting{0}, ready{0}, active{0}, idle_connections{0};
+  std::atomic<std::size_t> waiting{0}, ready{0}, active{0}, resting{0}, idle_connections{0};
   std::atomic<std::uint64_t> delivered{0}, deferred{0}, failed{0};
   StagedCounts staged;  ///< recipients that are not among the three above
   /// Sessions and hosts that report-only rules let pass, in total and by policy domain.
@@ -83,6 +86,7 @@ class Worker {
     std::chrono::milliseconds settle_retry{5000};  ///< Settler's first wait
     std::vector<spool::PolicyTrouble> troubles{};  ///< stored, of this worker's domains
     std::shared_ptr<FetchPlaces> fetch_places{};   ///< of all workers; null: its own
+    std::shared_ptr<const Pauses> pauses = std::make_shared<const Pauses>();
   };
   explicit Worker(Parts parts);
   ~Worker();
@@ -92,10 +96,16 @@ class Worker {
   /// Takes charge of the recipients of one domain of a stored message.
   void add(const std::shared_ptr<const spool::Envelope>& envelope, const std::string& domain);
   /// Groups read back at start; begin() then starts them.
-  void add_pending(spool::PendingGroup group);
+  void add_pending(const spool::PendingGroup& group);
   void begin();
-  void retry_now(spool::MessageId id);
-  void forget(spool::MessageId id);
+  /// What the spool now says of messages takes the place of what was known of them: groups are the
+  /// pending ones of those that are not held. Answer: which of their recipients' domains are being
+  /// tried; those attempts go on, and what they leave is taken up again from the spool.
+  std::vector<GroupKey> replace(const std::vector<spool::MessageId>& ids,
+                                const std::vector<spool::PendingGroup>& groups);
+  /// Those domains alone.
+  [[nodiscard]] std::vector<GroupKey> busy(const std::vector<spool::MessageId>& ids) const;
+  void set_pauses(std::shared_ptr<const Pauses> pauses);
   void reconfigure(std::shared_ptr<const WorkerSettings> settings,
                    std::shared_ptr<net::TlsClientContext> tls);
   /// The operator's rules for attempts that begin from now on.
@@ -171,6 +181,8 @@ class Worker {
   std::mt19937 random_;
   std::vector<std::string> refetch_;
   std::unordered_map<std::uint64_t, Active> active_;
+  /// Groups from the start of an attempt until its outcome is stored.
+  std::set<GroupKey> busy_;
   std::uint64_t next_key_ = 0;
   Settler settler_;
   std::size_t settling_ = 0;

@@ -258,8 +258,21 @@ smtp::Room Inbound::room() const {
   if (parts_.spool.failed()) {
     return smtp::Room::store_failed;
   }
-  return parts_.spool.has_room_for(session_.transaction().declared_size) ? smtp::Room::available
-                                                                         : smtp::Room::disk_full;
+  const auto& transaction = session_.transaction();
+  if (!parts_.spool.has_room_for(transaction.declared_size)) {
+    return smtp::Room::disk_full;
+  }
+  const conf::Queue& queue = parts_.settings->queue;
+  const std::string owner = spool::owner_of(session_.user(), transaction.sender);
+  const spool::Occupancy::Totals now = parts_.spool.occupancy(owner);
+  if ((queue.max_messages > 0 && now.messages >= queue.max_messages) ||
+      (queue.max_size > 0 && now.octets + transaction.declared_size >= queue.max_size)) {
+    return smtp::Room::queue_full;
+  }
+  // Notices and others' bounces share the null sender.
+  const bool capped = queue.max_messages_per_sender > 0 && !owner.empty();
+  return capped && now.of_owner >= queue.max_messages_per_sender ? smtp::Room::sender_full
+                                                                 : smtp::Room::available;
 }
 
 void Inbound::move_content() {

@@ -108,6 +108,9 @@ class Inbound final : private net::Connection::Observer {
   void commit();
   void committed(const spool::Envelope& envelope, const spool::Stored<void>& result);
   [[nodiscard]] spool::Envelope envelope() const;
+  [[nodiscard]] spool::Priority priority() const;
+  [[nodiscard]] net::WallTime first_try(const std::string& domain,
+                                        const spool::Envelope& envelope) const;
   [[nodiscard]] smtp::Room room() const;
   [[nodiscard]] std::string received_header() const;
   [[nodiscard]] std::string staging_header() const;

@@ -39,6 +39,18 @@ std::string listed(const std::vector<std::string>& addresses) {
   return text;
 }
 
+spool::Priority stored_priority(conf::Priority priority) {
+  switch (priority) {
+    case conf::Priority::high:
+      return spool::Priority::high;
+    case conf::Priority::normal:
+      break;
+    case conf::Priority::bulk:
+      return spool::Priority::bulk;
+  }
+  return spool::Priority::normal;
+}
+
 std::string shown(const std::string& sender) {
   return sender.empty() ? "<>" : sender;
 }
@@ -117,6 +129,20 @@ void Inbound::append(std::string_view content) {
   }
 }
 
+spool::Priority Inbound::priority() const {
+  const auto& users = parts_.settings->queue.users;
+  const auto user = users.find(session_.user());
+  return stored_priority(user != users.end() ? user->second.priority : listener_.rules.priority);
+}
+
+net::WallTime Inbound::first_try(const std::string& domain, const spool::Envelope& envelope) const {
+  const conf::Queue& queue = parts_.settings->queue;
+  const conf::QueueRule* const rule = conf::find_rule(queue.domains, domain);
+  return spool::next_try(rule != nullptr && !rule->retry.empty() ? rule->retry : queue.retry,
+                         {0, envelope.received_at, envelope.expires_at})
+      .value_or(envelope.received_at);
+}
+
 spool::Envelope Inbound::envelope() const {
   const auto& transaction = session_.transaction();
   spool::Envelope envelope;
@@ -132,9 +158,8 @@ spool::Envelope Inbound::envelope() const {
   envelope.envid = transaction.envid;
   envelope.client_ip = client_.name;
   envelope.client_helo = session_.helo();
-  const auto first_try =
-      spool::next_try(parts_.settings->queue.retry, {0, envelope.received_at, envelope.expires_at})
-          .value_or(envelope.received_at);
+  envelope.user = session_.user();
+  envelope.priority = priority();
   for (const auto& recipient : transaction.recipients) {
     spool::Recipient stored;
     stored.index = static_cast<std::uint32_t>(envelope.recipients.size());
@@ -142,7 +167,7 @@ spool::Envelope Inbound::envelope() const {
     stored.domain = recipient.address.domain;
     stored.notify = recipient.notify;
     stored.orcpt = recipient.orcpt;
-    stored.next_try = first_try;
+    stored.next_try = first_try(stored.domain, envelope);
     envelope.recipients.push_back(std::move(stored));
   }
   if (parts_.settings->staging) {

@@ -93,6 +93,7 @@ spool::Notice report_mail(const spool::StoredReport& report, const MailFacts& fa
   envelope.received_at = facts.now;
   envelope.expires_at = facts.now + kLifetime;
   envelope.size = notice.content.size();
+  envelope.priority = spool::Priority::bulk;
   envelope.tls = spool::MessageTls::optional;  // RFC 8460 §3, §5.3.1
   envelope.client_helo = settings.hostname;
   spool::Recipient recipient;

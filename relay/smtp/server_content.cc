@@ -81,8 +81,10 @@ void ServerSession::opened(Room room) {
         reply("354 End data with <CR><LF>.<CR><LF>");
       }
       break;
-    case Room::disk_full: {
-      const Refusal full{452, "4.3.1", "Insufficient system storage"};
+    case Room::disk_full:
+    case Room::queue_full:
+    case Room::sender_full: {
+      const Refusal full = refusal_of(room);
       if (chunked) {
         chunk_refusal_ = full;
       } else {
@@ -237,8 +239,10 @@ void ServerSession::stored(Room room, std::string_view queue_id) {
       junk_ = 0;
       reply(fmt::format("250 2.0.0 Ok: queued as {}", queue_id));
       break;
-    case Room::disk_full: {
-      const auto text = coded({452, "4.3.1", "Insufficient system storage"});
+    case Room::disk_full:
+    case Room::queue_full:
+    case Room::sender_full: {
+      const auto text = coded(refusal_of(room));
       note({"content", {}, recipients_text(), text, {}});
       reply(text);
       break;

@@ -83,6 +83,20 @@ std::optional<Refusal> ServerSession::unacceptable_transaction() const {
   return std::nullopt;
 }
 
+Refusal refusal_of(Room room) {
+  switch (room) {
+    case Room::queue_full:
+      return {452, "4.3.1", "The queue is full, try again later"};
+    case Room::sender_full:
+      return {452, "4.3.1", "Too much mail of this sender waits here already, try again later"};
+    case Room::disk_full:
+    case Room::available:
+    case Room::store_failed:
+      break;
+  }
+  return {452, "4.3.1", "Insufficient system storage"};
+}
+
 void ServerSession::checked(Room room) {
   if (demand_ != Demand::check_room) {
     return;
@@ -92,8 +106,10 @@ void ServerSession::checked(Room room) {
     case Room::available:
       reply("250 2.1.0 Ok");
       break;
-    case Room::disk_full: {
-      const auto text = coded({452, "4.3.1", "Insufficient system storage"});
+    case Room::disk_full:
+    case Room::queue_full:
+    case Room::sender_full: {
+      const auto text = coded(refusal_of(room));
       note({"MAIL", {}, {}, text, {}});
       reply(text);
       reset();

@@ -99,7 +99,15 @@ struct ServerTransaction {
   MessageTls tls = MessageTls::normal;
 };
 
-enum class Room { available, disk_full, store_failed };
+enum class Room {
+  available,
+  disk_full,
+  queue_full,   ///< as much as is allowed waits already
+  sender_full,  ///< as much as one sender may have waits already
+  store_failed,
+};
+/// What a client is told where there is no room; not for available and store_failed.
+[[nodiscard]] Refusal refusal_of(Room room);
 
 /// A bound on time that a client broke; the driver keeps the clock.
 enum class Overrun {

@@ -38,6 +38,11 @@ void Answers::add_loose(const LooseSlices& slices) {
   }
 }
 
+void Answers::add_removed(RemovedMessage removed) {
+  add_loose(removed.loose);
+  removed_.push_back(std::move(removed));
+}
+
 void Answers::add_written(PolicyWrite& write, Stored<void> result) {
   if (write.done && write.loop != nullptr) {
     add(*write.loop, [done = std::move(write.done), result = std::move(result)] { done(result); });
@@ -56,15 +61,23 @@ void Answers::on_stored(CommitMessage& request) {
     on_refused(request, *request.transfer->storage.fault);
     return;
   }
+  if (request.already_there) {
+    on_refused(request, {StoreFault::Kind::already_there, "it is or was in this queue"});
+    return;
+  }
   messages_.push_back(request.envelope);
   add(request.transfer->loop, [transfer = request.transfer] { transfer->finished({}); });
 }
 
 void Answers::on_stored(Settle& request) {
   ++settlements_;
-  add_loose(request.loose);
-  for (auto& notice : request.settlement.notices) {
-    messages_.push_back(std::make_shared<const Envelope>(std::move(notice.envelope)));
+  if (request.removed) {
+    add_removed(std::move(*request.removed));
+  }
+  if (request.notices_stored) {
+    for (auto& notice : request.settlement.notices) {
+      messages_.push_back(std::make_shared<const Envelope>(std::move(notice.envelope)));
+    }
   }
   if (request.done) {
     add(request.loop, [done = std::move(request.done)] { done({}); });
@@ -73,18 +86,26 @@ void Answers::on_stored(Settle& request) {
 
 void Answers::on_stored(Count& /*request*/) {}
 
-void Answers::on_stored(Remove& request) {
-  add_loose(request.loose);
+void Answers::on_stored(ChangeMessages& request) {
+  for (auto& removed : request.removed) {
+    add_removed(std::move(removed));
+  }
   if (request.done) {
     add(request.loop,
-        [done = std::move(request.done), removed = request.removed] { done(removed); });
+        [done = std::move(request.done), changed = std::move(request.changed)] { done(changed); });
   }
 }
 
-void Answers::on_stored(Reschedule& request) {
+void Answers::on_stored(SavePause& request) {
+  if (request.done) {
+    add(request.loop, [done = std::move(request.done)] { done({}); });
+  }
+}
+
+void Answers::on_stored(RemovePause& request) {
   if (request.done) {
     add(request.loop,
-        [done = std::move(request.done), changed = request.changed] { done(changed); });
+        [done = std::move(request.done), removed = request.removed] { done(removed); });
   }
 }
 
@@ -151,14 +172,21 @@ void Answers::on_refused(Settle& request, const StoreFault& fault) {
 
 void Answers::on_refused(Count& /*request*/, const StoreFault& /*fault*/) {}
 
-void Answers::on_refused(Remove& request, const StoreFault& fault) {
+void Answers::on_refused(ChangeMessages& request, const StoreFault& fault) {
   if (request.done) {
     add(request.loop,
         [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
   }
 }
 
-void Answers::on_refused(Reschedule& request, const StoreFault& fault) {
+void Answers::on_refused(SavePause& request, const StoreFault& fault) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
+  }
+}
+
+void Answers::on_refused(RemovePause& request, const StoreFault& fault) {
   if (request.done) {
     add(request.loop,
         [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });

@@ -23,6 +23,8 @@ class Answers {
   [[nodiscard]] const std::vector<std::shared_ptr<const Envelope>>& messages() const {
     return messages_;
   }
+  /// Messages that are no longer in it.
+  [[nodiscard]] const std::vector<RemovedMessage>& removed() const { return removed_; }
   [[nodiscard]] std::uint64_t settlements() const { return settlements_; }
   /// Slices still to be swept; some wait for better times because their removal failed.
   [[nodiscard]] std::vector<LooseSlices> take_loose() { return std::exchange(loose_, {}); }
@@ -31,13 +33,15 @@ class Answers {
  private:
   void add(net::EventLoop& loop, std::function<void()> answer);
   void add_loose(const LooseSlices& slices);
+  void add_removed(RemovedMessage removed);
   void add_written(PolicyWrite& write, Stored<void> result);
   void on_stored(WriteSlice& request);
   void on_stored(CommitMessage& request);
   void on_stored(Settle& request);
   void on_stored(Count& request);
-  void on_stored(Remove& request);
-  void on_stored(Reschedule& request);
+  void on_stored(ChangeMessages& request);
+  void on_stored(SavePause& request);
+  void on_stored(RemovePause& request);
   void on_stored(SavePolicy& request);
   void on_stored(ForgetPolicy& request);
   void on_stored(SaveTrouble& request);
@@ -50,8 +54,9 @@ class Answers {
   void on_refused(CommitMessage& request, const StoreFault& fault);
   void on_refused(Settle& request, const StoreFault& fault);
   void on_refused(Count& request, const StoreFault& fault);
-  void on_refused(Remove& request, const StoreFault& fault);
-  void on_refused(Reschedule& request, const StoreFault& fault);
+  void on_refused(ChangeMessages& request, const StoreFault& fault);
+  void on_refused(SavePause& request, const StoreFault& fault);
+  void on_refused(RemovePause& request, const StoreFault& fault);
   void on_refused(SavePolicy& request, const StoreFault& fault);
   void on_refused(ForgetPolicy& request, const StoreFault& fault);
   void on_refused(SaveTrouble& request, const StoreFault& fault);
@@ -63,6 +68,7 @@ class Answers {
 
   std::vector<std::pair<net::EventLoop*, std::vector<std::function<void()>>>> loops_;
   std::vector<std::shared_ptr<const Envelope>> messages_;
+  std::vector<RemovedMessage> removed_;
   std::uint64_t settlements_ = 0;
   std::vector<LooseSlices> loose_;
   std::vector<LooseSlices> postponed_;

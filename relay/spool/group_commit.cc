@@ -33,6 +33,7 @@ Sql<std::unique_ptr<GroupCommit>> GroupCommit::open(Database& database, const Id
   open(group->overrides_);
   open(group->results_);
   open(group->reports_);
+  open(group->pauses_);
   if (!done) {
     return Unexpected<SqlError>(std::move(done.error()));
   }
@@ -102,6 +103,16 @@ Sql<void> GroupCommit::apply(CommitMessage& request) {
     return {};
   }
   const auto id = request.transfer->id;
+  if (request.envelope->imported_id != MessageId(0)) {
+    auto noted = messages_->note_import(*request.envelope);
+    if (!noted) {
+      return Unexpected<SqlError>(std::move(noted.error()));
+    }
+    request.already_there = !*noted;
+    if (request.already_there) {
+      return {};
+    }
+  }
   auto done = messages_->insert(*request.envelope, request.slices);
   if (done && request.last) {
     done = messages_->write_slice(id, request.last->n, request.last->octets, request.last->crc);
@@ -115,19 +126,23 @@ Sql<void> GroupCommit::apply(CommitMessage& request) {
 
 Sql<void> GroupCommit::apply(Settle& request) {
   const auto& settlement = request.settlement;
+  bool known = settlement.updates.empty();
   for (const auto& update : settlement.updates) {
-    auto done = messages_->update(settlement.id, update);
+    auto done = messages_->update(settlement.id, update, settlement.at);
     if (!done) {
-      return done;
+      return Unexpected<SqlError>(std::move(done.error()));
     }
+    known = known || *done;
   }
-  auto loose = messages_->remove_if_settled(settlement.id);
-  if (!loose) {
-    return Unexpected<SqlError>(std::move(loose.error()));
+  auto removed = messages_->remove_if_settled(settlement.id);
+  if (!removed) {
+    return Unexpected<SqlError>(std::move(removed.error()));
   }
-  request.loose = *loose;
+  request.removed = std::move(*removed);
+  // Of a message that the operator removed meanwhile nobody is told anything.
+  request.notices_stored = known;
   for (const auto& notice : settlement.notices) {
-    auto done = store_notice(notice);
+    auto done = known ? store_notice(notice) : Sql<void>();
     if (!done) {
       return done;
     }
@@ -170,30 +185,52 @@ Sql<void> GroupCommit::apply(Count& request) {
   return {};
 }
 
-Sql<void> GroupCommit::apply(Remove& request) {
-  auto removed = messages_->remove_recipients(request.id);
-  if (!removed) {
-    return Unexpected<SqlError>(std::move(removed.error()));
+Sql<void> GroupCommit::apply(ChangeMessages& request) {
+  request.changed.clear();
+  request.removed.clear();
+  request.changed.reserve(request.changes.size());
+  for (const auto& change : request.changes) {
+    auto changed = messages_->change(change);
+    if (!changed) {
+      return Unexpected<SqlError>(std::move(changed.error()));
+    }
+    request.changed.push_back(*changed);
+    if (change.kind == MessageChange::Kind::remove) {
+      auto ended = end_removed(change, request);
+      if (!ended) {
+        return ended;
+      }
+    }
   }
-  request.removed = *removed;
-  auto ended = reports_->mail_ended(request.id, {rpt::Stage::refused, "removed by the operator"});
-  if (!ended) {
-    return ended;
-  }
-  auto loose = messages_->remove_if_settled(request.id);
-  if (!loose) {
-    return Unexpected<SqlError>(std::move(loose.error()));
-  }
-  request.loose = *loose;
   return {};
 }
 
-Sql<void> GroupCommit::apply(Reschedule& request) {
-  auto changed = messages_->reschedule(request.id, request.next_try);
-  if (!changed) {
-    return Unexpected<SqlError>(std::move(changed.error()));
+Sql<void> GroupCommit::end_removed(const MessageChange& change, ChangeMessages& request) {
+  auto removed = messages_->remove_if_settled(change.id);
+  if (!removed) {
+    return Unexpected<SqlError>(std::move(removed.error()));
   }
-  request.changed = *changed;
+  if (!*removed) {
+    return {};
+  }
+  request.removed.push_back(std::move(**removed));
+  auto forgotten = messages_->forget_import(change.id);
+  if (!forgotten) {
+    return forgotten;
+  }
+  return reports_->mail_ended(change.id, {rpt::Stage::refused, "removed by the operator"});
+}
+
+Sql<void> GroupCommit::apply(SavePause& request) {
+  return pauses_->save(request.pause);
+}
+
+Sql<void> GroupCommit::apply(RemovePause& request) {
+  auto removed = pauses_->remove(request.kind, request.name);
+  if (!removed) {
+    return Unexpected<SqlError>(std::move(removed.error()));
+  }
+  request.removed = static_cast<std::size_t>(*removed);
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include "relay/spool/id_source.h"
 #include "relay/spool/message_store.h"
 #include "relay/spool/override_store.h"
+#include "relay/spool/pause_store.h"
 #include "relay/spool/policy_store.h"
 #include "relay/spool/report_store.h"
 #include "relay/spool/requests.h"
@@ -36,8 +37,9 @@ class GroupCommit {
   Sql<void> apply(CommitMessage& request);
   Sql<void> apply(Settle& request);
   Sql<void> apply(Count& request);
-  Sql<void> apply(Remove& request);
-  Sql<void> apply(Reschedule& request);
+  Sql<void> apply(ChangeMessages& request);
+  Sql<void> apply(SavePause& request);
+  Sql<void> apply(RemovePause& request);
   Sql<void> apply(SavePolicy& request);
   Sql<void> apply(ForgetPolicy& request);
   Sql<void> apply(SaveTrouble& request);
@@ -46,6 +48,7 @@ class GroupCommit {
   Sql<void> apply(RemoveOverride& request);
   Sql<void> apply(WriteReport& request);
   Sql<void> apply(Sweep& request);
+  Sql<void> end_removed(const MessageChange& change, ChangeMessages& request);
   Sql<void> settle_report(const Settlement& settlement);
   Sql<void> store_notice(const Notice& notice);
   void count(const std::vector<rpt::SessionResult>& sessions);
@@ -59,6 +62,7 @@ class GroupCommit {
   std::unique_ptr<OverrideStore> overrides_;
   std::unique_ptr<ResultStore> results_;
   std::unique_ptr<ReportStore> reports_;
+  std::unique_ptr<PauseStore> pauses_;
   std::map<std::chrono::sys_days, rpt::Tally> tallies_;  // of the transaction under way
   std::int64_t id_ceiling_ = 0;                          // on disk: ids below it may be in use
 };

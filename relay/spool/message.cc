@@ -40,4 +40,16 @@ std::string MessageId::text() const {
   return digits;
 }
 
+std::string_view name(Priority priority) {
+  switch (priority) {
+    case Priority::high:
+      return "high";
+    case Priority::normal:
+      break;
+    case Priority::bulk:
+      return "bulk";
+  }
+  return "normal";
+}
+
 }  // namespace relay::spool

@@ -32,6 +32,10 @@ class MessageId {
 
 using smtp::MessageTls;
 
+/// What goes first when several messages could be tried.
+enum class Priority { high, normal, bulk };
+[[nodiscard]] std::string_view name(Priority priority);
+
 enum class Origin {
   submitted,
   notice,
@@ -46,7 +50,8 @@ struct Recipient {
   std::string orcpt;        ///< RFC 3461 ORCPT as received (xtext); empty: absent
   int attempts = 0;         ///< delivery attempts that ended in a deferral
   net::WallTime next_try{};
-  std::string last_result;  ///< one sentence or reply of the last attempt; empty before it
+  std::string last_result;   ///< one sentence or reply of the last attempt; empty before it
+  net::WallTime last_try{};  ///< end of the last attempt; the epoch: none yet
 };
 
 struct Envelope {
@@ -63,6 +68,16 @@ struct Envelope {
   std::string envid;  ///< RFC 3461 ENVID (xtext)
   std::string client_ip;
   std::string client_helo;
+  std::string user;  ///< who signed in with AUTH; empty: nobody
+  Priority priority = Priority::normal;
+  std::string held;         ///< why nothing is tried until it is released; empty: it is not held
+  net::WallTime held_at{};  ///< since when, if held
+  /// What lifetimes by domain count from: arrival, later by the time it was held, or the requeue.
+  /// The epoch in a new message: received_at.
+  net::WallTime life_from{};
+  /// Its id in the queue that it was exported from; 0: it came in the ordinary way. With
+  /// received_at it tells whether the message was imported before. Not stored with the message.
+  MessageId imported_id{0};
   /// Recipients still to be settled, by index.
   std::vector<Recipient> recipients;
 };

@@ -41,6 +41,12 @@ net::WallTime read_time(std::int64_t milliseconds) {
   return net::WallTime(std::chrono::milliseconds(milliseconds));
 }
 
+// A number that no version knows must not push a message aside.
+Priority read_priority(std::int64_t value) {
+  const auto priority = static_cast<Priority>(value);
+  return priority == Priority::high || priority == Priority::bulk ? priority : Priority::normal;
+}
+
 std::int64_t message_flags(const Envelope& envelope) {
   return (envelope.eight_bit ? kEightBit : 0) | (envelope.smtputf8 ? kSmtpUtf8 : 0) |
          tls_flags(envelope.tls);
@@ -62,6 +68,11 @@ Envelope read_envelope(const Row& row) {
   envelope.envid = row.text(8);
   envelope.client_ip = row.text(9);
   envelope.client_helo = row.text(10);
+  envelope.priority = read_priority(row.integer(11));
+  envelope.user = row.text(12);
+  envelope.held = row.text(13);
+  envelope.held_at = read_time(row.integer(14));
+  envelope.life_from = read_time(row.integer(15));
   return envelope;
 }
 
@@ -75,6 +86,7 @@ Recipient read_recipient(const Row& row) {
   recipient.notify = row.text(5);
   recipient.orcpt = row.text(6);
   recipient.last_result = row.text(7);
+  recipient.last_try = read_time(row.integer(8));
   return recipient;
 }
 

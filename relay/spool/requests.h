@@ -13,6 +13,7 @@
 #include "relay/net/event_loop.h"
 #include "relay/spool/incoming.h"
 #include "relay/spool/message.h"
+#include "relay/spool/message_change.h"
 #include "relay/spool/message_store.h"
 #include "relay/spool/spool.h"
 
@@ -33,34 +34,42 @@ struct CommitMessage {
   std::shared_ptr<Transfer> transfer;
   std::shared_ptr<const Envelope> envelope;
   std::optional<Slice> last;
-  std::uint32_t slices = 0;  ///< all, the last one included
+  std::uint32_t slices = 0;    ///< all, the last one included
+  bool already_there = false;  ///< found while applying: it was imported before
 };
 
 struct Settle {
   Settlement settlement;
   std::reference_wrapper<net::EventLoop> loop;
   std::function<void(Stored<void>)> done;
-  LooseSlices loose;  ///< found while applying
+  std::optional<RemovedMessage> removed{};  ///< found while applying, as is the next
+  bool notices_stored = false;
 };
 
 struct Count {
   std::vector<rpt::SessionResult> sessions;
 };
 
-struct Remove {
-  MessageId id;
+struct ChangeMessages {
+  std::vector<MessageChange> changes;
   std::reference_wrapper<net::EventLoop> loop;
-  std::function<void(Stored<std::size_t>)> done;
-  std::size_t removed = 0;  ///< found while applying, as is the next
-  LooseSlices loose;
+  std::function<void(Stored<std::vector<std::size_t>>)> done;
+  std::vector<std::size_t> changed{};  ///< found while applying, as is the next
+  std::vector<RemovedMessage> removed{};
 };
 
-struct Reschedule {
-  MessageId id;
-  net::WallTime next_try;
+struct SavePause {
+  Pause pause;
+  std::reference_wrapper<net::EventLoop> loop;
+  std::function<void(Stored<void>)> done;
+};
+
+struct RemovePause {
+  Pause::Kind kind;
+  std::string name;
   std::reference_wrapper<net::EventLoop> loop;
   std::function<void(Stored<std::size_t>)> done;
-  std::size_t changed = 0;  ///< found while applying
+  std::size_t removed = 0;  ///< found while applying
 };
 
 struct SavePolicy {
@@ -109,8 +118,8 @@ struct Sweep {
   LooseSlices slices;
 };
 
-using Request = std::variant<WriteSlice, CommitMessage, Settle, Count, Remove, Reschedule,
-                             SavePolicy, ForgetPolicy, SaveTrouble, PurgePolicies, SaveOverride,
-                             RemoveOverride, WriteReport, Sweep>;
+using Request = std::variant<WriteSlice, CommitMessage, Settle, Count, ChangeMessages, SavePause,
+                             RemovePause, SavePolicy, ForgetPolicy, SaveTrouble, PurgePolicies,
+                             SaveOverride, RemoveOverride, WriteReport, Sweep>;
 
 }  // namespace relay::spool

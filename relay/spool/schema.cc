@@ -210,6 +210,32 @@ CREATE TABLE report_suppressions (
   why TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 )",
+    // 6: what operators do to the queue: messages held, destinations paused; classes of priority.
+    R"(
+ALTER TABLE messages ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE messages ADD COLUMN user TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN held TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN held_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN life_from INTEGER NOT NULL DEFAULT 0;
+UPDATE messages SET life_from = received_at;
+ALTER TABLE recipients ADD COLUMN last_try INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE queue_pauses (
+  kind INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  set_by TEXT NOT NULL,
+  PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+-- What was imported: ids and arrivals in the queues where it was before, and what it became here.
+CREATE TABLE queue_imports (
+  id INTEGER NOT NULL,
+  received_at INTEGER NOT NULL,
+  message INTEGER NOT NULL,
+  PRIMARY KEY (id, received_at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX queue_imports_by_message ON queue_imports (message);
+)",
 };
 constexpr std::int64_t kVersion = 1 + std::int64_t{kSteps.size()};
 

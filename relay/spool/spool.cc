@@ -23,6 +23,7 @@ struct Spool::State {
   std::unique_ptr<Directory> directory;
   std::uint64_t min_free_bytes;
   IdSource ids;
+  Occupancy occupancy;
   // Shared with messages being received, which may outlive the spool.
   std::shared_ptr<RequestQueue> queue = std::make_shared<RequestQueue>();
   std::unique_ptr<Writer> writer;  // last: its end must find the rest in place
@@ -68,6 +69,16 @@ Sql<std::int64_t> recover(Database& database) {
   return (*messages)->highest_id();
 }
 
+Sql<void> count_messages(Database& database, Occupancy& occupancy) {
+  auto select = database.prepare("SELECT size, user, sender FROM messages");
+  if (!select) {
+    return passed_on(select.error());
+  }
+  return select->each([&](const Row& row) {
+    occupancy.add(owner_of(row.text(1), row.text(2)), static_cast<std::uint64_t>(row.integer(0)));
+  });
+}
+
 }  // namespace
 
 Spool::Spool(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -99,8 +110,14 @@ Expected<std::unique_ptr<Spool>, std::string> Spool::open(const SpoolOptions& op
   if (!tables) {
     return failure(path, "cannot be used: " + tables.error().fault().reason);
   }
-  state->writer = std::make_unique<Writer>(std::move(*database), std::move(*tables), state->queue,
-                                           *state->directory, options);
+  const auto counted = count_messages(**database, state->occupancy);
+  if (!counted) {
+    return failure(path, "cannot be read: " + counted.error().fault().reason);
+  }
+  state->writer =
+      std::make_unique<Writer>(Writer::Parts{std::move(*database), std::move(*tables), state->queue,
+                                             *state->directory, state->occupancy},
+                               options);
   return std::unique_ptr<Spool>(new Spool(std::move(state)));
 }
 
@@ -131,21 +148,29 @@ bool Spool::failed() const {
 
 void Spool::settle(Settlement settlement, net::EventLoop& loop,
                    std::function<void(Stored<void>)> done) {
-  state_->queue->submit(Settle{std::move(settlement), loop, std::move(done), {}});
+  state_->queue->submit(Settle{std::move(settlement), loop, std::move(done)});
 }
 
 void Spool::count(std::vector<rpt::SessionResult> sessions) {
   state_->queue->submit(Count{std::move(sessions)});
 }
 
-void Spool::remove(MessageId id, net::EventLoop& loop,
-                   std::function<void(Stored<std::size_t>)> done) {
-  state_->queue->submit(Remove{id, loop, std::move(done), 0, {}});
+void Spool::change(std::vector<MessageChange> changes, net::EventLoop& loop,
+                   std::function<void(Stored<std::vector<std::size_t>>)> done) {
+  state_->queue->submit(ChangeMessages{std::move(changes), loop, std::move(done)});
 }
 
-void Spool::reschedule(MessageId id, net::WallTime next_try, net::EventLoop& loop,
-                       std::function<void(Stored<std::size_t>)> done) {
-  state_->queue->submit(Reschedule{id, next_try, loop, std::move(done), 0});
+Occupancy::Totals Spool::occupancy(const std::string& owner) const {
+  return state_->occupancy.totals(owner);
+}
+
+void Spool::save_pause(Pause pause, net::EventLoop& loop, std::function<void(Stored<void>)> done) {
+  state_->queue->submit(SavePause{std::move(pause), loop, std::move(done)});
+}
+
+void Spool::remove_pause(Pause::Kind kind, std::string name, net::EventLoop& loop,
+                         std::function<void(Stored<std::size_t>)> done) {
+  state_->queue->submit(RemovePause{kind, std::move(name), loop, std::move(done)});
 }
 
 void Spool::save_policy(sts::CachedPolicy policy, PolicyWrite write) {

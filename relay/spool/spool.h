@@ -15,6 +15,8 @@
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
+#include "relay/spool/message_change.h"
+#include "relay/spool/occupancy.h"
 #include "relay/spool/policy_override.h"
 #include "relay/spool/policy_trouble.h"
 #include "relay/spool/report.h"
@@ -33,7 +35,8 @@ struct RecipientUpdate {
   std::string result;        ///< reply or sentence, kept as last_result
 };
 
-/// All that follows from one delivery attempt of one recipient group; applied atomically.
+/// All that follows from one delivery attempt of one recipient group; applied atomically. Notices
+/// are left out if none of the recipients is there any more.
 struct Settlement {
   MessageId id{0};
   std::vector<RecipientUpdate> updates;
@@ -41,6 +44,7 @@ struct Settlement {
   std::vector<rpt::SessionResult> sessions;
   /// For a mail that carries a report.
   std::optional<ReportMailOutcome> report{};
+  net::WallTime at{};  ///< the end of the attempt
 };
 
 /// A message being received. Slices are durable rows that nothing refers to until commit();
@@ -97,6 +101,8 @@ struct PendingGroup {
   MessageId id{0};
   std::string domain;
   net::WallTime next_try{};
+  Priority priority = Priority::normal;
+  std::string owner{};  ///< as owner_of() says
 };
 
 class Spool {
@@ -128,11 +134,17 @@ class Spool {
   void settle(Settlement settlement, net::EventLoop& loop, std::function<void(Stored<void>)> done);
   /// Counts sessions that belong to no delivery settlement.
   void count(std::vector<rpt::SessionResult> sessions);
-  /// Removes a message without notice to anyone. Answer: recipients removed; 0: no such message.
-  void remove(MessageId id, net::EventLoop& loop, std::function<void(Stored<std::size_t>)> done);
-  /// Makes all recipients of a message due at a time. Answer: their number.
-  void reschedule(MessageId id, net::WallTime next_try, net::EventLoop& loop,
-                  std::function<void(Stored<std::size_t>)> done);
+  /// Changes messages in one transaction. Answer: recipients changed, by change; 0: there is no
+  /// such message, or nothing to change.
+  void change(std::vector<MessageChange> changes, net::EventLoop& loop,
+              std::function<void(Stored<std::vector<std::size_t>>)> done);
+  /// What the queue holds, and of it what is this owner's; as of the last commit.
+  [[nodiscard]] Occupancy::Totals occupancy(const std::string& owner) const;
+  /// Stores a pause, or its new reason.
+  void save_pause(Pause pause, net::EventLoop& loop, std::function<void(Stored<void>)> done);
+  /// Answer: how many there were, 0 or 1.
+  void remove_pause(Pause::Kind kind, std::string name, net::EventLoop& loop,
+                    std::function<void(Stored<std::size_t>)> done);
   /// Stores (replaces) or forgets a domain's cached policy, in one transaction with the history
   /// entry of a different one that it takes the place of. Its troubles are forgotten.
   void save_policy(sts::CachedPolicy policy, PolicyWrite write = {});

@@ -11,6 +11,7 @@
 #include "relay/spool/message_row.h"
 #include "relay/spool/message_store.h"
 #include "relay/spool/override_store.h"
+#include "relay/spool/pause_store.h"
 #include "relay/spool/policy_store.h"
 #include "relay/spool/report_row.h"
 #include "relay/spool/result_store.h"
@@ -44,16 +45,16 @@ class PendingGroups {
  public:
   explicit PendingGroups(const std::function<void(PendingGroup)>& visit) : visit_(visit) {}
 
-  void add(MessageId id, std::string_view domain, net::WallTime next_try) {
-    if (!groups_.empty() && groups_.front().id != id) {
+  void add(PendingGroup group) {
+    if (!groups_.empty() && groups_.front().id != group.id) {
       flush();
     }
     auto place = std::find_if(groups_.begin(), groups_.end(),
-                              [&](const auto& group) { return group.domain == domain; });
+                              [&](const auto& known) { return known.domain == group.domain; });
     if (place == groups_.end()) {
-      groups_.push_back({id, std::string(domain), next_try});
+      groups_.push_back(std::move(group));
     } else {
-      place->next_try = std::min(place->next_try, next_try);
+      place->next_try = std::min(place->next_try, group.next_try);
     }
   }
   void flush() {
@@ -69,6 +70,23 @@ class PendingGroups {
 };
 
 }  // namespace
+
+std::vector<PendingGroup> pending_groups(const Envelope& envelope) {
+  std::vector<PendingGroup> found;
+  if (!envelope.held.empty()) {
+    return found;
+  }
+  const std::function<void(PendingGroup)> visit = [&found](PendingGroup group) {
+    found.push_back(std::move(group));
+  };
+  PendingGroups groups(visit);
+  for (const Recipient& recipient : envelope.recipients) {
+    groups.add({envelope.id, recipient.domain, recipient.next_try, envelope.priority,
+                owner_of(envelope.user, envelope.sender)});
+  }
+  groups.flush();
+  return found;
+}
 
 SpoolReader::SpoolReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
 SpoolReader::~SpoolReader() = default;
@@ -97,12 +115,14 @@ Expected<std::unique_ptr<SpoolReader>, std::string> SpoolReader::open(
       {&state->slice, "SELECT crc, content FROM slices WHERE key = ?1"},
       {&state->slice_count, "SELECT slices FROM messages WHERE id = ?1"},
       {&state->pending,
-       fmt::format("SELECT key >> {}, domain, next_try FROM recipients ORDER BY key",
+       fmt::format("SELECT r.key >> {0}, r.domain, r.next_try, m.priority, m.user, m.sender "
+                   "FROM recipients r JOIN messages m ON m.id = r.key >> {0} "
+                   "WHERE m.held = '' ORDER BY r.key",
                    kPositionBits)},
       {&state->list, envelopes + "WHERE id > ?1 ORDER BY id LIMIT ?2"},
       {&state->totals,
        "SELECT count(*), coalesce(sum(size), 0), min(received_at), "
-       "(SELECT count(*) FROM recipients) FROM messages"},
+       "(SELECT count(*) FROM recipients), coalesce(sum(held != ''), 0) FROM messages"},
   });
   if (!done) {
     return failed("cannot be read: " + done.error().fault().reason);
@@ -167,12 +187,30 @@ Stored<std::optional<std::string>> SpoolReader::slice(MessageId id, std::uint32_
 Stored<void> SpoolReader::each_pending(const std::function<void(PendingGroup)>& visit) {
   PendingGroups groups(visit);
   auto done = state_->pending.each([&](const Row& row) {
-    groups.add(MessageId(row.integer(0)), row.text(1), read_time(row.integer(2)));
+    groups.add({MessageId(row.integer(0)), std::string(row.text(1)), read_time(row.integer(2)),
+                read_priority(row.integer(3)), owner_of(row.text(4), row.text(5))});
   });
   if (!done) {
     return store_fault(done.error());
   }
   groups.flush();
+  return {};
+}
+
+Stored<void> SpoolReader::each_waiting(const std::function<void(const Waiting&)>& visit) {
+  auto select = state_->database.prepare(
+      fmt::format("SELECT r.domain, m.sender, m.received_at "
+                  "FROM recipients r JOIN messages m ON m.id = r.key >> {}",
+                  kPositionBits));
+  if (!select) {
+    return store_fault(select.error());
+  }
+  auto done = select->each([&](const Row& row) {
+    visit({row.text(0), row.text(1), read_time(row.integer(2))});
+  });
+  if (!done) {
+    return store_fault(done.error());
+  }
   return {};
 }
 
@@ -205,6 +243,7 @@ Stored<SpoolReader::Totals> SpoolReader::totals() {
     totals.messages = static_cast<std::uint64_t>(row.integer(0));
     totals.octets = static_cast<std::uint64_t>(row.integer(1));
     totals.recipients = static_cast<std::uint64_t>(row.integer(3));
+    totals.held = static_cast<std::uint64_t>(row.integer(4));
     if (totals.messages > 0) {
       totals.oldest = read_time(row.integer(2));
     }
@@ -263,6 +302,10 @@ Stored<std::vector<ReplacedPolicy>> SpoolReader::policy_history(const std::strin
 
 Stored<std::vector<PolicyOverride>> SpoolReader::overrides() {
   return answer(read_overrides(state_->database));
+}
+
+Stored<std::vector<Pause>> SpoolReader::pauses() {
+  return answer(read_pauses(state_->database));
 }
 
 Stored<rpt::Tally> SpoolReader::tally(std::chrono::sys_days day) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "relay/net/expected.h"
@@ -17,6 +18,9 @@
 #include "sts/policy_cache.h"
 
 namespace relay::spool {
+
+/// The groups of a message that are to be tried some time: none if it is held.
+[[nodiscard]] std::vector<PendingGroup> pending_groups(const Envelope& envelope);
 
 class SpoolReader {
  public:
@@ -30,13 +34,20 @@ class SpoolReader {
   /// Content slice n (0…); nullopt past the last one. A slice that does not match its checksum, or
   /// is missing because the message was removed meanwhile, is an io_error that names the message.
   Stored<std::optional<std::string>> slice(MessageId id, std::uint32_t n);
-  /// Every pending (message, domain) group.
+  /// Every pending (message, domain) group of messages that are not held.
   Stored<void> each_pending(const std::function<void(PendingGroup)>& visit);
+  /// Every recipient that waits, with its message's sender and arrival.
+  struct Waiting {
+    std::string_view domain, sender;
+    net::WallTime received_at{};
+  };
+  Stored<void> each_waiting(const std::function<void(const Waiting&)>& visit);
   /// Envelopes ordered by id, after a given id, at most limit.
   Stored<std::vector<Envelope>> list(std::optional<MessageId> after, std::size_t limit);
   struct Totals {
     std::uint64_t messages = 0, recipients = 0, octets = 0;
     std::optional<net::WallTime> oldest;
+    std::uint64_t held = 0;  ///< messages
   };
   Stored<Totals> totals();
   /// Every stored policy, expired ones too; a damaged one is handed on by its domain.
@@ -52,6 +63,8 @@ class SpoolReader {
   /// What a domain's policies replaced, the latest first.
   Stored<std::vector<ReplacedPolicy>> policy_history(const std::string& domain);
   Stored<std::vector<PolicyOverride>> overrides();
+  /// Destinations that rest.
+  Stored<std::vector<Pause>> pauses();
   /// The counts of a UTC day.
   Stored<rpt::Tally> tally(std::chrono::sys_days day);
   /// The same for one report domain.

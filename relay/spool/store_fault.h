@@ -8,7 +8,8 @@
 namespace relay::spool {
 
 struct StoreFault {
-  enum class Kind { disk_full, io_error, closed };
+  /// already_there: an imported message that is, or was, in the queue.
+  enum class Kind { disk_full, io_error, closed, already_there };
   Kind kind;
   std::string reason;  ///< SQLite's and the system's words, for the log
 };

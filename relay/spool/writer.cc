@@ -35,18 +35,17 @@ bool is_intake(const Request& request) {
 
 bool records_delivery(const Request& request) {
   return std::holds_alternative<Settle>(request) || std::holds_alternative<Count>(request) ||
-         std::holds_alternative<Remove>(request) || std::holds_alternative<Reschedule>(request);
+         std::holds_alternative<ChangeMessages>(request);
 }
 
 }  // namespace
 
-Writer::Writer(std::unique_ptr<Database> database, std::unique_ptr<GroupCommit> tables,
-               std::shared_ptr<RequestQueue> queue, Directory& directory,
-               const SpoolOptions& options)
-    : database_(std::move(database)),
-      tables_(std::move(tables)),
-      queue_(std::move(queue)),
-      directory_(directory),
+Writer::Writer(Parts parts, const SpoolOptions& options)
+    : database_(std::move(parts.database)),
+      tables_(std::move(parts.tables)),
+      queue_(std::move(parts.queue)),
+      directory_(parts.directory),
+      occupancy_(parts.occupancy),
       checkpoint_pages_(options.checkpoint_pages),
       restart_pages_(kPatience * checkpoint_pages_),
       // The first half of the room kept free is for what was being received when it ran short.
@@ -167,7 +166,11 @@ void Writer::answer_stored(std::span<Request> group) {
   requests_ += group.size();
   messages_stored_ += answers.messages().size();
   settlements_ += answers.settlements();
+  for (const auto& removed : answers.removed()) {
+    occupancy_.remove(removed.owner, removed.octets);
+  }
   for (const auto& message : answers.messages()) {
+    occupancy_.add(owner_of(message->user, message->sender), message->size);
     // Looked at only here: what carries no message may arrive while it is being set.
     if (observer_) {
       observer_(message);

@@ -14,6 +14,7 @@
 #include "relay/spool/directory.h"
 #include "relay/spool/group_commit.h"
 #include "relay/spool/id_source.h"
+#include "relay/spool/occupancy.h"
 #include "relay/spool/request_queue.h"
 #include "relay/spool/spool.h"
 
@@ -21,8 +22,15 @@ namespace relay::spool {
 
 class Writer {
  public:
-  Writer(std::unique_ptr<Database> database, std::unique_ptr<GroupCommit> tables,
-         std::shared_ptr<RequestQueue> queue, Directory& directory, const SpoolOptions& options);
+  /// What it works on; references outlive it.
+  struct Parts {
+    std::unique_ptr<Database> database;
+    std::unique_ptr<GroupCommit> tables;
+    std::shared_ptr<RequestQueue> queue;
+    Directory& directory;
+    Occupancy& occupancy;
+  };
+  Writer(Parts parts, const SpoolOptions& options);
   /// Commits what was handed over before, then closes the database.
   ~Writer();
   Writer(const Writer&) = delete;
@@ -50,6 +58,7 @@ class Writer {
   std::unique_ptr<GroupCommit> tables_;
   std::shared_ptr<RequestQueue> queue_;
   Directory& directory_;
+  Occupancy& occupancy_;
   const int checkpoint_pages_;
   int restart_pages_;  // so many in the log, and a checkpoint waits for readers
   const std::uint64_t least_room_;

@@ -116,7 +116,8 @@ void add_daemon(Exposition& out, const control::StatusFacts& facts) {
 }
 
 void add_queue(Exposition& out, const spool::SpoolReader::Totals& queue, net::WallTime now) {
-  out.gauge("queue_messages", "Messages in the queue.", queue.messages);
+  out.gauges("queue_messages", "Messages in the queue; held ones are not tried.",
+             by("state", {{"queued", queue.messages - queue.held}, {"held", queue.held}}));
   out.gauge("queue_recipients", "Recipients that wait, of all messages.", queue.recipients);
   out.gauge("queue_bytes", "Octets of the messages in the queue.", queue.octets);
   out.gauge("queue_oldest_seconds", "Age of the oldest message; 0 if there is none.",
@@ -127,6 +128,7 @@ void add_deliveries(Exposition& out, const control::StatusFacts& facts) {
   out.gauges("queue_deliveries", "Deliveries (one message at one domain) by state.",
              by("state", {{"waiting", facts.deliveries_waiting},
                           {"ready", facts.deliveries_ready},
+                          {"resting", facts.deliveries_resting},
                           {"active", facts.deliveries_in_flight}}));
   out.counters(
       "deliveries_total", "Recipients of attempts, by what became of them.",

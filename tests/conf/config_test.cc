@@ -112,7 +112,7 @@ TEST_CASE("the shipped example's optional settings are right, too") {
       shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_.*\"]+:)"), "$1$2$3");
   const std::string without_doubles =
       std::regex_replace(with_options,
-                         std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  dkim: \\[\\]|"
+                         std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  users: \\{\\}|\n  dkim: \\[\\]|"
                                     "\n    client_rules: \\[\\]|\n    rewrite_senders: \\[\\]"),
                          "");
   // Its staging section belongs to a relay of this name.
@@ -124,6 +124,8 @@ TEST_CASE("the shipped example's optional settings are right, too") {
   CHECK(config.listen[1].address.path == "/run/stsrelay/smtp.sock");
   CHECK(config.listen[0].client_rules.size() == 1);
   CHECK(config.routes.size() == 2);
+  CHECK(config.queue.domains.size() == 1);
+  CHECK(config.queue.users.at("newsletter").priority == conf::Priority::bulk);
   CHECK(config.tls_policy.domains.size() == 4);
   REQUIRE(config.metrics);
   CHECK(config.metrics == conf::Metrics{});

@@ -8,109 +8,12 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
-#include "tests/relay/spool/fixture.h"
+#include "tests/relay/control/subject.h"
 
 namespace {
 
 using namespace relay::control;
-using namespace relay::spool::testing;
-using relay::spool::MessageId;
-using relay::spool::StoreFault;
-using Json = nlohmann::ordered_json;
-
-/// A daemon that is only a spool.
-class Subject {
- public:
-  Subject() {
-    DaemonActions daemon;
-    daemon.retry = [this](MessageId id, DaemonActions::Counted done) {
-      spool->reschedule(id, clock.wall(), thread.loop(), std::move(done));
-    };
-    daemon.remove = [this](MessageId id, DaemonActions::Counted done) {
-      if (remove_fault) {
-        thread.loop().post([this, done] { done(tl::unexpected(*remove_fault)); });
-      } else {
-        spool->remove(id, thread.loop(), std::move(done));
-      }
-    };
-    daemon.policy_state = [this](const relay::net::DomainName& domain, DaemonActions::State done) {
-      asked_about = domain.text();
-      thread.loop().post([this, done] { done(policy_state); });
-    };
-    daemon.refresh_policy = [this](const relay::net::DomainName& domain,
-                                   DaemonActions::Verdict done) {
-      asked_about = domain.text();
-      thread.loop().post([this, done] { done(verdict); });
-    };
-    daemon.status = [] {
-      StatusFacts facts;
-      facts.hostname = "relay.example";
-      facts.listeners = {"127.0.0.1:25"};
-      facts.workers = 2;
-      facts.deliveries_in_flight = 1;
-      facts.deliveries_ready = 2;
-      facts.deliveries_waiting = 3;
-      facts.delivered = 4;
-      facts.deferred = 5;
-      facts.failed = 6;
-      facts.policies.cached = 7;
-      facts.policies.failing = 1;
-      facts.policies.earliest_expiry = relay::net::WallTime(std::chrono::seconds(86400));
-      using Kind = sts::DiscoveryFault::Kind;
-      facts.policies.failing_policies = {{"a.example",
-                                          {relay::net::WallTime{},
-                                           sts::Alert::warning,
-                                           {Kind::webpki_invalid, "expired"},
-                                           *facts.policies.earliest_expiry}}};
-      facts.policies.fetch_failures = {{{Kind::fetch_error, "http-404"}, 8}};
-      return facts;
-    };
-    daemon.reload = [this] { return reload_answer; };
-    actions = std::make_unique<ControlActions>(*reader, clock, std::move(daemon));
-  }
-
-  Response execute(const Request& request) {
-    return thread.ask<Response>([&](std::function<void(Response)> answer) {
-      actions->execute(request, std::move(answer));
-    });
-  }
-  Json data(const Request& request) {
-    const Response response = execute(request);
-    REQUIRE(response.error == "");
-    return Json::parse(response.data);
-  }
-  MessageId put(const std::string& sender, const std::vector<std::string>& domains) {
-    auto envelope = envelope_to(domains);
-    envelope.sender = sender;
-    envelope.received_at = clock.wall();
-    envelope.expires_at = clock.wall() + std::chrono::hours(96);
-    for (auto& recipient : envelope.recipients) {
-      recipient.next_try = clock.wall() + std::chrono::hours(1);
-    }
-    return store(*spool, thread, envelope, 100);
-  }
-  void save(const std::string& domain) {
-    auto parsed =
-        sts::parse_policy("version: STSv1\nmode: enforce\nmx: mx." + domain + "\nmax_age: 86400\n",
-                          sts::Strictness::strict);
-    REQUIRE(parsed.policy);
-    spool->save_policy({domain, "20260301", std::move(*parsed.policy), clock.wall(),
-                        clock.wall() + std::chrono::hours(24)});
-    put("after@policy.example", {"flush.example"});  // a later commit: the policy is on disk, too
-  }
-
-  ManualClock clock;
-  TemporaryDirectory directory;
-  std::unique_ptr<relay::spool::Spool> spool = open_spool(directory.spool(), clock);
-  std::unique_ptr<relay::spool::SpoolReader> reader = open_reader(directory.spool());
-  relay::Expected<Reloaded, std::vector<std::string>> reload_answer;
-  std::optional<StoreFault> remove_fault;
-  relay::delivery::PolicyState policy_state;
-  sts::PolicyVerdict verdict;
-  std::string asked_about;
-  std::unique_ptr<ControlActions> actions;
-  LoopThread thread;
-};
+using namespace relay::control::testing;
 
 std::vector<std::string> ids(const Json& data) {
   std::vector<std::string> list;
@@ -122,9 +25,9 @@ std::vector<std::string> ids(const Json& data) {
 
 QueueList filtered(std::string domain, std::string sender, std::string recipient) {
   QueueList request;
-  request.domain = std::move(domain);
-  request.sender = std::move(sender);
-  request.recipient = std::move(recipient);
+  request.filter.domain = std::move(domain);
+  request.filter.sender = std::move(sender);
+  request.filter.recipient = std::move(recipient);
   return request;
 }
 
@@ -166,7 +69,7 @@ TEST_CASE("queue list finds by domain, sender and recipient") {
       {filtered("b.example", "bob", ""), {}},
   };
   for (const Row& row : rows) {
-    CAPTURE(row.request.domain + "|" + row.request.sender + "|" + row.request.recipient);
+    CAPTURE(row.request.filter.domain + "|" + row.request.filter.sender);
     CHECK(ids(subject.data(row.request)) == row.expected);
   }
   const Json one = subject.data(filtered("b.example", "", ""))["messages"][0];
@@ -235,55 +138,9 @@ TEST_CASE("queue list only counts what a message has beyond twenty recipients; s
 TEST_CASE("a message that is not there is refused by name") {
   Subject subject;
   const MessageId id(12345);
-  for (const Request& request :
-       std::vector<Request>{QueueShow{id}, QueueRetry{id, ""}, QueueRemove{id}}) {
+  for (const Request& request : std::vector<Request>{QueueShow{id}, QueueWhy{id}}) {
     CHECK(subject.execute(request).error.find("no message " + id.text()) == 0);
   }
-}
-
-TEST_CASE("queue retry makes one message, those of a domain, or all due now") {
-  Subject subject;
-  const auto one = subject.put("a@sender.example", {"a.example", "b.example"});
-  const auto two = subject.put("a@sender.example", {"b.example"});
-  const auto three = subject.put("a@sender.example", {"c.example"});
-  const auto due = [&subject] {
-    std::vector<MessageId> list;
-    const auto read = subject.reader->each_pending([&](const relay::spool::PendingGroup& group) {
-      if (group.next_try <= subject.clock.wall() && (list.empty() || list.back() != group.id)) {
-        list.push_back(group.id);
-      }
-    });
-    REQUIRE(read);
-    std::sort(list.begin(), list.end());
-    return list;
-  };
-  CHECK(due().empty());
-  const Json by_id = subject.data(QueueRetry{three, ""});
-  CHECK(by_id["messages"] == 1);
-  CHECK(due() == std::vector{three});
-  const Json by_domain = subject.data(QueueRetry{std::nullopt, "B.example"});
-  CHECK(by_domain["messages"] == 2);
-  CHECK(by_domain["recipients"] == 3);
-  CHECK(due() == std::vector{one, two, three});
-  CHECK(subject.data(QueueRetry{std::nullopt, "unknown.example"})["messages"] == 0);
-  CHECK(subject.data(QueueRetry{})["messages"] == 3);
-}
-
-TEST_CASE("queue retry of many messages reaches every one of them") {
-  Subject subject;
-  store_many(*subject.spool, subject.thread, 200);
-  const Json data = subject.data(QueueRetry{});
-  CHECK(data["messages"] == 200);
-  CHECK(data["recipients"] == 200);
-}
-
-TEST_CASE("queue remove takes a message away") {
-  Subject subject;
-  const auto id = subject.put("a@sender.example", {"a.example"});
-  CHECK(subject.data(QueueRemove{id})["recipients"] == 1);
-  CHECK(subject.data(QueueList{})["messages"].empty());
-  subject.remove_fault = StoreFault{StoreFault::Kind::io_error, "disk I/O error"};
-  CHECK(subject.execute(QueueRemove{id}).error == "the spool cannot be used: disk I/O error");
 }
 
 TEST_CASE("policy list and show tell what is cached, also that it has expired") {

@@ -22,10 +22,19 @@ TEST_CASE("every request comes back from its line as it was") {
       R"("after":")" +
           id + R"("})",
       R"({"command":"queue show","id":")" + id + R"("})",
-      R"({"command":"queue retry","id":")" + id + R"("})",
-      R"({"command":"queue retry","domain":"a.example"})",
-      R"({"command":"queue retry"})",
-      R"({"command":"queue remove","id":")" + id + R"("})",
+      R"({"command":"queue list","older_than":60,"newer_than":3600,"held":true,"held_for":"why",)"
+      R"("limit":7})",
+      R"({"command":"queue change","action":"retry","ids":[")" + id + R"("]})",
+      R"({"command":"queue change","action":"release","domain":"a.example","held":true})",
+      R"({"command":"queue change","action":"requeue","older_than":5,"dry_run":true})",
+      R"({"command":"queue change","action":"remove","all":true})",
+      R"({"command":"queue change","action":"bounce","sender":"a","reason":"left us"})",
+      R"({"command":"queue pause","kind":"domain","name":"a.example","reason":"asked for"})",
+      R"({"command":"queue pause","kind":"everything"})",
+      R"({"command":"queue resume","kind":"route","name":"smtp.example:587"})",
+      R"({"command":"queue import"})",
+      R"({"command":"queue top","by_sender":true,"limit":5})",
+      R"({"command":"queue why","id":")" + id + R"("})",
       R"({"command":"policy list","limit":5,"after":"a.example"})",
       R"({"command":"policy show","domain":"a.example"})",
       R"({"command":"policy export","limit":5,"after":"a.example"})",
@@ -62,9 +71,9 @@ TEST_CASE("a request's members reach their places") {
       R"({"command":"queue list","domain":"a.example","sender":"b","recipient":"c","limit":7})");
   REQUIRE(list);
   const auto& wanted = std::get<QueueList>(*list);
-  CHECK(wanted.domain == "a.example");
-  CHECK(wanted.sender == "b");
-  CHECK(wanted.recipient == "c");
+  CHECK(wanted.filter.domain == "a.example");
+  CHECK(wanted.filter.sender == "b");
+  CHECK(wanted.filter.recipient == "c");
   CHECK(wanted.limit == 7);
   CHECK_FALSE(wanted.after);
   CHECK(std::get<QueueList>(*parse_request(R"({"command":"queue list"})")).limit == kDefaultLimit);
@@ -97,6 +106,13 @@ TEST_CASE("a request that is wrong is refused with the reason") {
       {R"({"command":"queue list","limit":10001})", "up to 10000"},
       {R"({"command":"queue list","limit":"7"})", "queue list: \"limit\" must be a whole number"},
       {R"({"command":"queue list","domian":"x"})", "\"domian\" is no member of this request"},
+      {R"({"command":"queue change"})", "queue change: \"action\" is missing"},
+      {R"({"command":"queue change","action":"fly","all":true})", "\"fly\" is none of hold, "},
+      {R"({"command":"queue change","action":"hold"})", "say which messages"},
+      {R"({"command":"queue change","action":"hold","all":true,"domain":"a"})", "neither"},
+      {R"({"command":"queue change","action":"hold","ids":["?"]})", "\"?\" is no message id"},
+      {R"({"command":"queue pause","kind":"domain"})", "queue pause: \"name\" is missing"},
+      {R"({"command":"queue pause","kind":"everything","name":"a"})", "everything has no"},
       {R"({"command":"results"})", "results: \"day\" is missing"},
       {R"({"command":"results","day":"2026-02-30"})", "\"2026-02-30\" is no day"},
       {R"({"command":"report list","day":"x"})", "report list: \"x\" is no day"},

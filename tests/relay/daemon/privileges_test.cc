@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kNames{"spool.db", "lock", "control.sock"};
+const std::vector<std::string> kNames{"spool.db", "lock", "control.sock", "import/"};
 
 /// A folder with another one beside it; gone with this object.
 class Subject {
@@ -58,6 +58,7 @@ TEST_CASE("a spool's directory may hold the spool's files and a volume's lost+fo
   subject.put(subject.spool / "spool.db");
   subject.put(subject.spool / "lock");
   fs::create_directory(subject.spool / "lost+found");
+  fs::create_directory(subject.spool / "import");
   const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -78,6 +79,8 @@ TEST_CASE("a directory that holds anything else is refused by the name of what i
        "passwd is none of the queue's files"},
       {"old", [](const Subject&, const fs::path& path) { fs::create_directories(path); },
        "old is none of the queue's files"},
+      {"import", [](const Subject& s, const fs::path& path) { s.put(path); },
+       "import is no folder"},
       {"spool.db", [](const Subject&, const fs::path& path) { fs::create_directories(path); },
        "spool.db is no plain file"},
       {"spool.db",

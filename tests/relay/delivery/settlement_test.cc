@@ -48,7 +48,7 @@ Finished finished(std::initializer_list<Result> results) {
 TEST_CASE("delivered and failed recipients leave the queue, deferred ones get a time") {
   const spool::Envelope envelope = envelope_of(3);
   const Finished end = finished({Result::delivered, Result::failed, Result::deferred});
-  const SettledAttempt settled = settle(envelope, end, {kWaits, 0}, kNow);
+  const SettledAttempt settled = settle(envelope, end, {kWaits, envelope.expires_at, 0}, kNow);
   REQUIRE(settled.settlement.updates.size() == 3);
   CHECK(settled.settlement.updates[0].outcome == Outcome::delivered);
   CHECK(settled.settlement.updates[1].outcome == Outcome::failed);
@@ -73,10 +73,12 @@ TEST_CASE("a report's delivery learns what became of the mail that carries it") 
     CAPTURE(rpt::name(row.stage));
     spool::Envelope envelope = envelope_of(1);
     envelope.expires_at = kNow + row.left;
-    CHECK_FALSE(settle(envelope, finished({row.result}), {kWaits, 0}, kNow).settlement.report);
+    CHECK_FALSE(settle(envelope, finished({row.result}), {kWaits, envelope.expires_at, 0}, kNow)
+                    .settlement.report);
     envelope.origin = spool::Origin::report;
     const auto outcome =
-        settle(envelope, finished({row.result}), {kWaits, 0}, kNow).settlement.report;
+        settle(envelope, finished({row.result}), {kWaits, envelope.expires_at, 0}, kNow)
+            .settlement.report;
     REQUIRE(outcome);
     CHECK(outcome->stage == row.stage);
     CHECK(outcome->result == "text");
@@ -89,16 +91,19 @@ TEST_CASE("the wait grows with the attempts made and is stretched by the jitter"
   spool::Envelope envelope = envelope_of(1);
   envelope.recipients[0].attempts = 1;
   const Finished end = finished({Result::deferred});
-  CHECK(settle(envelope, end, {kWaits, 0}, kNow).fates[0].next_try == kNow + 300s);
-  CHECK(settle(envelope, end, {kWaits, 0.1}, kNow).fates[0].next_try == kNow + 330s);
-  CHECK(settle(envelope, end, {kWaits, -0.1}, kNow).fates[0].next_try == kNow + 270s);
+  CHECK(settle(envelope, end, {kWaits, envelope.expires_at, 0}, kNow).fates[0].next_try ==
+        kNow + 300s);
+  CHECK(settle(envelope, end, {kWaits, envelope.expires_at, 0.1}, kNow).fates[0].next_try ==
+        kNow + 330s);
+  CHECK(settle(envelope, end, {kWaits, envelope.expires_at, -0.1}, kNow).fates[0].next_try ==
+        kNow + 270s);
 }
 
 TEST_CASE("a deferral past the message's life is an expiry and fails the recipient") {
   spool::Envelope envelope = envelope_of(1);
   envelope.expires_at = kNow - 1s;
   const Finished end = finished({Result::deferred});
-  const SettledAttempt settled = settle(envelope, end, {kWaits, 0}, kNow);
+  const SettledAttempt settled = settle(envelope, end, {kWaits, envelope.expires_at, 0}, kNow);
   CHECK(settled.fates[0].kind == Fate::Kind::expired);
   CHECK(settled.settlement.updates[0].outcome == Outcome::failed);
 }
@@ -133,6 +138,36 @@ TEST_CASE("who is told of a failure") {
     fate.kind = row.kind;
     fate.recipient = &envelope.recipients[0];
     CHECK(wants_notice(envelope, fate) == row.told);
+  }
+}
+
+TEST_CASE("a domain's own lifetime counts from the message's life, its own waits replace all") {
+  conf::Queue queue;
+  queue.domains["slow.example"].lifetime = 48h;
+  queue.domains["*.quick.example"] = {10min, {1s, 2s}};
+  spool::Envelope envelope = envelope_of(1);
+  struct Row {
+    const char* domain;
+    net::WallTime life_from;
+    spool::Origin origin;
+    net::WallTime end;
+    std::size_t waits;
+  };
+  const net::WallTime arrived = envelope.received_at;
+  using spool::Origin;
+  for (const Row& row : {Row{"other.example", {}, Origin::submitted, kNow + 24h, 8},
+                         Row{"slow.example", {}, Origin::submitted, arrived + 48h, 8},
+                         Row{"slow.example", arrived + 5h, Origin::notice, arrived + 53h, 8},
+                         Row{"slow.example", {}, Origin::report, kNow + 24h, 8},
+                         Row{"a.b.quick.example", {}, Origin::submitted, arrived + 10min, 2},
+                         Row{"quick.example", {}, Origin::submitted, kNow + 24h, 8}}) {
+    CAPTURE(row.domain);
+    envelope.life_from = row.life_from;
+    envelope.origin = row.origin;
+    CHECK(end_of_life(queue, envelope, row.domain) == row.end);
+    const RetryRules rules = RetryRules::of(queue, envelope, row.domain, 0);
+    CHECK(rules.waits.size() == row.waits);
+    CHECK(rules.expires == row.end);
   }
 }
 

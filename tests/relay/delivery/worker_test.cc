@@ -61,7 +61,7 @@ struct WorkerWorld {
   /// Everything that could start a second delivery.
   void provoke(const spool::Envelope& envelope) {
     world.clock.advance(std::chrono::hours(1));
-    worker->retry_now(envelope.id);
+    worker->replace({envelope.id}, spool::pending_groups(envelope));
     worker->begin();
     support::settle(world.loop);
   }
@@ -169,6 +169,64 @@ TEST_CASE("a first wait is kept before the first attempt") {
   test.drain();
 }
 
+TEST_CASE("a message held before its turn is not tried until it is taken up again") {
+  WorkerWorld test("worker_held");
+  spool::Envelope message = test.world.store({"a.example"});
+  message.recipients.front().next_try = test.world.clock.wall() + std::chrono::minutes(1);
+  test.add(message);
+  const auto change = [&](spool::MessageChange::Kind kind) {
+    bool done = false;
+    test.world.spool->change({{kind, message.id, test.world.clock.wall(), "why"}}, test.world.loop,
+                             [&](const auto& /*changed*/) { done = true; });
+    test.run_until([&] { return done; });
+  };
+  change(spool::MessageChange::Kind::hold);
+  test.world.clock.advance(std::chrono::minutes(1));
+  test.worker->begin();
+  support::settle(test.world.loop);
+  CHECK(test.world.peer.connections() == 0);
+  change(spool::MessageChange::Kind::release);
+  CHECK(test.worker->replace({message.id}, spool::pending_groups(message)).empty());
+  test.run_until([&] { return test.world.spool->statistics().settlements == 1; });
+  CHECK(test.world.peer.messages() == 1);
+  test.drain();
+}
+
+TEST_CASE("what is being tried is not begun a second time, and is said to be under way") {
+  WorkerWorld test("worker_busy");
+  const spool::Envelope message = test.world.store({"a.example"});
+  test.world.peer.replies["."] = "";
+  test.add(message);
+  test.run_until([&] { return test.world.peer.messages() == 1; });
+  const std::vector<GroupKey> under_way{{message.id, "a.example"}};
+  CHECK(test.worker->busy({message.id}) == under_way);
+  CHECK(test.worker->busy({spool::MessageId(1)}).empty());
+  CHECK(test.worker->replace({message.id}, spool::pending_groups(message)) == under_way);
+  support::settle(test.world.loop);
+  test.world.peer.say(0, "250 taken");
+  test.run_until([&] { return test.world.spool->statistics().settlements == 1; });
+  CHECK(test.world.peer.messages() == 1);
+  test.run_until([&] { return test.worker->busy({message.id}).empty(); });
+  test.drain();
+}
+
+TEST_CASE("a removed message does not come back when its attempt ends with a deferral") {
+  WorkerWorld test("worker_removed");
+  const spool::Envelope message = test.world.store({"a.example"});
+  test.world.peer.replies["."] = "";
+  test.add(message);
+  test.run_until([&] { return test.world.peer.messages() == 1; });
+  test.world.spool->change({{spool::MessageChange::Kind::remove, message.id}}, test.world.loop,
+                           [](const auto& /*changed*/) {});
+  test.worker->replace({message.id}, {});
+  test.world.peer.say(0, "451 later");
+  test.run_until([&] { return test.world.spool->statistics().settlements == 1; });
+  test.provoke(message);
+  CHECK(test.queued() == 0);
+  CHECK(test.world.peer.messages() == 1);
+  test.drain();
+}
+
 TEST_CASE("one next hop stays on one worker, whatever the recipient domain") {
   conf::Route by_address;
   by_address.match = "*.address.example";
@@ -259,11 +317,11 @@ TEST_CASE("messages are handed from thread to thread, delivered once and recorde
   constexpr int kMessages = 20;
   for (int n = 0; n < kMessages; ++n) {
     const auto stored = world.store({"a.example", "b.example", "c.example"});
-    threads.dispatcher().retry_now(stored.id);
+    threads.dispatcher().changed({stored.id}, spool::pending_groups(stored), world.loop,
+                                 [](const std::vector<GroupKey>& /*busy*/) {});
   }
   support::run_until(world.loop,
                      [&] { return world.spool->statistics().settlements == 3 * kMessages; });
-  threads.dispatcher().forget(spool::MessageId(1));
   CHECK(threads.delivered() == 3 * kMessages);
   CHECK(world.peer.messages() == 3 * kMessages);
   const auto left = world.reader->list(std::nullopt, 100);

@@ -161,15 +161,21 @@ TEST_CASE("clients that may not relay are refused at RCPT, and it is told") {
   CHECK(rejections[0].reply == "550 5.7.1 Relaying denied");
 }
 
-TEST_CASE("a full disk is temporary at MAIL, DATA and the end; a failed store ends the session") {
+TEST_CASE(
+    "a full disk or queue is temporary at MAIL, DATA and the end; a failed store ends the "
+    "session") {
   struct Row {
     Room mail, data, end;
     std::string codes;
   };
   const std::vector<Row> rows{
       {Room::disk_full, Room::available, Room::available, "452 503 503 500"},
+      {Room::queue_full, Room::available, Room::available, "452 503 503 500"},
+      {Room::sender_full, Room::available, Room::available, "452 503 503 500"},
       {Room::store_failed, Room::available, Room::available, "421"},
       {Room::available, Room::disk_full, Room::available, "250 250 452 500"},
+      {Room::available, Room::queue_full, Room::available, "250 250 452 500"},
+      {Room::available, Room::sender_full, Room::available, "250 250 452 500"},
       {Room::available, Room::store_failed, Room::available, "250 250 421"},
       {Room::available, Room::available, Room::disk_full, "250 250 354 452"},
       {Room::available, Room::available, Room::store_failed, "250 250 354 421"},

@@ -222,7 +222,27 @@ std::string run_sql(const std::string& database, const std::string& sql) {
   return answer;
 }
 
+std::vector<std::size_t> change(Spool& spool, LoopThread& thread,
+                                const std::vector<MessageChange>& changes) {
+  return thread
+      .ask<Stored<std::vector<std::size_t>>>(
+          [&](auto answer) { spool.change(changes, thread.loop(), answer); })
+      .value_or(std::vector<std::size_t>{});
+}
+
+void forget_queue_operations(const std::string& database) {
+  run_sql(database, "DROP TABLE queue_pauses");
+  run_sql(database, "DROP TABLE queue_imports");
+  for (const char* column : {"messages DROP COLUMN priority", "messages DROP COLUMN user",
+                             "messages DROP COLUMN held", "messages DROP COLUMN held_at",
+                             "messages DROP COLUMN life_from", "recipients DROP COLUMN last_try"}) {
+    run_sql(database, std::string("ALTER TABLE ") + column);
+  }
+  run_sql(database, "PRAGMA user_version = 5");
+}
+
 void forget_reports(const std::string& database) {
+  forget_queue_operations(database);
   for (const char* table :
        {"report_records", "reports", "report_deliveries", "report_suppressions"}) {
     run_sql(database, std::string("DROP TABLE ") + table);

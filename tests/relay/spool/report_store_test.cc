@@ -337,9 +337,8 @@ TEST_CASE("reports: a mail's end is that of its delivery, stored with it") {
 TEST_CASE("reports: a mail that the operator removes ends its delivery, without suppression") {
   ReportWorld world;
   const MessageId id = hand_over(world, "mailto:t@a.example");
-  CHECK(world.thread.ask<Stored<std::size_t>>([&](std::function<void(Stored<std::size_t>)> done) {
-    world.spool->remove(id, world.thread.loop(), std::move(done));
-  }) == std::size_t{1});
+  CHECK(change(*world.spool, world.thread, {{MessageChange::Kind::remove, id}}) ==
+        std::vector<std::size_t>{1});
   REQUIRE(world.deliveries().size() == 1);
   CHECK(world.deliveries()[0].stage == rpt::Stage::refused);
   CHECK(world.deliveries()[0].result == "removed by the operator");

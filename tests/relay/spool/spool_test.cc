@@ -25,6 +25,12 @@ Envelope full_envelope() {
   envelope.envid = "QQ314159+2B";
   envelope.client_ip = "2001:db8::1";
   envelope.client_helo = "client.example";
+  envelope.user = "newsletter";
+  envelope.priority = Priority::bulk;
+  envelope.held = "too many messages";
+  envelope.held_at = envelope.received_at;
+  envelope.life_from = envelope.received_at;
+  envelope.recipients[0].last_try = net::WallTime(std::chrono::milliseconds(1'770'000'000'999));
   envelope.recipients[1].notify = "FAILURE,DELAY";
   envelope.recipients[1].orcpt = "rfc822;User1@example.net";
   return envelope;
@@ -42,6 +48,11 @@ void check_equal(const Envelope& left, const Envelope& right) {
   CHECK(left.envid == right.envid);
   CHECK(left.client_ip == right.client_ip);
   CHECK(left.client_helo == right.client_helo);
+  CHECK(left.user == right.user);
+  CHECK(left.priority == right.priority);
+  CHECK(left.held == right.held);
+  CHECK(left.held_at == right.held_at);
+  CHECK(left.life_from == right.life_from);
   REQUIRE(left.recipients.size() == right.recipients.size());
   for (std::size_t n = 0; n < left.recipients.size(); ++n) {
     const auto& a = left.recipients[n];
@@ -54,6 +65,7 @@ void check_equal(const Envelope& left, const Envelope& right) {
     CHECK(a.attempts == b.attempts);
     CHECK(a.next_try == b.next_try);
     CHECK(a.last_result == b.last_result);
+    CHECK(a.last_try == b.last_try);
   }
 }
 
@@ -123,6 +135,7 @@ TEST_CASE("spool: recipients of one domain, pending groups and pages of the list
   LoopThread thread;
   const auto spool = open_spool(directory.spool(), clock);
   auto envelope = full_envelope();
+  envelope.held.clear();
   envelope.recipients[0].next_try = net::WallTime(std::chrono::seconds(50));
   envelope.recipients[2].next_try = net::WallTime(std::chrono::seconds(40));
   const auto first = store(*spool, thread, envelope, 10);
@@ -269,30 +282,30 @@ TEST_CASE("settle: what an operator removed meanwhile is no error") {
   const auto spool = open_spool(directory.spool(), clock);
   const auto reader = open_reader(directory.spool());
   const auto id = store(*spool, thread, full_envelope(), 300);
-  const auto remove = [&](MessageId which) {
-    return thread.ask<Stored<std::size_t>>(
-        [&](auto answer) { spool->remove(which, thread.loop(), answer); });
-  };
-  CHECK(remove(id) == 3);
-  CHECK(remove(id) == 0);
-  CHECK(remove(MessageId(std::numeric_limits<std::int64_t>::max())) == 0);
-  CHECK(settle(*spool, thread, delivered(id)));
+  const MessageId impossible(std::numeric_limits<std::int64_t>::max());
+  const auto remove = MessageChange::Kind::remove;
+  CHECK(change(*spool, thread, {{remove, id}, {remove, id}, {remove, impossible}}) ==
+        std::vector<std::size_t>{3, 0, 0});
+  auto settlement = delivered(id);
+  settlement.notices.push_back({envelope_to({"example.net"}), "told to nobody"});
+  settlement.notices[0].envelope.id = spool->new_id();
+  CHECK(settle(*spool, thread, settlement));
+  CHECK(reader->totals()->messages == 0);
   CHECK(sessions_counted(*reader) == 1);
   CHECK(run_sql(directory.database(), "SELECT count(*) FROM slices") == "0");
   // A reader in the middle of the content must not take the rest for absent.
   CHECK_FALSE(reader->slice(id, 1));
 }
 
-TEST_CASE("reschedule: makes every recipient due at the time given") {
+TEST_CASE("retry: makes every recipient due at the time given") {
   const TemporaryDirectory directory;
   const ManualClock clock;
   LoopThread thread;
   const auto spool = open_spool(directory.spool(), clock);
   const auto id = store(*spool, thread, full_envelope(), 300);
   const net::WallTime due{std::chrono::seconds(99)};
-  const auto changed = thread.ask<Stored<std::size_t>>(
-      [&](auto answer) { spool->reschedule(id, due, thread.loop(), answer); });
-  CHECK(changed == 3);
+  CHECK(change(*spool, thread, {{MessageChange::Kind::retry, id, due}}) ==
+        std::vector<std::size_t>{3});
   const auto envelope = *open_reader(directory.spool())->envelope(id, {});
   CHECK(std::all_of(envelope->recipients.begin(), envelope->recipients.end(),
                     [&](const Recipient& recipient) { return recipient.next_try == due; }));

@@ -15,7 +15,7 @@ Sources sources(const std::string& obstacle = {}) {
   Sources sources;
   sources.status = [] { return control::StatusFacts{}; };
   sources.obstacle = [obstacle] { return obstacle; };
-  sources.queue = [] { return spool::SpoolReader::Totals{3, 5, 4096, at(60)}; };
+  sources.queue = [] { return spool::SpoolReader::Totals{3, 5, 4096, at(60), 1}; };
   sources.now = [] { return at(100); };
   return sources;
 }
@@ -46,7 +46,8 @@ TEST_CASE("metrics tell the queue's depth and the age of its oldest message") {
   const net::HttpAnswer answer = respond("/metrics", sources());
   CHECK(answer.status == 200);
   CHECK(answer.content_type == "text/plain; version=0.0.4; charset=utf-8");
-  CHECK(has_line(answer.body, "stsrelay_queue_messages 3"));
+  CHECK(has_line(answer.body, "stsrelay_queue_messages{state=\"queued\"} 2"));
+  CHECK(has_line(answer.body, "stsrelay_queue_messages{state=\"held\"} 1"));
   CHECK(has_line(answer.body, "stsrelay_queue_recipients 5"));
   CHECK(has_line(answer.body, "stsrelay_queue_bytes 4096"));
   CHECK(has_line(answer.body, "stsrelay_queue_oldest_seconds 40"));
