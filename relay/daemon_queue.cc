@@ -10,6 +10,7 @@
 #include "relay/daemon_parts.h"
 #include "relay/delivery/destination.h"
 #include "relay/settings.h"
+#include "relay/staging/placement.h"
 
 namespace relay {
 
@@ -71,8 +72,9 @@ void Daemon::add_queue_facts(control::DaemonActions& actions) {
                                  config_->queue.lifetime};
   };
   actions.next_hop = [this](const std::string& domain) {
-    const auto found = delivery::next_hop(
-        config_->routes, domain, config_->test_world ? config_->test_world->smtp_port : 25);
+    const auto found =
+        delivery::next_hop(config_->routes, staging::true_domain(domain),
+                           config_->test_world ? config_->test_world->smtp_port : 25);
     const auto* const hop = std::get_if<delivery::NextHop>(&found);
     return hop != nullptr ? std::string(delivery::place_of(hop->key())) : std::string();
   };
