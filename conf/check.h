@@ -8,6 +8,9 @@ namespace conf {
 /// The control socket where none is named.
 [[nodiscard]] std::string default_socket(const Queue& queue);
 
+/// Adds an error for each fault of the routes.
+void check_routes(const std::vector<Route>& routes, Findings& findings);
+
 /// Adds an error for each fault of a configuration that was read without one.
 void check(const Config& config, Findings& findings);
 

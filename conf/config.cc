@@ -110,10 +110,23 @@ Config read(const YAML::Node& root, Findings& findings) {
     make_lower(route.match);
     make_lower(route.mx);
     make_lower(route.host);
+    make_lower(route.helo);
+    make_domain_lower(route.sender);
+    for (Upstream& upstream : route.upstreams) {
+      make_lower(upstream.host);
+    }
+  }
+  make_lower(config.delivery.helo);
+  for (ReplyRule& rule : config.delivery.reply_rules) {
+    make_lower(rule.host);
   }
   make_domain_lower(config.reports.contact);
   make_domain_lower(config.reports.from);
   for (ReportKey& key : config.reports.dkim) {
+    make_lower(key.domain);
+    make_lower(key.selector);
+  }
+  for (ReportKey& key : config.dkim) {
     make_lower(key.domain);
     make_lower(key.selector);
   }

@@ -13,7 +13,7 @@ from peers.daemon import REPOSITORY, binary
 CONF = REPOSITORY / "conf"
 COMMANDS = CONF / "man" / "stsrelay.1"
 SETTINGS = CONF / "man" / "stsrelay.yaml.5"
-BY_DOMAIN = ("tls_policy.domains", "reports.domains")
+BY_DOMAIN = ("tls_policy.domains", "reports.domains", "delivery.domains")
 
 
 def run(*command, **options) -> subprocess.CompletedProcess:
@@ -46,16 +46,16 @@ def example(uncommented: bool) -> dict:
     """The shipped file; uncommented: with its optional settings."""
     text = (CONF / "relay.yaml").read_text()
     if uncommented:
-        text = re.sub(r'(^|\n)#( *- |  +)?([a-z_.*"]+:)', r"\1\2\3", text)
-        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n  dkim: \[\]", "", text)
+        text = re.sub(r'(^|\n)#( *- |  +)?([a-z0-9_.*"]+:)', r"\1\2\3", text)
+        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n(  )?dkim: \[\]", "", text)
     return yaml.load(text, yaml.BaseLoader)
 
 
 def flat(value, path: str = "") -> dict[str, str]:
     """Settings as the manual names them, with their values as it writes them."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = {key: item for entry in value for key, item in entry.items()}
-    elif isinstance(value, dict) and path in BY_DOMAIN:
+        return {key: item for entry in value for key, item in flat(entry, path).items()}
+    if isinstance(value, dict) and path in BY_DOMAIN:
         value = {key: item for entry in value.values() for key, item in entry.items()}
     if not isinstance(value, dict):
         return {path: (", ".join(value) if isinstance(value, list) else value) or "empty"}

@@ -13,6 +13,7 @@
 #include "relay/delivery/dispatcher.h"
 #include "relay/delivery/rule_book.h"
 #include "relay/delivery/worker.h"
+#include "relay/delivery_files.h"
 #include "relay/log.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/http_server.h"
@@ -39,6 +40,7 @@ class Daemon {
   struct Files {
     conf::Preload preload;
     std::vector<reception::ListenerFiles> listeners;
+    DeliveryFiles delivery;
   };
 
   Daemon(std::string config_path, conf::Config config, Files files)
@@ -75,6 +77,7 @@ class Daemon {
   void start_threads();
   void announce();
   void announce_reports();
+  void announce_exposed_credentials();
   void stop();
   void worker_drained();
   void join();

@@ -5,26 +5,27 @@
 
 namespace relay::delivery {
 
-std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const std::string& domain,
+std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const MailPath& path,
                               std::size_t count) {
-  auto found = next_hop(routes, domain, 0);
-  const auto* hop = std::get_if<NextHop>(&found);
-  if (hop == nullptr) {
-    return std::hash<std::string>{}(domain) % count;
+  const auto found = next_hops(routes, path, 0);
+  const auto* hops = std::get_if<std::vector<NextHop>>(&found);
+  if (hops == nullptr) {
+    return std::hash<std::string>{}(path.domain) % count;
   }
-  const auto policy_domain = hop->policy_domain();
-  return std::hash<std::string>{}(policy_domain ? policy_domain->text() : hop->key()) % count;
+  const NextHop& first = hops->front();
+  const auto policy_domain = first.policy_domain();
+  return std::hash<std::string>{}(policy_domain ? policy_domain->text() : first.key()) % count;
 }
 
-const Dispatcher::Place& Dispatcher::place_of(const std::string& domain) const {
-  return places_[owner(routes_, domain, places_.size())];
+const Dispatcher::Place& Dispatcher::place_of(const MailPath& path) const {
+  return places_[owner(routes_, path, places_.size())];
 }
 
 void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) {
   std::set<std::string> domains;
   for (const spool::Recipient& recipient : envelope->recipients) {
     if (domains.insert(recipient.domain).second) {
-      const Place& place = place_of(recipient.domain);
+      const Place& place = place_of({recipient.domain, envelope->sender});
       place.loop->post([worker = place.worker, envelope, domain = recipient.domain] {
         worker->add(envelope, domain);
       });

@@ -26,13 +26,13 @@ class Dispatcher {
   void retry_now(spool::MessageId id);
   void forget(spool::MessageId id);
 
-  /// Which of count workers owns mail for this recipient domain: a route's target decides, so that
+  /// Which of count workers owns mail that goes this way: a route's first target decides, so that
   /// one next hop has one set of connections.
-  static std::size_t owner(const std::vector<conf::Route>& routes, const std::string& domain,
+  static std::size_t owner(const std::vector<conf::Route>& routes, const MailPath& path,
                            std::size_t count);
 
  private:
-  [[nodiscard]] const Place& place_of(const std::string& domain) const;
+  [[nodiscard]] const Place& place_of(const MailPath& path) const;
 
   std::vector<Place> places_;
   std::vector<conf::Route> routes_;  ///< as at start: ownership must not move while mail is queued

@@ -32,6 +32,9 @@ struct SessionUsed {
 using ConversationReport = std::variant<ConnectFailed, SessionUsed>;
 
 enum class Certainty { known, maybe_delivered };
+/// Whether another next hop might do better for the recipient: the server's word on it, or on a
+/// message that it has read, is the last.
+enum class Finality { decided, undecided };
 
 /// What became of one recipient in one attempt.
 struct RecipientOutcome {
@@ -44,6 +47,7 @@ struct RecipientOutcome {
   std::string ip;            ///< its address, may be empty
   std::string remote_reply;  ///< the remote reply alone, empty if there was none
   Certainty certainty = Certainty::known;
+  Finality finality = Finality::decided;
 };
 
 }  // namespace relay::delivery

@@ -64,9 +64,18 @@ std::optional<net::WallTime> PendingQueue::next_due() const {
 }
 
 std::size_t PendingQueue::hasten(spool::MessageId id, net::WallTime now) {
+  return hasten_if([&](const Waiting& waiting) { return waiting.group.id == id; }, now);
+}
+
+std::size_t PendingQueue::hasten_destination(const std::string& destination, net::WallTime now) {
+  return hasten_if([&](const Waiting& waiting) { return waiting.destination == destination; }, now);
+}
+
+template <class Chosen>
+std::size_t PendingQueue::hasten_if(const Chosen& chosen, net::WallTime now) {
   std::vector<Waiting> found;
   for (auto entry = waiting_.begin(); entry != waiting_.end();) {
-    if (entry->second.group.id == id) {
+    if (chosen(entry->second)) {
       found.push_back(std::move(entry->second));
       entry = waiting_.erase(entry);
     } else {
@@ -106,7 +115,10 @@ void PendingQueue::make_ready(Group group, const std::string& key) {
 }
 
 void PendingQueue::give_turn(const std::string& key, Destination& destination) {
-  const int window = std::min(static_cast<int>(destination.window), limits_.per_destination);
+  int window = std::min(static_cast<int>(destination.window), limits_.per_destination);
+  if (const auto own = limits_by_destination_.find(key); own != limits_by_destination_.end()) {
+    window = std::min(window, own->second);
+  }
   if (destination.turn == Destination::Turn::none && !destination.groups.empty() &&
       destination.active < std::max(1, window)) {
     destination.turn = Destination::Turn::queued;

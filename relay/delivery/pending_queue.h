@@ -38,6 +38,10 @@ class PendingQueue {
   explicit PendingQueue(QueueLimits limits) : limits_(limits) {}
   void set_limits(QueueLimits limits) { limits_ = limits; }
 
+  /// This destination has its own limit, if that is lower than the one for all.
+  void limit_destination(const std::string& destination, int connections) {
+    limits_by_destination_[destination] = connections;
+  }
   /// destination: groups with equal keys share a window.
   void add(Group group, std::string destination, net::WallTime next_try, net::WallTime now);
   /// The next group to try now, within the limits; it counts as active until finished().
@@ -52,6 +56,8 @@ class PendingQueue {
 
   /// Makes waiting groups of a message due now. Returns how many.
   std::size_t hasten(spool::MessageId id, net::WallTime now);
+  /// Makes all groups that wait for a destination due now. Returns how many.
+  std::size_t hasten_destination(const std::string& destination, net::WallTime now);
   /// Forgets groups of a message that are not active. Returns how many.
   std::size_t forget(spool::MessageId id);
 
@@ -74,6 +80,8 @@ class PendingQueue {
   /// Ready groups beyond this many are read back when their turn comes: bounds memory.
   static constexpr std::size_t kFreshEnvelopes = 5000;
 
+  template <class Chosen>
+  std::size_t hasten_if(const Chosen& chosen, net::WallTime now);
   void make_ready(Group group, const std::string& key);
   void give_turn(const std::string& key, Destination& destination);
   void wake(net::WallTime now);
@@ -81,6 +89,7 @@ class PendingQueue {
   QueueLimits limits_;
   std::multimap<net::WallTime, Waiting> waiting_;
   std::unordered_map<std::string, Destination> destinations_;
+  std::unordered_map<std::string, int> limits_by_destination_;
   std::list<std::string> turns_;  ///< destinations with ready groups and room in their window
   std::size_t ready_ = 0;
   std::size_t active_ = 0;

@@ -97,6 +97,7 @@ struct PendingGroup {
   MessageId id{0};
   std::string domain;
   net::WallTime next_try{};
+  std::string sender{};  ///< reverse-path of the message; empty: a bounce
 };
 
 class Spool {

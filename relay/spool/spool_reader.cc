@@ -44,14 +44,14 @@ class PendingGroups {
  public:
   explicit PendingGroups(const std::function<void(PendingGroup)>& visit) : visit_(visit) {}
 
-  void add(MessageId id, std::string_view domain, net::WallTime next_try) {
+  void add(MessageId id, std::string_view domain, net::WallTime next_try, std::string_view sender) {
     if (!groups_.empty() && groups_.front().id != id) {
       flush();
     }
     auto place = std::find_if(groups_.begin(), groups_.end(),
                               [&](const auto& group) { return group.domain == domain; });
     if (place == groups_.end()) {
-      groups_.push_back({id, std::string(domain), next_try});
+      groups_.push_back({id, std::string(domain), next_try, std::string(sender)});
     } else {
       place->next_try = std::min(place->next_try, next_try);
     }
@@ -97,7 +97,8 @@ Expected<std::unique_ptr<SpoolReader>, std::string> SpoolReader::open(
       {&state->slice, "SELECT crc, content FROM slices WHERE key = ?1"},
       {&state->slice_count, "SELECT slices FROM messages WHERE id = ?1"},
       {&state->pending,
-       fmt::format("SELECT key >> {}, domain, next_try FROM recipients ORDER BY key",
+       fmt::format("SELECT key >> {0}, domain, next_try, coalesce(sender, '') FROM recipients "
+                   "LEFT JOIN messages ON messages.id = key >> {0} ORDER BY key",
                    kPositionBits)},
       {&state->list, envelopes + "WHERE id > ?1 ORDER BY id LIMIT ?2"},
       {&state->totals,
@@ -167,7 +168,7 @@ Stored<std::optional<std::string>> SpoolReader::slice(MessageId id, std::uint32_
 Stored<void> SpoolReader::each_pending(const std::function<void(PendingGroup)>& visit) {
   PendingGroups groups(visit);
   auto done = state_->pending.each([&](const Row& row) {
-    groups.add(MessageId(row.integer(0)), row.text(1), read_time(row.integer(2)));
+    groups.add(MessageId(row.integer(0)), row.text(1), read_time(row.integer(2)), row.text(3));
   });
   if (!done) {
     return store_fault(done.error());
