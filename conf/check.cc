@@ -190,37 +190,6 @@ void check_listeners(const Config& config, Findings& findings) {
   }
 }
 
-/// Whether a route for earlier leaves nothing for one after it.
-bool covers(std::string_view earlier, std::string_view later) {
-  return earlier == "*" || earlier == later ||
-         (earlier.starts_with("*.") && later.ends_with(earlier.substr(1)));
-}
-
-void check_routes(const Config& config, Findings& findings) {
-  for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const Route& route = config.routes[i];
-    const std::string path = fmt::format("routes[{}]", i);
-    if (route.match.empty()) {
-      findings.fail(path, "has no match; write for example match: example.com");
-    }
-    if (route.mx.empty() == route.host.empty()) {
-      findings.fail(path,
-                    "needs exactly one of mx (a domain whose MX records name the hosts) and host "
-                    "(one host, no MX lookup)");
-    }
-    const auto end = config.routes.begin() + static_cast<std::ptrdiff_t>(i);
-    const auto covering = std::find_if(config.routes.begin(), end, [&route](const Route& earlier) {
-      return covers(earlier.match, route.match);
-    });
-    if (covering != end) {
-      findings.fail(path + ".match",
-                    fmt::format("\"{}\" is never reached: the earlier route for \"{}\" matches "
-                                "all of it; put this one first or remove it",
-                                route.match, covering->match));
-    }
-  }
-}
-
 void check_tls_policy(const TlsPolicy& policy, Findings& findings) {
   for (const auto& [domain, rule] : policy.domains) {
     if (auto fault = fault_of(rule)) {
@@ -277,6 +246,16 @@ void check_reports(const Reports& reports, Findings& findings) {
   check_report_keys(reports, domain, findings);
 }
 
+void check_signing(const std::vector<ReportKey>& keys, Findings& findings) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const ReportKey& key = keys[i];
+    if (key.domain.empty() || key.selector.empty() || key.key_file.empty()) {
+      findings.fail(fmt::format("dkim[{}]", i),
+                    "needs domain (of the senders in From), selector and key_file");
+    }
+  }
+}
+
 void check_socket(const Config& config, Findings& findings) {
   if (config.control.socket.size() <= kLongestSocketPath) {
     return;
@@ -297,12 +276,13 @@ std::string default_socket(const Queue& queue) {
 
 void check(const Config& config, Findings& findings) {
   check_listeners(config, findings);
-  check_routes(config, findings);
+  check_routes(config.routes, findings);
   check_socket(config, findings);
   check_tls_policy(config.tls_policy, findings);
   check_dns(config.dns, findings);
   check_reports(config.reports, findings);
   check_staging(config, findings);
+  check_signing(config.dkim, findings);
   if (config.limits.hard_errors < config.limits.soft_errors) {
     findings.fail("limits.hard_errors",
                   fmt::format("{} is below limits.soft_errors ({}); it must not be smaller",

@@ -11,6 +11,9 @@ namespace conf {
 /// The part of check() about staging.
 void check_staging(const Config& config, Findings& findings);
 
+/// Adds an error for each fault of the routes.
+void check_routes(const std::vector<Route>& routes, Findings& findings);
+
 /// Adds an error for each fault of a configuration that was read without one.
 void check(const Config& config, Findings& findings);
 

@@ -110,6 +110,15 @@ Config read(const YAML::Node& root, Findings& findings) {
     make_lower(route.match);
     make_lower(route.mx);
     make_lower(route.host);
+    make_lower(route.helo);
+    make_domain_lower(route.sender);
+    for (Upstream& upstream : route.upstreams) {
+      make_lower(upstream.host);
+    }
+  }
+  make_lower(config.delivery.helo);
+  for (ReplyRule& rule : config.delivery.reply_rules) {
+    make_lower(rule.host);
   }
   for (Listener& listener : config.listen) {
     for (SenderRewrite& rewrite : listener.rewrite_senders) {
@@ -129,6 +138,10 @@ Config read(const YAML::Node& root, Findings& findings) {
     for (StagingFault& fault : config.staging->faults) {
       make_lower(fault.recipient);
     }
+  }
+  for (ReportKey& key : config.dkim) {
+    make_lower(key.domain);
+    make_lower(key.selector);
   }
   if (config.control.socket.empty()) {
     config.control.socket = default_socket(config.queue);

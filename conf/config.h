@@ -14,6 +14,7 @@
 
 #include "conf/listener.h"
 #include "conf/queue_rules.h"
+#include "conf/routes.h"
 #include "conf/staging.h"
 #include "conf/tls_rules.h"
 #include "conf/units.h"
@@ -21,16 +22,6 @@
 namespace conf {
 
 using Duration = std::chrono::milliseconds;
-
-/// Mail for matching recipient domains goes to another next hop (RFC 8461 §3.4: its name is then
-/// the policy domain).
-struct Route {
-  std::string match;  ///< "example.com", "*.example.com" or "*"; the first match counts
-  std::string mx;     ///< look up the MX of this name; exclusive with host
-  std::string host;   ///< this host, no MX lookup; a name or an IP address
-  std::uint16_t port = 25;
-  friend bool operator==(const Route&, const Route&) = default;
-};
 
 struct Limits {
   std::uint64_t message_size = 50ULL << 20;  ///< octets
@@ -78,6 +69,27 @@ struct Timeouts {
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
+/// What is special about one recipient domain.
+struct DestinationRule {
+  enum class Ipv6 { no, yes };
+  std::optional<Ipv6> ipv6;  ///< absent: as delivery.ipv6
+  int connections = 0;       ///< 0: delivery.connections_per_destination
+  std::string rate;          ///< "100/h": recipients; empty: as many as it takes
+  friend bool operator==(const DestinationRule&, const DestinationRule&) = default;
+};
+
+/// What a refusal means beside what its code says. Empty: everything.
+struct ReplyRule {
+  std::string host;    ///< "mx.example.com" or "*.example.com": MX host or recipient domain
+  std::string code;    ///< how the reply begins: "421", "4"
+  std::string status;  ///< how its enhanced code does: "4.7", "5.7.1"
+  std::string text;    ///< words in it, in any case; several divided by |
+  /// slow_down: as defer, and the destination has a pause.
+  enum class Action { defer, slow_down, fail } action = Action::slow_down;
+  Duration wait{std::chrono::minutes(2)};  ///< the pause
+  friend bool operator==(const ReplyRule&, const ReplyRule&) = default;
+};
+
 struct Delivery {
   int connections_per_destination = 20;
   int connections = 500;  ///< outbound, all destinations
@@ -89,6 +101,15 @@ struct Delivery {
   int sessions_per_attempt = 2;  ///< failed ones that had got past EHLO
   bool force_8bit = false;
   bool ipv6 = true;
+  enum class Prefer { ipv6, ipv4, none } prefer = Prefer::ipv6;  ///< which family is tried first
+  std::string helo;                                              ///< name in EHLO; empty: hostname
+  std::string source_ipv4;  ///< address that connections come from; empty: the system chooses
+  std::string source_ipv6;
+  Duration upstream_retry{std::chrono::minutes(1)};  ///< a dead upstream is tried last for so long
+  std::map<std::string, DestinationRule> domains;    ///< recipient domains
+  /// The first that fits counts.
+  std::vector<ReplyRule> reply_rules{{"", "421", "", "too many|rate|limit"},
+                                     {"", "", "4.7", "too many|rate|limit"}};
   Timeouts timeouts;
   friend bool operator==(const Delivery&, const Delivery&) = default;
 };
@@ -135,9 +156,9 @@ struct Metrics {
   friend bool operator==(const Metrics&, const Metrics&) = default;
 };
 
-/// A key that signs report mail (RFC 8460 §3).
+/// A key that signs mail (RFC 6376), that of reports too (RFC 8460 §3).
 struct ReportKey {
-  std::string domain;  ///< d=; empty: the contact's domain
+  std::string domain;  ///< d=; empty, for reports only: the contact's domain
   std::string selector;
   std::string key_file;  ///< PEM, RSA or Ed25519
   friend bool operator==(const ReportKey&, const ReportKey&) = default;
@@ -200,6 +221,7 @@ struct Config {
   Sts sts;
   TlsPolicy tls_policy;
   Reports reports;
+  std::vector<ReportKey> dkim;  ///< for relayed mail, by the domain in From
   Dns dns;
   Control control;
   Logging log;

@@ -88,6 +88,42 @@ bool is_octal_mode(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '7'; });
 }
 
+bool is_reply_code(std::string_view text) {
+  return text.size() <= 3 && (text.front() == '4' || text.front() == '5') &&
+         std::ranges::all_of(text, is_digit);
+}
+
+/// "4", "4.7" or "4.7.28" (RFC 3463 §2).
+bool is_enhanced_code(std::string_view text) {
+  int parts = 0;
+  for (; parts < 3; ++parts) {
+    const std::string_view part = text.substr(0, text.find('.'));
+    if (part.empty() || part.size() > 3 || !std::ranges::all_of(part, is_digit) ||
+        (parts == 0 && part != "4" && part != "5")) {
+      return false;
+    }
+    if (part.size() == text.size()) {
+      return true;
+    }
+    text.remove_prefix(part.size() + 1);
+  }
+  return false;
+}
+
+bool is_https_url(std::string_view text) {
+  constexpr std::string_view kScheme = "https://";
+  if (!text.starts_with(kScheme) ||
+      !std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; })) {
+    return false;
+  }
+  const std::string_view rest = text.substr(kScheme.size());
+  const std::string_view authority = rest.substr(0, rest.find('/'));
+  const std::size_t colon = std::min(authority.rfind(':'), authority.size());
+  const std::string_view port = authority.substr(std::min(colon + 1, authority.size()));
+  return is_domain_name(authority.substr(0, colon)) && port.size() <= 5 &&
+         std::ranges::all_of(port, is_digit);
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -217,7 +253,7 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
       return refuse_unless(empty || is_path(text), text,
                            "is no absolute path; it must begin with /");
     case TextKind::route_match:
-      return route_match_fault(text);
+      return empty ? std::nullopt : route_match_fault(text);
     case TextKind::domain:
       return refuse_unless(
           empty || is_domain_name(text), text,
@@ -242,6 +278,31 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
           "is no sender; write user@example.com, or @example.com to keep what stands before the @");
     case TextKind::reason:
       return refuse_unless(is_reason(text), text, kNoReason);
+    case TextKind::route_sender:
+      return refuse_unless(
+          empty || is_mailbox(text) || parse_rule_domain(text), text,
+          "is no sender; write an address, example.org, or *.example.org for all domains below it");
+    case TextKind::ipv4:
+      return refuse_unless(empty || (is_ip(text) && text.find(':') == std::string_view::npos), text,
+                           "is no IPv4 address; write for example 192.0.2.1");
+    case TextKind::ipv6:
+      return refuse_unless(empty || (is_ip(text) && text.find(':') != std::string_view::npos), text,
+                           "is no IPv6 address; write for example 2001:db8::1, without brackets");
+    case TextKind::https_url:
+      return refuse_unless(empty || is_https_url(text), text,
+                           "is no URL of a token endpoint; write for example "
+                           "https://login.example.com/oauth2/token");
+    case TextKind::credential:
+      return refuse_unless(is_reason(text), text, kNoReason);
+    case TextKind::reply_code:
+      return refuse_unless(empty || is_reply_code(text), text,
+                           "is no beginning of a refusal's code; write for example 421, 45 or 4");
+    case TextKind::enhanced_code:
+      return refuse_unless(empty || is_enhanced_code(text), text,
+                           "is no beginning of an enhanced code; write for example 4.7 or 5.7.1");
+    case TextKind::rate:
+      return refuse_unless(empty || parse_rate(text), text,
+                           "is no rate; write for example 5/s, 100/m, 1000/h or 20000/d");
   }
   return std::nullopt;
 }

@@ -40,7 +40,15 @@ enum class TextKind {
   mailbox,
   socket_mode,
   sender_match,
-  sender_target
+  sender_target,
+  route_sender,
+  ipv4,
+  ipv6,
+  https_url,
+  credential,
+  rate,
+  reply_code,
+  enhanced_code
 };
 struct Text {
   TextKind kind;
@@ -100,6 +108,13 @@ inline constexpr Choice<2> kOnDnsFailures{{"proceed", "defer"}};
 inline constexpr Choice<2> kFaultPlaces{{"submission", "delivery"}};
 inline constexpr Choice<3> kFaultConnections{{"kept", "dropped", "tls_failed"}};
 inline constexpr Choice<3> kPriorities{{"high", "normal", "bulk"}};
+inline constexpr Choice<2> kUpstreamTls{{"starttls", "implicit"}};
+// Of TlsLevel, the first four.
+inline constexpr Choice<4> kUpstreamLevels{{"none", "opportunistic", "encrypt", "verify"}};
+inline constexpr Choice<3> kSendOver{{"verified", "encrypted", "plaintext"}};
+inline constexpr Choice<3> kPrefers{{"ipv6", "ipv4", "none"}};
+inline constexpr Choice<3> kReplyActions{{"defer", "slow_down", "fail"}};
+inline constexpr Choice<2> kSwitch{{"false", "true"}};
 inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
 
 template <class Visitor>
@@ -178,11 +193,42 @@ void visit(Visitor& visitor, Listener& listener) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, OAuth2& oauth2) {
+  visitor.value("token_url", oauth2.token_url, Text{TextKind::https_url});
+  visitor.value("client_id", oauth2.client_id, Text{TextKind::credential});
+  visitor.value("client_secret_file", oauth2.client_secret_file, Text{TextKind::file});
+  visitor.value("scope", oauth2.scope, Text{TextKind::reason});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, UpstreamAuth& auth) {
+  visitor.value("user", auth.user, Text{TextKind::credential});
+  visitor.value("password_file", auth.password_file, Text{TextKind::file});
+  visitor.optional_section("oauth2", auth.oauth2);
+  visitor.value("send_over", auth.send_over, kSendOver);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Upstream& upstream) {
+  visitor.value("host", upstream.host, Text{TextKind::next_hop});
+  visitor.value("port", upstream.port, kPort);
+  visitor.value("tls", upstream.tls, kUpstreamTls);
+  visitor.value("level", upstream.level, kUpstreamLevels);
+  visitor.optional_section("auth", upstream.auth);
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, Route& route) {
   visitor.value("match", route.match, Text{TextKind::route_match});
+  visitor.value("sender", route.sender, Text{TextKind::route_sender});
   visitor.value("mx", route.mx, Text{TextKind::domain});
   visitor.value("host", route.host, Text{TextKind::next_hop});
   visitor.value("port", route.port, kPort);
+  visitor.list("upstreams", route.upstreams);
+  visitor.value("helo", route.helo, Text{TextKind::host_name});
+  visitor.value("source_ipv4", route.source_ipv4, Text{TextKind::ipv4});
+  visitor.value("source_ipv6", route.source_ipv6, Text{TextKind::ipv6});
+  visitor.value("rate", route.rate, Text{TextKind::rate});
 }
 
 template <class Visitor>
@@ -252,6 +298,23 @@ void visit(Visitor& visitor, Timeouts& timeouts) {
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, DestinationRule& rule) {
+  visitor.value("ipv6", rule.ipv6, kSwitch);
+  visitor.value("connections", rule.connections, Number{0, 1'000'000});
+  visitor.value("rate", rule.rate, Text{TextKind::rate});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, ReplyRule& rule) {
+  visitor.value("host", rule.host, Text{TextKind::route_match});
+  visitor.value("code", rule.code, Text{TextKind::reply_code});
+  visitor.value("status", rule.status, Text{TextKind::enhanced_code});
+  visitor.value("text", rule.text, Text{TextKind::reason});
+  visitor.value("action", rule.action, kReplyActions);
+  visitor.value("wait", rule.wait, Wait{std::chrono::seconds(1), std::chrono::hours(24)});
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, Delivery& delivery) {
   visitor.value("connections_per_destination", delivery.connections_per_destination, kCount);
   visitor.value("connections", delivery.connections, kCount);
@@ -264,6 +327,13 @@ void visit(Visitor& visitor, Delivery& delivery) {
   visitor.value("sessions_per_attempt", delivery.sessions_per_attempt, Number{1, 1000});
   visitor.value("force_8bit", delivery.force_8bit, Flag{});
   visitor.value("ipv6", delivery.ipv6, Flag{});
+  visitor.value("prefer", delivery.prefer, kPrefers);
+  visitor.value("helo", delivery.helo, Text{TextKind::host_name});
+  visitor.value("source_ipv4", delivery.source_ipv4, Text{TextKind::ipv4});
+  visitor.value("source_ipv6", delivery.source_ipv6, Text{TextKind::ipv6});
+  visitor.value("upstream_retry", delivery.upstream_retry, kTimeout);
+  visitor.map("domains", delivery.domains, ByDomain{ByDomain::Wildcards::allowed});
+  visitor.list("reply_rules", delivery.reply_rules);
   visitor.section("timeouts", delivery.timeouts);
 }
 
@@ -415,6 +485,7 @@ void visit(Visitor& visitor, Config& config) {
   visitor.section("sts", config.sts);
   visitor.section("tls_policy", config.tls_policy);
   visitor.section("reports", config.reports);
+  visitor.list("dkim", config.dkim);
   visitor.section("dns", config.dns);
   visitor.section("control", config.control);
   visitor.section("log", config.log);

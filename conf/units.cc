@@ -119,6 +119,21 @@ std::string to_text(std::chrono::milliseconds duration) {
   return value == 0 ? "0" : text_with_unit(value, kDurationUnits);
 }
 
+std::optional<Rate> parse_rate(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos || slash == 0) {
+    return std::nullopt;
+  }
+  const auto span = parse_duration("1" + std::string(text.substr(slash + 1)));
+  std::uint32_t count = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + slash, count);
+  if (!span || *span < std::chrono::seconds(1) || fault != std::errc() ||
+      end != text.data() + slash || count == 0) {
+    return std::nullopt;
+  }
+  return Rate{count, *span};
+}
+
 std::optional<std::uint64_t> parse_size(std::string_view text) {
   return parse_with_unit(text, kSizeUnits);
 }

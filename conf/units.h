@@ -15,6 +15,14 @@ namespace conf {
 /// "250ms", "30s", "5m", "4h", "2d"; a bare 0 too. nullopt for anything else.
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 [[nodiscard]] std::string to_text(std::chrono::milliseconds duration);
+/// So many in each such span of time.
+struct Rate {
+  std::uint32_t count = 0;
+  std::chrono::milliseconds per{0};
+};
+/// "5/s", "100/m", "1000/h", "20000/d"; nullopt for anything else.
+[[nodiscard]] std::optional<Rate> parse_rate(std::string_view text);
+
 /// "1024", "64KiB", "25MiB", "1GiB".
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
 [[nodiscard]] std::string size_to_text(std::uint64_t octets);

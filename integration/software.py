@@ -432,7 +432,9 @@ class Postfix(Program):
 class Chasquid(Program):
     """An MTA in Go: any recipient of its domain is delivered by a script into folder/inbox/."""
 
-    def __init__(self, folder: Path, address: str, port: int, host: str, domain: str, pem: Path):
+    def __init__(self, folder: Path, address: str, port: int, host: str, domain: str, pem: Path,
+                 submission: tuple[int, int] = (0, 0)):
+        """submission: ports with STARTTLS and with TLS from the beginning; postmaster may send."""
         folder = _open_folder(folder)
         certificates = folder / "certs" / host
         mailboxes = folder / "domains" / domain
@@ -452,8 +454,8 @@ class Chasquid(Program):
         (folder / "chasquid.conf").write_text(
             f"""hostname: "{host}"
 smtp_address: "{address}:{port}"
-submission_address: "{address}:0"
-submission_over_tls_address: "{address}:0"
+submission_address: "{address}:{submission[0]}"
+submission_over_tls_address: "{address}:{submission[1]}"
 data_dir: "{folder}/data"
 mail_log_path: "<stderr>"
 mail_delivery_agent_bin: "{agent}"

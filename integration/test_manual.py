@@ -13,7 +13,8 @@ from peers.daemon import REPOSITORY, binary
 CONF = REPOSITORY / "conf"
 COMMANDS = CONF / "man" / "stsrelay.1"
 SETTINGS = CONF / "man" / "stsrelay.yaml.5"
-BY_DOMAIN = ("tls_policy.domains", "reports.domains", "queue.domains", "queue.users")
+BY_DOMAIN = ("tls_policy.domains", "reports.domains", "queue.domains", "queue.users",
+             "delivery.domains")
 
 
 def run(*command, **options) -> subprocess.CompletedProcess:
@@ -46,8 +47,8 @@ def example(uncommented: bool) -> dict:
     """The shipped file; uncommented: with its optional settings."""
     text = (CONF / "relay.yaml").read_text()
     if uncommented:
-        text = re.sub(r'(^|\n)#( *- |  +)?([a-z_.*"]+:)', r"\1\2\3", text)
-        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n  users: \{\}|\n  dkim: \[\]|"
+        text = re.sub(r'(^|\n)#( *- |  +)?([a-z0-9_.*"]+:)', r"\1\2\3", text)
+        text = re.sub(r"\nroutes: \[\]|\n  domains: \{\}|\n  users: \{\}|\n(  )?dkim: \[\]|"
                       r"\n    client_rules: \[\]|\n    rewrite_senders: \[\]", "", text)
     return yaml.load(text, yaml.BaseLoader)
 
@@ -55,8 +56,8 @@ def example(uncommented: bool) -> dict:
 def flat(value, path: str = "") -> dict[str, str]:
     """Settings as the manual names them, with their values as it writes them."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = {key: item for entry in value for key, item in entry.items()}
-    elif isinstance(value, dict) and path in BY_DOMAIN:
+        return {key: item for entry in value for key, item in flat(entry, path).items()}
+    if isinstance(value, dict) and path in BY_DOMAIN:
         value = {key: item for entry in value.values() for key, item in entry.items()}
     if not isinstance(value, dict):
         return {path: (", ".join(value) if isinstance(value, list) else value) or "empty"}

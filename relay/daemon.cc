@@ -13,6 +13,7 @@
 #include "relay/control/timestamp.h"
 #include "relay/control/version.h"
 #include "relay/daemon_parts.h"
+#include "relay/delivery_files.h"
 #include "relay/listener_files.h"
 #include "relay/net/descriptor_limit.h"
 #include "relay/settings.h"
@@ -109,6 +110,7 @@ void Daemon::announce() {
   }
   announce_staging();
   announce_reports();
+  announce_exposed_credentials();
   rules_->announce();
   for (const spool::Pause& pause : pauses_->all()) {
     log_.warning("paused", {{"what", delivery::subject_of(pause)},
@@ -142,6 +144,16 @@ void Daemon::announce_reports() {
   }
   log_.info("reports", {{"contact", reports.contact},
                         {"state", reports.dry_run_folder.empty() ? "sent" : "dry run"}});
+}
+
+void Daemon::announce_exposed_credentials() {
+  for (const std::string& account : exposed_credentials(*config_)) {
+    log_.warning("credentials-exposed",
+                 {{"account", account},
+                  {"detail",
+                   "send_over lets these credentials go to a host that has not proved its name: "
+                   "whoever sits between can read them"}});
+  }
 }
 
 void Daemon::stop() {
@@ -215,6 +227,10 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   if (!listeners) {
     return Unexpected<std::vector<std::string>>(listeners.error());
   }
+  auto delivery = load_delivery_files(*now, config_path_);
+  if (!delivery) {
+    return Unexpected<std::vector<std::string>>(delivery.error());
+  }
   // Trust anchors first: they can fail, and then nothing changes.
   auto tls = net::TlsClientContext::create(now->test_world ? now->test_world->ca_file : "",
                                            revocation(*now));
@@ -223,7 +239,8 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   }
   rules_->configure(now->tls_policy, std::move(*preload));
   rules_->announce();
-  const auto settings = worker_settings(*now, reachable_at(listen_addresses()), rules_->rules());
+  const auto settings = worker_settings(*now, reachable_at(listen_addresses()), rules_->rules(),
+                                        std::move(*delivery));
   log_.configure(now->log);
   const auto reception = reception::ReceptionSettings::from(*now, *listeners);
   for (auto& thread : threads_) {
@@ -236,6 +253,7 @@ Expected<control::Reloaded, std::vector<std::string>> Daemon::apply(conf::Config
   config_ = std::move(now);
   announce_staging();
   announce_reports();
+  announce_exposed_credentials();
   return reloaded;
 }
 
@@ -252,7 +270,12 @@ int run_daemon(const std::string& config_path) {
   if (!listeners) {
     return fail(listeners.error());
   }
-  Daemon daemon(config_path, std::move(*config), {std::move(*preload), std::move(*listeners)});
+  auto delivery = load_delivery_files(*config, config_path);
+  if (!delivery) {
+    return fail(delivery.error());
+  }
+  Daemon daemon(config_path, std::move(*config),
+                {std::move(*preload), std::move(*listeners), std::move(*delivery)});
   if (auto started = daemon.start(); !started) {
     fmt::print(stderr, "stsrelay: {}\n", started.error());
     return 1;

@@ -64,7 +64,7 @@ control::DaemonActions Daemon::control_actions() {
 }
 
 WorkerThread& Daemon::owner_of(const net::DomainName& policy_domain) {
-  return *threads_[delivery::Dispatcher::owner({}, policy_domain.text(), threads_.size())];
+  return *threads_[delivery::Dispatcher::owner({}, {policy_domain.text()}, threads_.size())];
 }
 
 control::StatusFacts Daemon::status() const {
@@ -96,6 +96,10 @@ control::StatusFacts Daemon::status() const {
     facts.would_refuse_domains.insert(facts.would_refuse_domains.end(), domains.begin(),
                                       domains.end());
     facts.policies.add(thread->worker->policy_gauges());
+    const delivery::UpstreamStates& upstreams = thread->worker->upstreams();
+    facts.upstream_auth_failures += upstreams.refusals();
+    auto held = upstreams.all_held();
+    facts.held_upstreams.insert(facts.held_upstreams.end(), held.begin(), held.end());
     gauges.tls.add_to(facts.tls);
     gauges.attempts.add_to(facts.attempts);
     gauges.delays.add_to(facts.delays);

@@ -14,6 +14,7 @@
 #include "relay/delivery/pauses.h"
 #include "relay/delivery/rule_book.h"
 #include "relay/delivery/worker.h"
+#include "relay/delivery_files.h"
 #include "relay/inherited_sockets.h"
 #include "relay/log.h"
 #include "relay/net/event_loop.h"
@@ -41,6 +42,7 @@ class Daemon {
   struct Files {
     conf::Preload preload;
     std::vector<reception::ListenerFiles> listeners;
+    DeliveryFiles delivery;
   };
 
   Daemon(std::string config_path, conf::Config config, Files files)
@@ -86,6 +88,7 @@ class Daemon {
   void announce();
   void announce_reports();
   void announce_staging();
+  void announce_exposed_credentials();
   void stop();
   void worker_drained();
   void join();

@@ -177,8 +177,8 @@ Expected<void, std::string> Daemon::open_rules() {
 
 Expected<void, std::string> Daemon::make_workers() {
   const std::size_t count = worker_count(*config_);
-  const auto settings =
-      worker_settings(*config_, reachable_at(listen_addresses()), rules_->rules());
+  const auto settings = worker_settings(*config_, reachable_at(listen_addresses()), rules_->rules(),
+                                        std::exchange(files_.delivery, {}));
   auto tls = net::TlsClientContext::create(settings->ca_file, settings->revocation);
   if (!tls) {
     return Unexpected<std::string>(tls.error());
@@ -245,7 +245,7 @@ Expected<std::vector<Daemon::PolicyShare>, std::string> Daemon::load_policies(st
   std::vector<PolicyShare> shares(count);
   const auto read = reader_->each_policy([&](spool::SpoolReader::StoredPolicy policy) {
     const std::string& domain = policy ? (*policy)->domain : policy.error();
-    PolicyShare& share = shares[delivery::Dispatcher::owner({}, domain, count)];
+    PolicyShare& share = shares[delivery::Dispatcher::owner({}, {domain}, count)];
     if (policy) {
       share.stored.policies.push_back(std::move(*policy));
     } else {
@@ -255,7 +255,7 @@ Expected<std::vector<Daemon::PolicyShare>, std::string> Daemon::load_policies(st
     }
   });
   const auto troubles = read ? reader_->each_trouble([&](spool::PolicyTrouble trouble) {
-    auto& share = shares[delivery::Dispatcher::owner({}, trouble.domain, count)];
+    auto& share = shares[delivery::Dispatcher::owner({}, {trouble.domain}, count)];
     share.stored.troubles.push_back(std::move(trouble));
   })
                              : read;
@@ -271,7 +271,7 @@ Expected<void, std::string> Daemon::load_queue() {
   auto read = reader_->each_pending([&](const spool::PendingGroup& group) {
     ++groups;
     const std::size_t owner =
-        delivery::Dispatcher::owner(config_->routes, group.domain, threads_.size());
+        delivery::Dispatcher::owner(config_->routes, {group.domain, group.sender}, threads_.size());
     threads_[owner]->worker->add_pending(group);
   });
   if (!read) {

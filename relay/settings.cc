@@ -115,7 +115,7 @@ Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path) {
   auto text = file_text(path);
   if (!text) {
     return Unexpected<std::string>(
-        fmt::format("reports.dkim: {} cannot be read: {}; put the key there, readable for the user "
+        fmt::format("{} cannot be read: {}; put the key there, readable for the user "
                     "that stsrelay runs as",
                     path, text.error()));
   }
@@ -123,7 +123,7 @@ Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path) {
   auto key = message::DkimKey::from_pem(pem);
   ::explicit_bzero(pem.data(), pem.size());
   if (!key) {
-    return Unexpected<std::string>(fmt::format("reports.dkim: {}: {}", path, key.error()));
+    return Unexpected<std::string>(fmt::format("{}: {}", path, key.error()));
   }
   return std::move(*key);
 }
@@ -198,7 +198,7 @@ net::Revocation revocation(const conf::Config& config) {
 
 std::shared_ptr<const delivery::WorkerSettings> worker_settings(
     const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
-    std::shared_ptr<const delivery::LocalRules> rules) {
+    std::shared_ptr<const delivery::LocalRules> rules, DeliveryFiles files) {
   auto settings = std::make_shared<delivery::WorkerSettings>();
   settings->hostname = config.hostname;
   settings->own_addresses = std::move(own_addresses);
@@ -207,6 +207,8 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   settings->queue = config.queue;
   settings->sts = config.sts;
   settings->rules = std::move(rules);
+  settings->credentials = std::move(files.credentials);
+  settings->signing_keys = std::move(files.signing_keys);
   settings->composition = config.tls_policy.dane_with_sts == conf::TlsPolicy::DaneWithSts::both
                               ? delivery::Composition::both
                               : delivery::Composition::dane_decides;
@@ -241,7 +243,7 @@ Expected<std::shared_ptr<const reporting::ReportSettings>, std::string> report_s
   for (const conf::ReportKey& key : config.reports.dkim) {
     auto loaded = load_dkim_key(key.key_file);
     if (!loaded) {
-      return Unexpected<std::string>(std::move(loaded.error()));
+      return Unexpected<std::string>("reports.dkim: " + loaded.error());
     }
     settings->signers.push_back({key.domain.empty() ? settings->submitter() : key.domain,
                                  key.selector, std::move(*loaded)});

@@ -8,6 +8,7 @@
 #include "conf/config.h"
 #include "conf/preload.h"
 #include "relay/delivery/worker.h"
+#include "relay/delivery_files.h"
 #include "relay/net/clock.h"
 #include "relay/net/dns_client.h"
 #include "relay/net/expected.h"
@@ -38,9 +39,9 @@ namespace relay {
 
 [[nodiscard]] std::shared_ptr<const delivery::WorkerSettings> worker_settings(
     const conf::Config& config, std::vector<net::SocketAddress> own_addresses,
-    std::shared_ptr<const delivery::LocalRules> rules);
+    std::shared_ptr<const delivery::LocalRules> rules, DeliveryFiles files);
 
-/// The key in a file of reports.dkim. The error is a sentence about the file.
+/// The key in a file of reports.dkim or dkim. The error is a sentence about the file.
 [[nodiscard]] Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path);
 
 /// With the keys that sign report mail. The error is a sentence about a key that cannot be had.

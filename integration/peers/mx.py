@@ -120,6 +120,11 @@ class Session:
 class MxHost:
     """A host name with an address, a certificate and a script."""
 
+    @property
+    def dialogue(self) -> type["Dialogue"]:
+        """Who speaks on its connections."""
+        return Dialogue
+
     def __init__(self, authority: Authority, name: str, leaf: Leaf | None = None,
                  script: Script | None = None) -> None:
         self.name = name
@@ -162,8 +167,8 @@ class MxHost:
         self._open += 1
         self.peak = max(self.peak, self._open)
         try:
-            await _Dialogue(self, session, reader, writer).run()
-        except (OSError, asyncio.IncompleteReadError, _Over):
+            await self.dialogue(self, session, reader, writer).run()
+        except (OSError, asyncio.IncompleteReadError, Over):
             pass  # an end that the script or the client wanted
         finally:
             session.ended = time.monotonic()
@@ -194,11 +199,11 @@ class MxHost:
         return self._snis.pop(id(connection), None)
 
 
-class _Over(Exception):
+class Over(Exception):
     """The connection is to be closed."""
 
 
-class _Dialogue:
+class Dialogue:
     """The server side of one connection."""
 
     def __init__(self, host: MxHost, session: Session, reader, writer) -> None:
@@ -246,7 +251,7 @@ class _Dialogue:
         if kind == "stall":
             await self._wait_for_close()
         if kind == "close":
-            raise _Over
+            raise Over
         if kind == "reset":
             await self._reader.read(65536)
             self._reset()
@@ -255,7 +260,7 @@ class _Dialogue:
             alert = b"\x15\x03\x03\x00\x02\x02\x28"  # fatal handshake_failure
             self._writer.write(alert if kind == "alert" else b"554 I do not speak TLS\r\n")
             await self._writer.drain()
-            raise _Over
+            raise Over
         await self._handshake()
 
     async def _handshake(self) -> None:
@@ -307,7 +312,7 @@ class _Dialogue:
 
     async def _on_quit(self, argument: str) -> None:
         await self._act("QUIT", argument, "221 2.0.0 bye")
-        raise _Over
+        raise Over
 
     # --- bytes ---------------------------------------------------------------------------------
     async def _act(self, key: str, argument: str, default: str,
@@ -347,7 +352,7 @@ class _Dialogue:
             return
         elif isinstance(action, ThenDrop):
             await self._send(action.text)
-        raise _Over
+        raise Over
 
     async def _pour(self, action: Slow | Endless, closed: asyncio.Task) -> None:
         if isinstance(action, Slow):
@@ -357,7 +362,7 @@ class _Dialogue:
             pieces, pause = itertools.repeat(block, action.limit // len(block)), 0
         for piece in pieces:
             if closed.done():
-                raise _Over
+                raise Over
             self._writer.write(piece)
             await self._writer.drain()
             await asyncio.sleep(pause)
@@ -366,12 +371,12 @@ class _Dialogue:
         sock = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
-        raise _Over
+        raise Over
 
     async def _wait_for_close(self) -> None:
         while await self._reader.read(65536):
             pass
-        raise _Over
+        raise Over
 
     async def _read_on(self) -> None:
         while data := await self._reader.read(65536):
@@ -384,7 +389,7 @@ class _Dialogue:
     async def _fill(self) -> bytes:
         data = await self._reader.read(65536)
         if not data:
-            raise _Over
+            raise Over
         self._buffer += data
         return data
 

@@ -299,6 +299,7 @@ HostFate fate_of(const HostExamination& host, const HostSession& session) {
     case Kind::timeout:
     case Kind::lost:
     case Kind::protocol:
+    case Kind::credentials:
       return HostFate::unreachable;
   }
   if (parameters_of(session.tls) == nullptr) {

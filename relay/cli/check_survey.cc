@@ -192,7 +192,9 @@ void Survey::on_addresses(std::size_t host) {
                            : settings_.worker->private_addresses;
   found_.hosts[host].addresses = delivery::host_addresses(
       name, *lookup.a, *lookup.aaaa, settings_.next_hop.port, allowed,
-      settings_.worker->delivery.ipv6 ? delivery::UseIpv6::yes : delivery::UseIpv6::no);
+      delivery::uses_ipv6(settings_.worker->delivery, settings_.recipient_domain)
+          ? delivery::Families::ipv6_first
+          : delivery::Families::only_ipv4);
   if (found_.hosts[host].addresses.problem != delivery::HostAddresses::Problem::none) {
     return;
   }
@@ -290,6 +292,7 @@ delivery::TlsInputs Survey::inputs() const {
   inputs.rule = found_.rule;
   inputs.mx = found_.mx.origin;
   inputs.composition = settings_.composition;
+  inputs.upstream = settings_.next_hop.upstream.get();
   return inputs;
 }
 
@@ -353,6 +356,10 @@ smtp::ClientSettings Survey::client_settings(const HostExamination& host) const 
     return std::min(wait, settings_.time);
   };
   smtp::ClientSettings settings;
+  const auto& upstream = settings_.next_hop.upstream;
+  if (upstream != nullptr && upstream->effective_tls() == conf::Upstream::Tls::implicit) {
+    settings.tls_start = smtp::TlsStart::implicit;
+  }
   settings.helo_name = settings_.worker->hostname;
   settings.timeouts.connect = at_most(t.connect);
   settings.timeouts.greeting = at_most(t.greeting);

@@ -6,6 +6,7 @@
 #include "relay/cli/config_json.h"
 #include "relay/cli/control_client.h"
 #include "relay/cli/output.h"
+#include "relay/delivery_files.h"
 #include "relay/listener_files.h"
 #include "relay/settings.h"
 
@@ -33,6 +34,9 @@ int check(const CommonOptions& options) {
   }
   if (const auto files = load_listener_files(*config, options.config_file); !files) {
     return report_errors(options, files.error());
+  }
+  if (const auto delivery = load_delivery_files(*config, options.config_file); !delivery) {
+    return report_errors(options, delivery.error());
   }
   const std::vector<std::string> warnings = config_warnings(options.config_file, now());
   if (options.json) {

@@ -137,6 +137,11 @@ void print_status(const Json& status, net::WallTime time) {
   table.add({"TLS rules", fmt::format("{}, {} preloaded", number_of(tls, "rules"),
                                       number_of(tls, "preloaded"))});
   table.add({"would refuse", would_refuse(tls["would_refuse"])});
+  for (const Json& held : status["held_upstreams"]) {
+    table.add({"UPSTREAM HELD",
+               fmt::format("{} refuses our credentials since {}: {}", text_of(held, "upstream"),
+                           moment(held["since"], time), text_of(held, "reply"))});
+  }
   const Json& policies = status["policies"];
   table.add({"policies", number_of(policies, "cached") + " cached"});
   if (policies["failing"] != 0) {

@@ -21,6 +21,7 @@
 #include "relay/delivery/notice.h"
 #include "relay/delivery/policy_state.h"
 #include "relay/delivery/tls_counts.h"
+#include "relay/delivery/upstream_states.h"
 #include "relay/delivery/would_refuse.h"
 #include "relay/net/clock.h"
 #include "relay/net/domain_name.h"
@@ -61,6 +62,8 @@ struct StatusFacts {
       std::make_shared<const delivery::LocalRules>();
   std::uint64_t would_refuse = 0;
   std::vector<delivery::WouldRefuse::Count> would_refuse_domains;  ///< the highest counts
+  std::vector<delivery::UpstreamStates::Held> held_upstreams;      ///< that refuse our credentials
+  std::uint64_t upstream_auth_failures = 0;
   delivery::PolicyTotals policies;
   delivery::TlsTotals tls;
   delivery::DurationTotals attempts, delays;

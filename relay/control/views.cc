@@ -119,6 +119,14 @@ Json pauses_view(const std::vector<spool::Pause>& pauses) {
   return list;
 }
 
+Json held_view(const std::vector<delivery::UpstreamStates::Held>& held) {
+  Json list = Json::array();
+  for (const auto& [upstream, reply, since] : held) {
+    list.push_back({{"upstream", upstream}, {"reply", reply}, {"since", to_rfc3339(since)}});
+  }
+  return list;
+}
+
 }  // namespace
 
 Json message_summary(const spool::Envelope& envelope) {
@@ -278,6 +286,7 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
                      {"requests", facts.statistics.requests},
                      {"commits", facts.statistics.commits}}},
       {"tls_policy", tls_policy_view(facts, now)},
+      {"held_upstreams", held_view(facts.held_upstreams)},
       {"dnssec", {{"mode", facts.dnssec_mode}, {"state", facts.dnssec_state}}},
   };
 }

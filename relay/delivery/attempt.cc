@@ -26,8 +26,8 @@ DeliveryAttempt::DeliveryAttempt(AttemptSettings settings, NextHop next_hop,
       pending_(envelope_) {}
 
 TlsInputs DeliveryAttempt::inputs() const {
-  return {policy_.get(), settings_.rule,        envelope_->tls,
-          mx_origin_,    settings_.composition, kind_of(*envelope_)};
+  return {policy_.get(),         settings_.rule,      envelope_->tls,          mx_origin_,
+          settings_.composition, kind_of(*envelope_), next_hop_.upstream.get()};
 }
 
 Step DeliveryAttempt::start(net::WallTime now) {
@@ -139,7 +139,7 @@ Step DeliveryAttempt::on_addresses(const net::DnsResult& a, const net::DnsResult
                                        ? PrivateAddresses::allowed
                                        : settings_.private_addresses;
   HostAddresses found =
-      host_addresses(hosts_[host_].name, a, aaaa, next_hop_.port, allowed, settings_.ipv6);
+      host_addresses(hosts_[host_].name, a, aaaa, next_hop_.port, allowed, settings_.families);
   switch (found.problem) {
     case HostAddresses::Problem::none:
       addresses_ = std::move(found.usable);

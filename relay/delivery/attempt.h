@@ -4,6 +4,7 @@
 // before any connection; a failing one is passed over for the next (RFC 8461 §5.1, RFC 5321 §5.1).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "relay/delivery/destination.h"
 #include "relay/delivery/outcome.h"
 #include "relay/delivery/pending_recipients.h"
+#include "relay/delivery/reply_rules.h"
 #include "relay/delivery/session_result.h"
 #include "relay/delivery/tls_policy.h"
 #include "relay/delivery/troubles.h"
@@ -58,6 +60,7 @@ struct Finished {
   std::vector<rpt::SessionResult> sessions;
   /// The policy domain, once for each host or session that a report-only rule would have refused.
   std::vector<std::string> would_refuse;
+  std::chrono::milliseconds pause{0};  ///< for which the destination is to be left alone
 };
 
 using Step =
@@ -77,9 +80,10 @@ struct AttemptSettings {
   std::size_t addresses_per_host = 5;
   std::size_t sessions = 2;  ///< that got past EHLO and then failed
   PrivateAddresses private_addresses = PrivateAddresses::refused;
-  UseIpv6 ipv6 = UseIpv6::yes;
+  Families families = Families::ipv6_first;
   std::shared_ptr<const LocalRule> rule;  ///< for the policy domain; null: the default
   Composition composition = Composition::dane_decides;
+  std::vector<conf::ReplyRule> reply_rules;
   std::uint16_t tlsa_port = 25;  ///< in the owner name of TLSA records (RFC 7672 §2.2.3)
   Shuffle shuffle;
 };
@@ -91,6 +95,8 @@ class DeliveryAttempt {
                   std::shared_ptr<const spool::Envelope> envelope);
 
   [[nodiscard]] Step start(net::WallTime now);
+  /// In place of start(): the next hop is not to be spoken to now; everyone is deferred.
+  [[nodiscard]] Step on_held(std::string why);
   [[nodiscard]] Step on_mx(const net::DnsResult& answer, net::WallTime now);
   [[nodiscard]] Step on_policy(const sts::PolicyVerdict& verdict, net::WallTime now);
   [[nodiscard]] Step on_addresses(const net::DnsResult& a, const net::DnsResult& aaaa,
@@ -126,6 +132,10 @@ class DeliveryAttempt {
   Step converse(smtp::TlsRequirement requirement, ConnectionUse use);
   Step after_session(const SessionUsed& session, net::WallTime now);
   Step after_end(const SessionUsed& session, net::WallTime now);
+  [[nodiscard]] smtp::TransactionResult weighed(const smtp::TransactionResult& transaction);
+  [[nodiscard]] Refuser refuser() const;
+  [[nodiscard]] bool other_family_left() const;
+  Step other_family(net::WallTime now);
   bool refused(const HostDane* dane, net::WallTime now);
   void tls_trouble(const SessionUsed& session);
   [[nodiscard]] SessionFacts session_facts(net::WallTime now) const;
@@ -161,6 +171,7 @@ class DeliveryAttempt {
   std::vector<net::SocketAddress> addresses_;
   std::size_t address_ = 0;
   std::size_t failed_sessions_ = 0;
+  enum class Family { as_found, switching } family_ = Family::as_found;
   std::optional<Converse> conversation_;
 
   PendingRecipients pending_;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "relay/delivery/attempt.h"
+#include "relay/delivery/reply_words.h"
 
 namespace relay::delivery {
 namespace {
@@ -39,7 +40,7 @@ Step DeliveryAttempt::on_conversation(const ConversationReport& report, net::Wal
     return converse(conversation_->requirement, ConnectionUse::only_new);
   }
   if (session.transaction) {
-    pending_.settle(*session.transaction, conversation_->recipients, {host_name(), ip()},
+    pending_.settle(weighed(*session.transaction), conversation_->recipients, {host_name(), ip()},
                     troubles_);
   }
   if (pending_.empty()) {
@@ -49,9 +50,59 @@ Step DeliveryAttempt::on_conversation(const ConversationReport& report, net::Wal
   return after_session(session, now);
 }
 
+/// The replies as they count here: a route's upstream returns no mail because it does not know us,
+/// and a host that objects to our address may think otherwise of the one of the other family.
+smtp::TransactionResult DeliveryAttempt::weighed(const smtp::TransactionResult& transaction) {
+  smtp::TransactionResult result = next_hop_.origin == NextHop::Origin::route
+                                       ? without_credential_refusals(transaction)
+                                       : transaction;
+  for (smtp::RecipientResult& recipient : result.recipients) {
+    result_.pause = std::max(result_.pause, apply(settings_.reply_rules, refuser(), recipient));
+  }
+  if (!other_family_left()) {
+    return result;
+  }
+  for (smtp::RecipientResult& recipient : result.recipients) {
+    if (recipient.disposition == smtp::Disposition::rejected && recipient.reply &&
+        blames_address(*recipient.reply)) {
+      recipient.disposition = smtp::Disposition::not_tried;
+      family_ = Family::switching;
+    }
+  }
+  return result;
+}
+
+Refuser DeliveryAttempt::refuser() const {
+  return {hosts_.empty() || host_ >= hosts_.size() ? std::string_view{}
+                                                   : std::string_view(hosts_[host_].name.text()),
+          envelope_->recipients.front().domain};
+}
+
+bool DeliveryAttempt::other_family_left() const {
+  return address_ < addresses_.size() &&
+         std::any_of(addresses_.begin() + static_cast<std::ptrdiff_t>(address_), addresses_.end(),
+                     [&](const net::SocketAddress& address) {
+                       return address.family() != addresses_[address_].family();
+                     });
+}
+
+Step DeliveryAttempt::other_family(net::WallTime now) {
+  note("address-refused", "the host objects to our address; the other family is tried");
+  const net::IpFamily refused = addresses_[address_].family();
+  addresses_.erase(addresses_.begin(), addresses_.begin() + static_cast<std::ptrdiff_t>(address_));
+  std::erase_if(addresses_,
+                [&](const net::SocketAddress& address) { return address.family() == refused; });
+  address_ = 0;
+  return addresses_.empty() ? next_host(now)
+                            : converse(*decision_.requirement, ConnectionUse::pooled_or_new);
+}
+
 Step DeliveryAttempt::after_session(const SessionUsed& session, net::WallTime now) {
   if (pending_.take_send_again()) {
     return converse(conversation_->requirement, ConnectionUse::pooled_or_new);
+  }
+  if (std::exchange(family_, Family::as_found) == Family::switching) {
+    return other_family(now);
   }
   if (session.peer == SessionUsed::Peer::self) {
     drop_self("greets with its own name");
@@ -77,6 +128,11 @@ Step DeliveryAttempt::after_end(const SessionUsed& session, net::WallTime now) {
     case smtp::SessionEnd::Kind::tls_requirement:
       tls_trouble(session);
       return next_address(now);
+    case smtp::SessionEnd::Kind::credentials:
+      // Its other addresses know them no better.
+      trouble(Trouble::Kind::temporary, "4.7.0",
+              fmt::format("{} ({}): {}", host_name(), ip(), end_text(end)), end.reply);
+      return next_host(now);
     case smtp::SessionEnd::Kind::quit:
       // Our own leave after the server's last word, which is in troubles_ already.
       ++failed_sessions_;
@@ -86,6 +142,11 @@ Step DeliveryAttempt::after_end(const SessionUsed& session, net::WallTime now) {
     case smtp::SessionEnd::Kind::lost:
     case smtp::SessionEnd::Kind::protocol:
       break;
+  }
+  const conf::ReplyRule* rule =
+      end.reply ? rule_for(settings_.reply_rules, refuser(), *end.reply) : nullptr;
+  if (rule != nullptr && rule->action == conf::ReplyRule::Action::slow_down) {
+    result_.pause = std::max<std::chrono::milliseconds>(result_.pause, rule->wait);
   }
   trouble(Trouble::Kind::temporary, end.kind == smtp::SessionEnd::Kind::refused ? "4.3.2" : "4.4.2",
           fmt::format("session with {} ({}) ended at {}: {}", host_name(), ip(),
@@ -151,11 +212,15 @@ Step DeliveryAttempt::undeliverable(const Undeliverable& end) {
                         {}});
 }
 
+Step DeliveryAttempt::on_held(std::string why) {
+  return finish(Trouble{Trouble::Kind::temporary, "4.7.0", std::move(why), {}, {}, {}});
+}
+
 Finished DeliveryAttempt::on_deadline(const ConversationReport& report, net::WallTime now) {
   record_session(report, now);
   if (const auto* session = std::get_if<SessionUsed>(&report);
       session != nullptr && session->transaction) {
-    pending_.settle(*session->transaction, conversation_->recipients, {host_name(), ip()},
+    pending_.settle(weighed(*session->transaction), conversation_->recipients, {host_name(), ip()},
                     troubles_);
   }
   return on_deadline(now);

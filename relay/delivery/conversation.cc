@@ -1,5 +1,6 @@
 #include "relay/delivery/conversation.h"
 
+#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
@@ -33,8 +34,9 @@ std::size_t ConversationCount::of(const std::string& destination) const {
 }
 
 std::string ConversationTarget::key() const {
-  return fmt::format("{}|{}|{}|{}", host ? host->text() : std::string{}, address.literal(),
-                     requirement.key(), generation);
+  return fmt::format("{}|{}|{}|{}|{}|{}|{}", host ? host->text() : std::string{}, address.literal(),
+                     requirement.key(), generation, source ? source->ip() : std::string{},
+                     tls_start == smtp::TlsStart::implicit ? "implicit" : "", identity);
 }
 
 Conversation::Conversation(const ConversationContext& context, ConversationTarget target,
@@ -55,7 +57,7 @@ void Conversation::open(MessageJob job, Done done) {
   opened_at_ = context_.clock.steady();
   job_ = std::move(job);
   done_ = std::move(done);
-  connecting_ = net::connect(context_.loop, target_.address, std::nullopt, connect_timeout_,
+  connecting_ = net::connect(context_.loop, target_.address, target_.source, connect_timeout_,
                              [this](auto result) { connected(std::move(result)); });
 }
 
@@ -142,9 +144,13 @@ void Conversation::flush() {
   if (!connection_) {
     return;
   }
-  const std::string output = session_.take_output();
+  const bool secret = session_.stage() == smtp::Stage::auth;
+  std::string output = session_.take_output();
   if (!output.empty()) {
     connection_->write(output);
+  }
+  if (secret) {
+    ::explicit_bzero(output.data(), output.size());
   }
 }
 
@@ -195,6 +201,7 @@ void Conversation::begin() {
   ++messages_;
   message_ = job_->id;
   next_slice_ = 0;
+  signature_ = std::move(job_->signature);
   session_.begin(std::move(job_->transaction));
   job_.reset();
 }
@@ -202,6 +209,9 @@ void Conversation::begin() {
 void Conversation::feed_body() {
   while (session_.demand() == smtp::ClientSession::Demand::send_body && connection_ &&
          connection_->pending_output() < kOutputHighWater) {
+    if (!signature_.empty()) {
+      session_.body(std::exchange(signature_, {}));
+    }
     auto slice = context_.reader.slice(message_, next_slice_);
     if (!slice) {
       session_.body_failed();

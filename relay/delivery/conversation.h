@@ -56,8 +56,12 @@ struct ConversationTarget {
   smtp::TlsRequirement requirement;
   std::string destination{};     ///< NextHop::key(): whose connection limit it counts in
   std::uint64_t generation = 0;  ///< ConversationContext's when it was made
-  /// Host, address, requirement and generation: never a weaker session for a stricter message, nor
-  /// one judged by trust anchors that count no more. Also the key of its TLS tickets.
+  std::optional<net::SocketAddress> source{};  ///< absent: the system chooses
+  smtp::TlsStart tls_start = smtp::TlsStart::starttls;
+  std::string identity{};  ///< who we are there: name in EHLO and account
+  /// All but the destination: never a weaker session for a stricter message, nor one judged by
+  /// trust anchors that count no more, nor one that is somebody else's. Also the key of its TLS
+  /// tickets.
   [[nodiscard]] std::string key() const;
 };
 
@@ -68,6 +72,7 @@ struct MessageJob {
   /// What a host means that greets with our own name: this relay again (RFC 5321 §5.1), or, on a
   /// route, a server of the same name that its author knows of.
   enum class OwnName { loop, namesake } own_name = OwnName::loop;
+  std::string signature{};  ///< header fields to send before the content; counted in its size
 };
 
 class Conversation final : private net::Connection::Observer {
@@ -133,6 +138,7 @@ class Conversation final : private net::Connection::Observer {
   std::optional<MessageJob> job_;  ///< not yet begun
   spool::MessageId message_{0};
   std::uint32_t next_slice_ = 0;
+  std::string signature_;  ///< to be sent before the first slice
   std::optional<smtp::TransactionResult> result_;
   std::string local_ip_;
   Done done_;

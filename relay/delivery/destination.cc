@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
+
+#include "relay/smtp/ascii.h"
 
 namespace relay::delivery {
 namespace {
 
-bool route_matches(std::string_view pattern, std::string_view domain) {
+bool domain_matches(std::string_view pattern, std::string_view domain) {
   if (pattern == "*" || pattern == domain) {
     return true;
   }
@@ -16,29 +19,93 @@ bool route_matches(std::string_view pattern, std::string_view domain) {
          domain.ends_with(pattern.substr(1));
 }
 
+bool sender_matches(const std::string& pattern, const std::string& sender) {
+  if (pattern.empty()) {
+    return true;
+  }
+  const std::size_t at = sender.rfind('@');
+  if (at == std::string::npos) {
+    return false;
+  }
+  const std::string domain = smtp::lower(std::string_view(sender).substr(at + 1));
+  const std::size_t pattern_at = pattern.rfind('@');
+  return pattern_at == std::string::npos
+             ? domain_matches(pattern, domain)
+             // Which local parts are one is known to their own domain only (RFC 5321 §2.4).
+             : pattern.substr(pattern_at + 1) == domain &&
+                   pattern.substr(0, pattern_at) == sender.substr(0, at);
+}
+
+bool route_matches(const conf::Route& route, const MailPath& path) {
+  return (route.match.empty() || domain_matches(route.match, path.domain)) &&
+         sender_matches(route.sender, path.sender);
+}
+
+std::string_view title(const conf::Route& route) {
+  return route.match.empty() ? route.sender : route.match;
+}
+
 Undeliverable bad_route(const conf::Route& route, std::string_view name) {
   return Undeliverable{
       Undeliverable::Kind::temporary, "4.3.5",
-      fmt::format("the route for {} names the unusable next hop {}", route.match, name)};
+      fmt::format("the route for {} names the unusable next hop {}", title(route), name)};
 }
 
-std::variant<NextHop, Undeliverable> routed(const conf::Route& route, std::uint16_t mx_port) {
-  const std::uint16_t port = route.port == 25 ? mx_port : route.port;
-  if (!route.mx.empty()) {
-    auto name = net::DomainName::parse(route.mx);
-    if (!name) {
-      return bad_route(route, route.mx);
-    }
-    return NextHop{MxLookup{*name}, port, NextHop::Origin::route};
+NextHop hop_of(const conf::Route& route, std::variant<MxLookup, FixedHost, FixedAddress> target,
+               std::uint16_t port) {
+  NextHop hop{std::move(target), port, NextHop::Origin::route};
+  hop.helo = route.helo;
+  hop.source_ipv4 = route.source_ipv4;
+  hop.source_ipv6 = route.source_ipv6;
+  return hop;
+}
+
+/// The host that a route names; port: as given there.
+std::variant<NextHop, Undeliverable> host_hop(const conf::Route& route, const std::string& host,
+                                              std::uint16_t port) {
+  if (auto address = net::SocketAddress::from_ip(host, port)) {
+    return hop_of(route, FixedAddress{*address}, port);
   }
-  if (auto address = net::SocketAddress::from_ip(route.host, port)) {
-    return NextHop{FixedAddress{*address}, port, NextHop::Origin::route};
-  }
-  auto name = net::DomainName::parse(route.host);
+  auto name = net::DomainName::parse(host);
   if (!name) {
-    return bad_route(route, route.host);
+    return bad_route(route, host);
   }
-  return NextHop{FixedHost{*name}, port, NextHop::Origin::route};
+  return hop_of(route, FixedHost{*name}, port);
+}
+
+std::variant<std::vector<NextHop>, Undeliverable> upstream_hops(const conf::Route& route,
+                                                                std::uint16_t mx_port) {
+  std::vector<NextHop> hops;
+  hops.reserve(route.upstreams.size());
+  for (const conf::Upstream& upstream : route.upstreams) {
+    auto found = host_hop(route, upstream.host, upstream.port == 25 ? mx_port : upstream.port);
+    if (auto* end = std::get_if<Undeliverable>(&found)) {
+      return std::move(*end);
+    }
+    hops.push_back(std::get<NextHop>(std::move(found)));
+    hops.back().upstream = std::make_shared<const conf::Upstream>(upstream);
+  }
+  return hops;
+}
+
+std::variant<std::vector<NextHop>, Undeliverable> routed(const conf::Route& route,
+                                                         std::uint16_t mx_port) {
+  if (!route.upstreams.empty()) {
+    return upstream_hops(route, mx_port);
+  }
+  const std::uint16_t port = route.port == 25 ? mx_port : route.port;
+  if (route.mx.empty()) {
+    auto found = host_hop(route, route.host, port);
+    if (auto* end = std::get_if<Undeliverable>(&found)) {
+      return std::move(*end);
+    }
+    return std::vector{std::get<NextHop>(std::move(found))};
+  }
+  auto name = net::DomainName::parse(route.mx);
+  if (!name) {
+    return bad_route(route, route.mx);
+  }
+  return std::vector{hop_of(route, MxLookup{*name}, port)};
 }
 
 std::variant<std::vector<MxHost>, Undeliverable> from_records(
@@ -147,28 +214,49 @@ std::uint16_t tlsa_port(const NextHop& next_hop, std::uint16_t smtp_port) {
 }
 
 std::string NextHop::key() const {
+  std::string key;
   if (const auto* address = std::get_if<FixedAddress>(&target)) {
-    return address->address.literal();
+    key = address->address.literal();
+  } else {
+    const std::string_view kind = std::holds_alternative<FixedHost>(target) ? "host" : "mx";
+    key = fmt::format("{}:{}:{}", kind, policy_domain()->text(), port);
   }
-  const std::string_view kind = std::holds_alternative<FixedHost>(target) ? "host" : "mx";
-  return fmt::format("{}:{}:{}", kind, policy_domain()->text(), port);
+  return upstream != nullptr && upstream->auth ? fmt::format("{}:{}", key, upstream->auth->user)
+                                               : key;
+}
+
+std::variant<std::vector<NextHop>, Undeliverable> next_hops(const std::vector<conf::Route>& routes,
+                                                            const MailPath& path,
+                                                            std::uint16_t mx_port) {
+  const auto route = std::find_if(routes.begin(), routes.end(), [&](const conf::Route& each) {
+    return route_matches(each, path);
+  });
+  if (route != routes.end()) {
+    return routed(*route, mx_port);
+  }
+  auto name = net::DomainName::parse(path.domain);
+  if (!name) {
+    return Undeliverable{Undeliverable::Kind::permanent, "5.1.2",
+                         fmt::format("{} is no domain that mail can be sent to: {}", path.domain,
+                                     name.error().reason)};
+  }
+  return std::vector{NextHop{MxLookup{*name}, mx_port, NextHop::Origin::recipient_domain}};
+}
+
+bool leads_to(const conf::Route& route, const std::string& key, std::uint16_t mx_port) {
+  const auto found = routed(route, mx_port);
+  const auto* hops = std::get_if<std::vector<NextHop>>(&found);
+  return hops != nullptr && hops->front().key() == key;
 }
 
 std::variant<NextHop, Undeliverable> next_hop(const std::vector<conf::Route>& routes,
                                               const std::string& recipient_domain,
                                               std::uint16_t mx_port) {
-  for (const conf::Route& route : routes) {
-    if (route_matches(route.match, recipient_domain)) {
-      return routed(route, mx_port);
-    }
+  auto found = next_hops(routes, {recipient_domain}, mx_port);
+  if (auto* end = std::get_if<Undeliverable>(&found)) {
+    return std::move(*end);
   }
-  auto name = net::DomainName::parse(recipient_domain);
-  if (!name) {
-    return Undeliverable{Undeliverable::Kind::permanent, "5.1.2",
-                         fmt::format("{} is no domain that mail can be sent to: {}",
-                                     recipient_domain, name.error().reason)};
-  }
-  return NextHop{MxLookup{*name}, mx_port, NextHop::Origin::recipient_domain};
+  return std::move(std::get<std::vector<NextHop>>(found).front());
 }
 
 std::variant<std::vector<MxHost>, Undeliverable> mx_hosts(const net::DnsResult& answer,
@@ -213,12 +301,32 @@ std::variant<std::vector<MxHost>, Undeliverable> mx_hosts(const net::DnsResult& 
   return found;
 }
 
+const conf::DestinationRule* rule_of(const conf::Delivery& delivery, const std::string& domain) {
+  auto rule = delivery.domains.find(domain);
+  for (std::size_t dot = domain.find('.');
+       rule == delivery.domains.end() && dot != std::string::npos;
+       dot = domain.find('.', dot + 1)) {
+    rule = delivery.domains.find("*" + domain.substr(dot));
+  }
+  return rule == delivery.domains.end() ? nullptr : &rule->second;
+}
+
+bool uses_ipv6(const conf::Delivery& delivery, const std::string& domain) {
+  const conf::DestinationRule* rule = rule_of(delivery, domain);
+  return rule != nullptr && rule->ipv6 ? *rule->ipv6 == conf::DestinationRule::Ipv6::yes
+                                       : delivery.ipv6;
+}
+
 HostAddresses host_addresses(const net::DomainName& host, const net::DnsResult& a,
                              const net::DnsResult& aaaa, std::uint16_t port,
-                             PrivateAddresses private_addresses, UseIpv6 ipv6) {
-  const std::vector<net::SocketAddress> v6 =
-      ipv6 == UseIpv6::yes ? addresses_of(aaaa, port) : std::vector<net::SocketAddress>{};
-  std::vector<net::SocketAddress> all = interleave(v6, addresses_of(a, port));
+                             PrivateAddresses private_addresses, Families families) {
+  std::vector<net::SocketAddress> v6;
+  if (families != Families::only_ipv4) {
+    v6 = addresses_of(aaaa, port);
+  }
+  const std::vector<net::SocketAddress> v4 = addresses_of(a, port);
+  std::vector<net::SocketAddress> all =
+      families == Families::ipv4_first ? interleave(v4, v6) : interleave(v6, v4);
   if (all.empty()) {
     return no_addresses(host, a, aaaa);
   }

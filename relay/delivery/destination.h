@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,10 +37,15 @@ struct NextHop {
   std::uint16_t port = 25;
   /// A route names it: private addresses are then allowed.
   enum class Origin { recipient_domain, route } origin = Origin::recipient_domain;
+  /// The entry of a route's upstreams; null: it is none.
+  std::shared_ptr<const conf::Upstream> upstream{};
+  /// The route's own name in EHLO and source addresses; empty: those of all deliveries.
+  std::string helo{}, source_ipv4{}, source_ipv6{};
 
   /// The name whose MTA-STS policy and _smtp._tls record count; nullopt for addresses.
   [[nodiscard]] std::optional<net::DomainName> policy_domain() const;
-  /// Identifies the destination for connection limits: name or address with port.
+  /// Identifies the destination for connection limits: name or address with port, and the account
+  /// there.
   [[nodiscard]] std::string key() const;
 };
 
@@ -58,8 +64,20 @@ struct Undeliverable {
   std::string reason;  ///< one sentence
 };
 
-/// recipient_domain: A-labels or an address literal in brackets. mx_port: for everything but routes
-/// that name a port.
+/// What a message's way depends on.
+struct MailPath {
+  std::string domain;    ///< of its recipients: A-labels or an address literal in brackets
+  std::string sender{};  ///< reverse-path; empty: a bounce, which no route by sender takes
+};
+
+/// The next hops to try, in the order that the route gives; at least one. mx_port: for everything
+/// but routes that name a port.
+[[nodiscard]] std::variant<std::vector<NextHop>, Undeliverable> next_hops(
+    const std::vector<conf::Route>& routes, const MailPath& path, std::uint16_t mx_port);
+/// Whether the route's first next hop has this key.
+[[nodiscard]] bool leads_to(const conf::Route& route, const std::string& key,
+                            std::uint16_t mx_port);
+/// The first of them, for mail that no route by sender takes.
 [[nodiscard]] std::variant<NextHop, Undeliverable> next_hop(const std::vector<conf::Route>& routes,
                                                             const std::string& recipient_domain,
                                                             std::uint16_t mx_port);
@@ -81,7 +99,7 @@ using Shuffle = std::function<void(std::span<MxHost>)>;
 
 /// What the addresses of one host come to.
 struct HostAddresses {
-  std::vector<net::SocketAddress> usable;  ///< families interleaved, IPv6 first
+  std::vector<net::SocketAddress> usable;  ///< families interleaved
   enum class Problem {
     none,
     no_such_host,
@@ -93,10 +111,18 @@ struct HostAddresses {
 };
 
 enum class PrivateAddresses { refused, allowed };
-enum class UseIpv6 { no, yes };
+/// Which of a host's addresses are used, and which family comes first.
+enum class Families { ipv6_first, ipv4_first, only_ipv4 };
+
+/// The rule for mail to this recipient domain: the exact one before wildcards, the closest of these
+/// first; null: none.
+[[nodiscard]] const conf::DestinationRule* rule_of(const conf::Delivery& delivery,
+                                                   const std::string& domain);
+/// Whether IPv6 addresses count for mail to this recipient domain.
+[[nodiscard]] bool uses_ipv6(const conf::Delivery& delivery, const std::string& domain);
 
 [[nodiscard]] HostAddresses host_addresses(const net::DomainName& host, const net::DnsResult& a,
                                            const net::DnsResult& aaaa, std::uint16_t port,
-                                           PrivateAddresses private_addresses, UseIpv6 ipv6);
+                                           PrivateAddresses private_addresses, Families families);
 
 }  // namespace relay::delivery

@@ -8,19 +8,20 @@
 
 namespace relay::delivery {
 
-std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const std::string& domain,
+std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const MailPath& path,
                               std::size_t count) {
-  auto found = next_hop(routes, staging::true_domain(domain), 0);
-  const auto* hop = std::get_if<NextHop>(&found);
-  if (hop == nullptr) {
-    return std::hash<std::string>{}(domain) % count;
+  const auto found = next_hops(routes, {staging::true_domain(path.domain), path.sender}, 0);
+  const auto* hops = std::get_if<std::vector<NextHop>>(&found);
+  if (hops == nullptr) {
+    return std::hash<std::string>{}(path.domain) % count;
   }
-  const auto policy_domain = hop->policy_domain();
-  return std::hash<std::string>{}(policy_domain ? policy_domain->text() : hop->key()) % count;
+  const NextHop& first = hops->front();
+  const auto policy_domain = first.policy_domain();
+  return std::hash<std::string>{}(policy_domain ? policy_domain->text() : first.key()) % count;
 }
 
-std::size_t Dispatcher::index_of(const std::string& domain) const {
-  return owner(routes_, domain, places_.size());
+std::size_t Dispatcher::index_of(const MailPath& path) const {
+  return owner(routes_, path, places_.size());
 }
 
 void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) {
@@ -30,7 +31,7 @@ void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) 
   std::set<std::string> domains;
   for (const spool::Recipient& recipient : envelope->recipients) {
     if (domains.insert(recipient.domain).second) {
-      const Place& place = places_[index_of(recipient.domain)];
+      const Place& place = places_[index_of({recipient.domain, envelope->sender})];
       place.loop->post([worker = place.worker, envelope, domain = recipient.domain] {
         worker->add(envelope, domain);
       });
@@ -44,7 +45,7 @@ void Dispatcher::changed(const std::vector<spool::MessageId>& ids,
   const auto shares =
       std::make_shared<std::vector<std::vector<spool::PendingGroup>>>(places_.size());
   for (const spool::PendingGroup& group : groups) {
-    (*shares)[index_of(group.domain)].push_back(group);
+    (*shares)[index_of({group.domain, group.sender})].push_back(group);
   }
   ask_all(
       [ids, shares](Worker& worker, std::size_t i) { return worker.replace(ids, (*shares)[i]); },

@@ -33,13 +33,13 @@ class Dispatcher {
   void ask_busy(const std::vector<spool::MessageId>& ids, net::EventLoop& loop, Busy done);
   void set_pauses(const std::shared_ptr<const Pauses>& pauses);
 
-  /// Which of count workers owns mail for this recipient domain: a route's target decides, so that
+  /// Which of count workers owns mail that goes this way: a route's first target decides, so that
   /// one next hop has one set of connections.
-  static std::size_t owner(const std::vector<conf::Route>& routes, const std::string& domain,
+  static std::size_t owner(const std::vector<conf::Route>& routes, const MailPath& path,
                            std::size_t count);
 
  private:
-  [[nodiscard]] std::size_t index_of(const std::string& domain) const;
+  [[nodiscard]] std::size_t index_of(const MailPath& path) const;
   /// Asks every worker on its loop; done gets all answers on the loop given.
   void ask_all(const std::function<std::vector<GroupKey>(Worker&, std::size_t)>& ask,
                net::EventLoop& loop, Busy done);

@@ -34,6 +34,9 @@ struct SessionUsed {
 using ConversationReport = std::variant<ConnectFailed, SessionUsed>;
 
 enum class Certainty { known, maybe_delivered };
+/// Whether another next hop might do better for the recipient: the server's word on it, or on a
+/// message that it has read, is the last.
+enum class Finality { decided, undecided };
 
 /// What a relay in staging did instead of delivering.
 enum class Staged {
@@ -59,6 +62,7 @@ struct RecipientOutcome {
   std::string remote_reply;  ///< the remote reply alone, empty if there was none
   Certainty certainty = Certainty::known;
   Staged staged = Staged::no;
+  Finality finality = Finality::decided;
 };
 
 }  // namespace relay::delivery

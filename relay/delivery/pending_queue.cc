@@ -102,6 +102,22 @@ std::optional<net::WallTime> PendingQueue::next_due() const {
   return waiting_.empty() ? std::nullopt : std::optional(waiting_.begin()->first);
 }
 
+std::size_t PendingQueue::hasten_destination(const std::string& destination, net::WallTime now) {
+  std::vector<Waiting> found;
+  for (auto entry = waiting_.begin(); entry != waiting_.end();) {
+    if (entry->second.destination == destination) {
+      found.push_back(std::move(entry->second));
+      entry = waiting_.erase(entry);
+    } else {
+      ++entry;
+    }
+  }
+  for (Waiting& waiting : found) {
+    add(std::move(waiting.group), std::move(waiting.destination), now, now);
+  }
+  return found.size();
+}
+
 std::size_t PendingQueue::forget(const std::function<bool(const Group&)>& matches) {
   const auto of_waiting = [&](const Waiting& each) { return matches(each.group); };
   std::size_t count =
@@ -138,13 +154,16 @@ void PendingQueue::make_ready(Group group, const std::string& key) {
     group.envelope.reset();
   }
   Destination& destination = destinations_[key];
+  if (const auto own = limits_by_destination_.find(key); own != limits_by_destination_.end()) {
+    destination.limit = own->second;
+  }
   destination.ready.at(class_of(group)).push(std::move(group));
   ++ready_;
   give_turns(key, destination);
 }
 
 bool PendingQueue::may_start(const Destination& destination, std::size_t priority) const {
-  const int most = limits_.per_destination;
+  const int most = std::min(limits_.per_destination, destination.limit);
   const int window = std::max(1, std::min(static_cast<int>(destination.window), most));
   if (priority == kBulk) {
     return destination.active < std::max(1, window - 1);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <list>
 #include <map>
 #include <memory>
@@ -38,6 +39,10 @@ class PendingQueue {
   /// Puts aside what rests from now on, and takes up again what does no longer.
   void set_pauses(std::shared_ptr<const Pauses> pauses);
 
+  /// This destination has its own limit, if that is lower than the one for all.
+  void limit_destination(const std::string& destination, int connections) {
+    limits_by_destination_[destination] = connections;
+  }
   /// destination: groups with equal keys share a window.
   void add(Group group, std::string destination, net::WallTime next_try, net::WallTime now);
   /// The next group to try now, within the limits; it counts as active until finished().
@@ -50,6 +55,8 @@ class PendingQueue {
   /// When the earliest waiting group comes due; nullopt: none waits.
   [[nodiscard]] std::optional<net::WallTime> next_due() const;
 
+  /// Makes all groups that wait for a destination due now. Returns how many.
+  std::size_t hasten_destination(const std::string& destination, net::WallTime now);
   /// Forgets groups that match and are not active. Returns how many.
   std::size_t forget(const std::function<bool(const Group&)>& matches);
 
@@ -66,6 +73,7 @@ class PendingQueue {
     std::array<bool, kClasses> has_turn{};
     int active = 0;
     int active_bulk = 0;
+    int limit = std::numeric_limits<int>::max();  ///< its own
     double window = kInitialWindow;
     [[nodiscard]] bool idle() const;
   };
@@ -94,6 +102,7 @@ class PendingQueue {
   std::multimap<net::WallTime, Waiting> waiting_;
   std::vector<Waiting> resting_;
   std::unordered_map<std::string, Destination> destinations_;
+  std::unordered_map<std::string, int> limits_by_destination_;
   /// By class: destinations with ready groups of it.
   std::array<std::list<std::string>, kClasses> turns_;
   std::array<int, kClasses> passed_over_{};

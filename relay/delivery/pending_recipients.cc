@@ -90,6 +90,7 @@ void PendingRecipients::finish(Ending ending, const std::string& status, const T
     outcome.host = trouble.host;
     outcome.ip = trouble.ip;
     outcome.remote_reply = trouble.reply ? trouble.reply->text() : std::string{};
+    outcome.finality = Finality::undecided;
     outcomes_.push_back(std::move(outcome));
   }
 }

@@ -1,53 +1,20 @@
 #include "relay/delivery/runner.h"
 
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "relay/delivery/reply_words.h"
 #include "relay/delivery/session_result.h"
 #include "relay/staging/placement.h"
 
 namespace relay::delivery {
 namespace {
 
-template <class... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
-template <class... Visitors>
-Overloaded(Visitors...) -> Overloaded<Visitors...>;
-
-std::string_view dane_text(net::DaneMatch dane) {
-  switch (dane) {
-    case net::DaneMatch::not_asked:
-      return "";
-    case net::DaneMatch::matched:
-      return " dane-matched";
-    case net::DaneMatch::no_match:
-      return " dane-no-match";
-    case net::DaneMatch::chain_faults:
-      return " dane-chain-faults";
-  }
-  return "";
-}
-
-std::string describe_parameters(const net::TlsParameters& parameters, std::string_view verdict) {
-  return fmt::format("{} {} {}{}{}", parameters.version, parameters.cipher, verdict,
-                     dane_text(parameters.dane), parameters.resumed ? " resumed" : "");
-}
-
 /// From here on the message may be on its way into the recipients' mailboxes.
 bool in_content(smtp::Stage stage) {
   return stage >= smtp::Stage::data && stage <= smtp::Stage::final_dot;
-}
-
-std::string host_text(const Converse& converse) {
-  return converse.host ? converse.host->text() : std::string{};
-}
-
-std::string policy_text(const sts::CachedPolicy* policy) {
-  return policy == nullptr ? std::string("none")
-                           : fmt::format("sts/{}/{}", sts::name(policy->policy.mode), policy->id);
 }
 
 }  // namespace
@@ -56,6 +23,9 @@ WindowFeedback window_feedback(const ConversationReport& report) {
   const auto* session = std::get_if<SessionUsed>(&report);
   if (session == nullptr) {
     return WindowFeedback::failure;
+  }
+  if (session->end && session->end->kind == smtp::SessionEnd::Kind::credentials) {
+    return WindowFeedback::none;
   }
   if (!session->end) {
     return WindowFeedback::success;
@@ -71,35 +41,13 @@ WindowFeedback window_feedback(const ConversationReport& report) {
                                                         : WindowFeedback::failure;
 }
 
-std::string AttemptEnd::tls_of(const RecipientOutcome& outcome) const {
-  const auto found = tls.find({outcome.host, outcome.ip});
-  return found == tls.end() ? std::string{} : found->second;
-}
-
-std::string describe(const net::TlsOutcome& outcome) {
-  return std::visit(
-      Overloaded{
-          [](const net::TlsNotOffered& none) { return fmt::format("none ({})", none.reason); },
-          [](const net::TlsFailed& failed) { return fmt::format("failed ({})", failed.reason); },
-          [](const net::TlsUnverified& unverified) {
-            return describe_parameters(
-                unverified.parameters,
-                fmt::format("unverified ({})", unverified.faults.front().code));
-          },
-          [](const net::TlsVerified& verified) {
-            return describe_parameters(verified.parameters, "verified");
-          }},
-      outcome);
-}
-
-Runner::Runner(const RunnerContext& context, AttemptSettings settings, NextHop next_hop,
-               std::shared_ptr<const spool::Envelope> envelope, smtp::ClientSettings client,
-               std::chrono::milliseconds deadline, Done done)
+Runner::Runner(const RunnerContext& context, std::vector<Way> ways,
+               std::shared_ptr<const spool::Envelope> envelope, std::chrono::milliseconds deadline,
+               Done done)
     : context_(context),
-      envelope_(envelope),
-      next_hop_(next_hop),
-      attempt_(std::move(settings), std::move(next_hop), std::move(envelope)),
-      client_(std::move(client)),
+      envelope_(std::move(envelope)),
+      ways_(std::move(ways)),
+      failover_(envelope_),
       deadline_after_(deadline),
       done_(std::move(done)),
       deadline_(context.loop, [this] { pass_deadline(); }) {}
@@ -107,7 +55,23 @@ Runner::Runner(const RunnerContext& context, AttemptSettings settings, NextHop n
 void Runner::start() {
   started_at_ = context_.clock.wall();
   deadline_.start(deadline_after_);
-  visit(attempt_.start(started_at_));
+  begin_way();
+}
+
+void Runner::begin_way() {
+  const net::WallTime now = context_.clock.wall();
+  feedback_ = WindowFeedback::none;
+  attempt_.emplace(way().settings, way().next_hop, envelope_);
+  const std::string key = way().next_hop.key();
+  if (context_.upstreams.may_try(key, now)) {
+    visit(attempt_->start(now));
+    return;
+  }
+  const auto held = context_.upstreams.held(key);
+  visit(attempt_->on_held(fmt::format(
+      "mail through {} is held since it refused our credentials ({}); they are tried again from "
+      "time to time, and after `stsrelay config reload`",
+      key, held ? held->reply : std::string("no reply"))));
 }
 
 void Runner::pass_deadline() {
@@ -116,7 +80,7 @@ void Runner::pass_deadline() {
     lookup_.cancel();
     second_lookup_.cancel();
     feedback_ = WindowFeedback::failure;
-    visit(attempt_.on_deadline(context_.clock.wall()));
+    visit(attempt_->on_deadline(context_.clock.wall()));
   } else if (!in_content(conversation_->stage())) {
     conversation_->expire();
   }
@@ -124,16 +88,22 @@ void Runner::pass_deadline() {
 
 void Runner::visit(Step step) {
   log_notes();
-  std::visit(Overloaded{[this](Finished& finished) { perform(std::move(finished)); },
-                        [this](const auto& other) { perform(other); }},
-             step);
+  std::visit(
+      [this](auto& known) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(known)>, Finished>) {
+          perform(std::move(known));
+        } else {
+          perform(known);
+        }
+      },
+      step);
 }
 
 void Runner::perform(const FindPolicy& step) {
   if (step.freshness == Freshness::known) {
     const sts::PolicyVerdict known = context_.policies.known(step.domain);
     policy_ = known.policy;
-    visit(attempt_.on_policy(known, context_.clock.wall()));
+    visit(attempt_->on_policy(known, context_.clock.wall()));
     return;
   }
   lookup_ =
@@ -142,14 +112,14 @@ void Runner::perform(const FindPolicy& step) {
                                                                         : net::DnsCacheUse::allowed,
                                 [this](const sts::PolicyVerdict& verdict) {
                                   policy_ = verdict.policy;
-                                  visit(attempt_.on_policy(verdict, context_.clock.wall()));
+                                  visit(attempt_->on_policy(verdict, context_.clock.wall()));
                                 });
 }
 
 void Runner::perform(const FindMx& step) {
   lookup_ = context_.dns.query(step.domain.text(), net::DnsType::mx, net::DnsCacheUse::allowed,
                                [this](const net::DnsResult& answer) {
-                                 visit(attempt_.on_mx(answer, context_.clock.wall()));
+                                 visit(attempt_->on_mx(answer, context_.clock.wall()));
                                });
 }
 
@@ -171,20 +141,20 @@ void Runner::perform(const FindAddresses& step) {
 void Runner::perform(const FindAlias& step) {
   lookup_ = context_.dns.query(step.name.text(), net::DnsType::cname, net::DnsCacheUse::allowed,
                                [this](const net::DnsResult& answer) {
-                                 visit(attempt_.on_alias(answer, context_.clock.wall()));
+                                 visit(attempt_->on_alias(answer, context_.clock.wall()));
                                });
 }
 
 void Runner::perform(const FindTlsa& step) {
   lookup_ = context_.dns.query(step.owner, net::DnsType::tlsa, net::DnsCacheUse::allowed,
                                [this](const net::DnsResult& answer) {
-                                 visit(attempt_.on_tlsa(answer, context_.clock.wall()));
+                                 visit(attempt_->on_tlsa(answer, context_.clock.wall()));
                                });
 }
 
 void Runner::addresses_found() {
   if (a_ && aaaa_) {
-    visit(attempt_.on_addresses(*a_, *aaaa_, context_.clock.wall()));
+    visit(attempt_->on_addresses(*a_, *aaaa_, context_.clock.wall()));
   }
 }
 
@@ -192,46 +162,142 @@ void Runner::perform(const Converse& step) {
   converse_ = step;
   if (step.requirement.uses_tls()) {
     // A plaintext retry is still explained by the handshake that failed.
-    tls_.erase({host_text(step), step.address.ip()});
+    tls_.erase({host_name(), step.address.ip()});
   }
-  const ConversationTarget target{step.host, step.address, step.requirement, next_hop_.key(),
-                                  context_.conversations.generation};
   MessageJob job{envelope_->id, transaction(step.recipients),
-                 next_hop_.origin == NextHop::Origin::route ? MessageJob::OwnName::namesake
-                                                            : MessageJob::OwnName::loop};
-  const auto done = [this](const ConversationReport& report) { conversation_over(report); };
+                 way().next_hop.origin == NextHop::Origin::route ? MessageJob::OwnName::namesake
+                                                                 : MessageJob::OwnName::loop};
+  job.signature = context_.signer.fields_for(*envelope_);
+  job.transaction.size += job.signature.size();
   if (step.use == ConnectionUse::pooled_or_new) {
-    if (auto pooled = context_.pool.take(target.key())) {
+    if (auto pooled = context_.pool.take(target().key())) {
       conversation_ = std::move(pooled);
-      conversation_->send(std::move(job), done);
+      conversation_->send(std::move(job),
+                          [this](const ConversationReport& report) { conversation_over(report); });
       return;
     }
   }
-  smtp::ClientSettings settings = client_;
-  settings.tls = step.requirement;
-  context_.pool.make_room(target.destination);
-  conversation_ = std::make_unique<Conversation>(context_.conversations, target, settings);
-  conversation_->open(std::move(job), done);
+  const auto& credentials = way().credentials;
+  if (credentials == nullptr || credentials->endpoint == nullptr) {
+    open(std::move(job), credentials == nullptr ? nullptr : credentials->password);
+  } else if (auto token = context_.tokens.cached(*credentials)) {
+    open(std::move(job), std::move(token));
+  } else {
+    fetch_token(std::move(job));
+  }
+}
+
+void Runner::fetch_token(MessageJob job) {
+  lookup_ = context_.tokens.fetch(
+      way().credentials,
+      [this, job = std::move(job)](const Expected<TokenSource::Token, std::string>& token) {
+        if (token) {
+          open(job, *token);
+          return;
+        }
+        refused(token.error());
+        conversed(ConnectFailed{token.error()});
+      });
+}
+
+ConversationTarget Runner::target() const {
+  ConversationTarget target{converse_->host, converse_->address, converse_->requirement,
+                            way().next_hop.key(), context_.conversations.generation};
+  target.source =
+      converse_->address.family() == net::IpFamily::v4 ? way().source_ipv4 : way().source_ipv6;
+  target.tls_start = way().client.tls_start;
+  target.identity = fmt::format("{} {}", way().client.helo_name,
+                                way().credentials ? way().credentials->account : std::string());
+  return target;
+}
+
+void Runner::open(MessageJob job, std::shared_ptr<const smtp::ClientAuth> auth) {
+  smtp::ClientSettings settings = way().client;
+  settings.tls = converse_->requirement;
+  settings.auth = std::move(auth);
+  ConversationTarget whom = target();
+  context_.pool.make_room(whom.destination);
+  conversation_ = std::make_unique<Conversation>(context_.conversations, std::move(whom), settings);
+  conversation_->open(std::move(job),
+                      [this](const ConversationReport& report) { conversation_over(report); });
+}
+
+void Runner::note_credentials(const ConversationReport& report) {
+  if (way().next_hop.origin != NextHop::Origin::route) {
+    return;
+  }
+  const CredentialsVerdict verdict = credentials_verdict(report);
+  switch (verdict.kind) {
+    case CredentialsVerdict::Kind::untested:
+      return;
+    case CredentialsVerdict::Kind::refused:
+      refused(verdict.text);
+      return;
+    case CredentialsVerdict::Kind::accepted:
+      if (context_.upstreams.accepted(way().next_hop.key()) == UpstreamStates::Change::released) {
+        context_.log.info("upstream-released", {{"upstream", way().next_hop.key()}});
+      }
+      return;
+  }
+}
+
+void Runner::refused(const std::string& words) {
+  const std::string key = way().next_hop.key();
+  if (way().credentials != nullptr) {
+    context_.tokens.forget(way().credentials->account);
+  }
+  if (context_.upstreams.refused(key, words, context_.clock.wall()) ==
+      UpstreamStates::Change::held) {
+    context_.log.error(
+        "upstream-held",
+        {{"id", envelope_->id.text()},
+         {"upstream", key},
+         {"reply", words},
+         {"detail", "it refuses our credentials: mail through it waits, none is returned for that"},
+         {"remedy", "correct the credentials, then stsrelay config reload"}});
+  }
 }
 
 void Runner::conversation_over(const ConversationReport& report) {
-  feedback_ = window_feedback(report);
   log_session(report);
+  note_credentials(report);
   context_.pool.put(std::move(conversation_));
+  conversed(report);
+}
+
+void Runner::conversed(const ConversationReport& report) {
+  feedback_ = window_feedback(report);
   const net::WallTime now = context_.clock.wall();
   if (deadline_state_ == Deadline::passed) {
-    visit(attempt_.on_deadline(report, now));
+    visit(attempt_->on_deadline(report, now));
   } else {
-    visit(attempt_.on_conversation(report, now));
+    visit(attempt_->on_conversation(report, now));
   }
 }
 
 void Runner::perform(Finished finished) {
+  const std::string key = way().next_hop.key();
+  if (feedback_ == WindowFeedback::failure) {
+    context_.upstreams.failed(key, context_.clock.wall() + context_.upstream_retry);
+  } else if (feedback_ == WindowFeedback::success) {
+    context_.upstreams.worked(key);
+  }
+  auto rest = failover_.next(std::move(finished));
+  if (rest == nullptr || way_ + 1 == ways_.size() || deadline_state_ == Deadline::passed) {
+    finish();
+    return;
+  }
+  envelope_ = std::move(rest);
+  ++way_;
+  begin_way();
+}
+
+void Runner::finish() {
   deadline_.stop();
   AttemptEnd end;
-  end.finished = std::move(finished);
+  end.finished = failover_.take();
   end.policy = policy_;
-  end.policy_source = attempt_.policy_source();
+  end.policy_source = attempt_->policy_source();
   end.tls = std::move(tls_);
   end.started_at = started_at_;
   end.feedback = feedback_;
@@ -260,62 +326,6 @@ smtp::ClientTransaction Runner::transaction(const std::vector<std::size_t>& reci
     transaction.recipients.push_back({recipient.address, recipient.notify, recipient.orcpt});
   }
   return transaction;
-}
-
-void Runner::log_notes() {
-  for (AttemptNote& note : attempt_.take_notes()) {
-    context_.log.warning("host-skipped", {{"id", envelope_->id.text()},
-                                          {"host", std::move(note.host)},
-                                          {"reason", std::move(note.reason_code)},
-                                          {"policy", policy_text(policy_.get())},
-                                          {"detail", std::move(note.text)}});
-  }
-}
-
-void Runner::log_staple(const std::string& host, const net::TlsOutcome& outcome) {
-  const net::TlsParameters* parameters = parameters_of(outcome);
-  if (parameters != nullptr && !parameters->staple.empty() &&
-      context_.log.enabled(conf::LogLevel::debug)) {
-    context_.log.debug(
-        "staple", {{"host", host}, {"ip", converse_->address.ip()}, {"says", parameters->staple}});
-  }
-}
-
-void Runner::log_session(const ConversationReport& report) {
-  const std::string host = host_text(*converse_);
-  if (const auto* failed = std::get_if<ConnectFailed>(&report)) {
-    context_.log.info("session", {{"id", envelope_->id.text()},
-                                  {"host", host},
-                                  {"ip", converse_->address.ip()},
-                                  {"port", std::to_string(converse_->address.port())},
-                                  {"result", "connect-failed"},
-                                  {"detail", failed->reason}});
-    return;
-  }
-  const auto& session = std::get<SessionUsed>(report);
-  std::string& tls = tls_[{host, converse_->address.ip()}];
-  if (session.tls) {
-    tls = describe(*session.tls);
-    log_staple(host, *session.tls);
-  }
-  if (session.origin == SessionUsed::Origin::reused && !session.end) {
-    return;  // One line per session, not per message; its deliveries have their own lines.
-  }
-  std::vector<LogField> fields{{"id", envelope_->id.text()},
-                               {"host", host},
-                               {"ip", converse_->address.ip()},
-                               {"port", std::to_string(converse_->address.port())},
-                               {"requirement", std::string(converse_->requirement.name())},
-                               {"tls", tls},
-                               {"policy", policy_text(policy_.get())}};
-  if (session.end) {
-    fields.push_back({"result", std::string("ended-at-").append(smtp::name(session.end->stage))});
-    fields.push_back({"detail", session.end->detail});
-    fields.push_back({"reply", session.end->reply ? session.end->reply->text() : std::string{}});
-  } else {
-    fields.push_back({"result", "open"});
-  }
-  context_.log.info("session", fields);
 }
 
 }  // namespace relay::delivery

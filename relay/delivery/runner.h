@@ -8,12 +8,17 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "relay/delivery/attempt.h"
 #include "relay/delivery/connection_pool.h"
 #include "relay/delivery/conversation.h"
+#include "relay/delivery/failover.h"
+#include "relay/delivery/message_signer.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/policy_resolver.h"
+#include "relay/delivery/token_source.h"
+#include "relay/delivery/upstream_states.h"
 #include "relay/log.h"
 #include "relay/net/dns_client.h"
 #include "relay/net/event_loop.h"
@@ -30,6 +35,19 @@ struct RunnerContext {
   ConnectionPool& pool;
   const ConversationContext& conversations;
   Log& log;
+  TokenSource& tokens;
+  UpstreamStates& upstreams;
+  MessageSigner& signer;
+  std::chrono::milliseconds upstream_retry;  ///< how long a dead upstream is tried last
+};
+
+/// One next hop, and all that differs by it.
+struct Way {
+  AttemptSettings settings;
+  NextHop next_hop;
+  smtp::ClientSettings client;
+  std::optional<net::SocketAddress> source_ipv4{}, source_ipv6{};
+  std::shared_ptr<const Credentials> credentials{};  ///< null: none
 };
 
 /// What the worker needs to settle and log an attempt.
@@ -50,9 +68,10 @@ class Runner {
  public:
   using Done = std::function<void(AttemptEnd)>;
 
-  Runner(const RunnerContext& context, AttemptSettings settings, NextHop next_hop,
-         std::shared_ptr<const spool::Envelope> envelope, smtp::ClientSettings client,
-         std::chrono::milliseconds deadline, Done done);
+  /// ways: in the order to try, at least one.
+  Runner(const RunnerContext& context, std::vector<Way> ways,
+         std::shared_ptr<const spool::Envelope> envelope, std::chrono::milliseconds deadline,
+         Done done);
   ~Runner() = default;
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
@@ -65,6 +84,8 @@ class Runner {
   void pass_deadline();
 
  private:
+  void begin_way();
+  void finish();
   void visit(Step step);
   void perform(const FindPolicy& step);
   void perform(const FindMx& step);
@@ -74,7 +95,15 @@ class Runner {
   void perform(const Converse& step);
   void perform(Finished finished);
   void addresses_found();
+  void open(MessageJob job, std::shared_ptr<const smtp::ClientAuth> auth);
+  void fetch_token(MessageJob job);
   void conversation_over(const ConversationReport& report);
+  void conversed(const ConversationReport& report);
+  void note_credentials(const ConversationReport& report);
+  void refused(const std::string& words);
+  [[nodiscard]] ConversationTarget target() const;
+  [[nodiscard]] const Way& way() const { return ways_[way_]; }
+  [[nodiscard]] std::string host_name() const;
   void log_notes();
   void log_staple(const std::string& host, const net::TlsOutcome& outcome);
   void log_session(const ConversationReport& report);
@@ -83,9 +112,10 @@ class Runner {
 
   const RunnerContext& context_;
   std::shared_ptr<const spool::Envelope> envelope_;
-  NextHop next_hop_;
-  DeliveryAttempt attempt_;
-  smtp::ClientSettings client_;
+  std::vector<Way> ways_;
+  std::size_t way_ = 0;
+  Failover failover_;
+  std::optional<DeliveryAttempt> attempt_;
   std::chrono::milliseconds deadline_after_;
   Done done_;
   net::Timer deadline_;

@@ -114,6 +114,20 @@ std::string sentence(Finding finding, const TlsInputs& inputs, std::string_view 
     case Finding::tls_required_no:
       return "the message says TLS-Required: No: TLS is tried, its policies are not demanded "
              "(RFC 8689 section 4.2.2)";
+    case Finding::upstream_plaintext:
+      return "the route asks for no TLS at this upstream";
+    case Finding::upstream_implicit:
+      return fmt::format("the route has TLS begin with the connection to {} (RFC 8314 section 3.3)",
+                         host);
+    case Finding::upstream_level:
+      return fmt::format("the route demands {} of {}", conf::name(*inputs.upstream->level), host);
+    case Finding::upstream_credentials:
+      return fmt::format(
+          "{} gets credentials, so it must prove its name by a valid certificate (RFC 4954 "
+          "section 4)",
+          host);
+    case Finding::upstream_credentials_exposed:
+      return fmt::format("{} gets credentials without having to prove its name (send_over)", host);
   }
   return {};
 }

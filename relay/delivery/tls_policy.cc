@@ -219,14 +219,76 @@ Demand weigh_policies(const TlsInputs& inputs, const HostDane* dane, std::string
   return demand;
 }
 
+Demand::Level level_for(conf::UpstreamAuth::SendOver least, Demand::Level verified) {
+  switch (least) {
+    case conf::UpstreamAuth::SendOver::verified:
+      return verified;
+    case conf::UpstreamAuth::SendOver::encrypted:
+      return Demand::Level::encrypted;
+    case conf::UpstreamAuth::SendOver::plaintext:
+      return Demand::Level::nothing;
+  }
+  return verified;
+}
+
+Demand::Level level_for(LocalLevel level, Demand::Level verified) {
+  switch (level) {
+    case LocalLevel::none:
+    case LocalLevel::opportunistic:
+    case LocalLevel::dane:
+      return Demand::Level::nothing;
+    case LocalLevel::encrypt:
+      return Demand::Level::encrypted;
+    case LocalLevel::verify:
+    case LocalLevel::dane_only:
+    case LocalLevel::fingerprint:
+      return verified;
+  }
+  return verified;
+}
+
+// What a route says of its upstream is between us and that host: no message, exemption or
+// report-only rule waives it, or credentials would go to anybody (RFC 4954 §4, RFC 8314 §3.3).
+void weigh_upstream(const TlsInputs& inputs, const HostDane* dane, HostDecision& decision,
+                    Demand& demand) {
+  if (inputs.upstream == nullptr) {
+    return;
+  }
+  const conf::Upstream& upstream = *inputs.upstream;
+  const Demand::Level verified = demand.dane != nullptr && dane_authenticates(inputs, dane)
+                                     ? Demand::Level::encrypted
+                                     : Demand::Level::verified;
+  if (upstream.effective_tls() == conf::Upstream::Tls::implicit) {
+    decision.add(Finding::upstream_implicit);
+    demand.raise(Demand::Level::encrypted);
+  }
+  if (upstream.level && level_for(*upstream.level, verified) != Demand::Level::nothing) {
+    decision.add(Finding::upstream_level);
+    demand.raise(level_for(*upstream.level, verified));
+  }
+  if (upstream.auth) {
+    const auto least = upstream.auth->send_over;
+    decision.add(least == conf::UpstreamAuth::SendOver::verified
+                     ? Finding::upstream_credentials
+                     : Finding::upstream_credentials_exposed);
+    demand.raise(level_for(least, verified));
+  }
+}
+
+bool wants_plaintext(const TlsInputs& inputs) {
+  return level_of(inputs.rule.get()) == LocalLevel::none ||
+         (inputs.upstream != nullptr && inputs.upstream->level == LocalLevel::none);
+}
+
 void set_result(const TlsInputs& inputs, const Demand& demand, HostDecision& decision) {
   decision.refusal = demand.refusal;
   if (demand.refusal != Refusal::none) {
     return;
   }
-  if (level_of(inputs.rule.get()) == LocalLevel::none && demand.level == Demand::Level::nothing &&
+  if (wants_plaintext(inputs) && demand.level == Demand::Level::nothing &&
       demanded(inputs) == spool::MessageTls::normal) {
-    decision.add(Finding::local_plaintext);
+    decision.add(level_of(inputs.rule.get()) == LocalLevel::none ? Finding::local_plaintext
+                                                                 : Finding::upstream_plaintext);
     decision.requirement = smtp::TlsRequirement::plaintext();
     return;
   }
@@ -262,33 +324,6 @@ Demand weigh_message(const TlsInputs& inputs, const HostDane* dane, Demand deman
 
 }  // namespace
 
-MessageKind kind_of(const spool::Envelope& envelope) {
-  if (envelope.origin == spool::Origin::report) {
-    return MessageKind::tls_report;
-  }
-  return envelope.sender.empty() ? MessageKind::bounce : MessageKind::mail;
-}
-
-spool::MessageTls demanded(const TlsInputs& inputs) {
-  switch (inputs.kind) {
-    case MessageKind::mail:
-      break;
-    case MessageKind::bounce:
-      // One that insists on REQUIRETLS would be lost: it asks where it can (RFC 8689 §5).
-      return inputs.message == spool::MessageTls::required ? spool::MessageTls::normal
-                                                           : inputs.message;
-    case MessageKind::tls_report:
-      return spool::MessageTls::optional;  // RFC 8460 §3
-  }
-  return inputs.message;
-}
-
-std::shared_ptr<const LocalRule> rule_in_force(const std::shared_ptr<const LocalRule>& found,
-                                               const sts::CachedPolicy* policy) {
-  const bool over = policy != nullptr && found != nullptr && found->after_first_contact != nullptr;
-  return over ? found->after_first_contact : found;
-}
-
 HostDecision decide(const TlsInputs& inputs, const HostDane* dane, std::string_view mx_host) {
   HostDecision decision;
   TlsInputs weighed = inputs;
@@ -304,45 +339,9 @@ HostDecision decide(const TlsInputs& inputs, const HostDane* dane, std::string_v
     demand = waived(demand);
   }
   demand = weigh_message(weighed, dane, std::move(demand), decision);
+  weigh_upstream(weighed, dane, decision, demand);
   set_result(weighed, demand, decision);
   return decision;
-}
-
-bool would_refuse(const HostDecision& decision, const net::TlsOutcome* outcome) {
-  if (!decision.unenforced) {
-    return false;
-  }
-  return decision.refusal_unenforced != Refusal::none ||
-         (outcome != nullptr && !decision.unenforced->met_by(*outcome));
-}
-
-bool failures_stay_temporary(const TlsInputs& inputs) {
-  const auto rule = rule_in_force(inputs.rule, inputs.policy);
-  if (exempted(rule.get())) {
-    return false;
-  }
-  return (inputs.policy != nullptr && inputs.policy->policy.mode == sts::Mode::enforce) ||
-         (rule != nullptr && !rule->mx.empty());
-}
-
-bool policy_matters(const TlsInputs& inputs) {
-  return !exempted(inputs.rule.get()) && demanded(inputs) != spool::MessageTls::optional;
-}
-
-bool passes_on_requiretls(const spool::Envelope& envelope,
-                          const smtp::TlsRequirement& requirement) {
-  return envelope.tls == spool::MessageTls::required && requirement.authenticates();
-}
-
-bool exempted(const LocalRule* rule) {
-  return rule != nullptr && rule->purpose == LocalRule::Purpose::exemption;
-}
-
-bool same_policy(const sts::CachedPolicy* a, const sts::CachedPolicy* b) {
-  if (a == nullptr || b == nullptr) {
-    return a == b;
-  }
-  return a->id == b->id && a->policy.body == b->policy.body;
 }
 
 }  // namespace relay::delivery

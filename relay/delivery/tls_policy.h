@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "conf/routes.h"
 #include "relay/delivery/dane.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/smtp/tls_requirement.h"
@@ -42,6 +43,7 @@ struct TlsInputs {
   MxOrigin mx = MxOrigin::insecure;
   Composition composition = Composition::dane_decides;
   MessageKind kind = MessageKind::mail;
+  const conf::Upstream* upstream = nullptr;  ///< the entry of a route; null: none
 };
 
 /// What counts of the sender's word: a bounce does not insist, a TLS report needs nothing.
@@ -97,6 +99,11 @@ enum class Finding : std::uint8_t {
   requiretls_bounce,
   tls_report,
   tls_required_no,
+  upstream_plaintext,
+  upstream_implicit,
+  upstream_level,
+  upstream_credentials,
+  upstream_credentials_exposed,
 };
 
 /// The verdict for one MX host of one policy domain and one message.
@@ -114,7 +121,7 @@ struct HostDecision {
   void add(Finding finding) { findings_.at(count_++) = finding; }
 
  private:
-  std::array<Finding, 12> findings_{};
+  std::array<Finding, 16> findings_{};
   std::size_t count_ = 0;
 };
 

@@ -67,11 +67,23 @@ Worker::Worker(Parts parts)
                 {std::move(parts.policies), std::move(parts.troubles)},
                 std::max<std::size_t>(1, settings_->sts.cache_entries /
                                              static_cast<std::size_t>(settings_->workers))),
+      tokens_(clock_, dns_, https_),
+      signer_(*reader_, clock_, settings_->signing_keys),
       report_records_(loop_, dns_, spool_),
       conversations_{loop_,         clock_,   std::move(parts.tls),
                      tls_sessions_, *reader_, conversation_count_},
       pool_(conversations_, pool_limits()),
-      runners_{loop_, clock_, dns_, policies_, pool_, conversations_, log_},
+      runners_{loop_,
+               clock_,
+               dns_,
+               policies_,
+               pool_,
+               conversations_,
+               log_,
+               tokens_,
+               upstreams_,
+               signer_,
+               settings_->delivery.upstream_retry},
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
       random_(std::random_device{}()),
@@ -86,19 +98,18 @@ Worker::~Worker() {
 
 void Worker::add(const std::shared_ptr<const spool::Envelope>& envelope,
                  const std::string& domain) {
-  const net::WallTime now = clock_.wall();
   net::WallTime next_try = net::WallTime::max();
   for (const spool::Recipient& recipient : envelope->recipients) {
     if (recipient.domain == domain) {
       next_try = std::min(next_try, recipient.next_try);
     }
   }
-  queue_.add(group_of(envelope, domain), destination_key(domain), next_try, now);
+  enqueue(group_of(envelope, domain), {staging::true_domain(domain), envelope->sender}, next_try);
   pump();
 }
 
 void Worker::add_pending(const spool::PendingGroup& group) {
-  queue_.add(group_of(group), destination_key(group.domain), group.next_try, clock_.wall());
+  enqueue(group_of(group), {staging::true_domain(group.domain), group.sender}, group.next_try);
 }
 
 void Worker::begin() {
@@ -149,6 +160,12 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
   pool_.close_all();
   pool_.set_limits(pool_limits());
   queue_.set_limits(queue_limits());
+  runners_.upstream_retry = settings_->delivery.upstream_retry;
+  signer_.set_keys(settings_->signing_keys);
+  tokens_.forget_all();
+  for (const std::string& destination : upstreams_.release_all()) {
+    queue_.hasten_destination(destination, clock_.wall());
+  }
   pump();
 }
 
@@ -211,6 +228,9 @@ bool Worker::may_start() {
 }
 
 void Worker::start(PendingQueue::Ready ready) {
+  if (over_rate(ready)) {
+    return;
+  }
   std::shared_ptr<const spool::Envelope> envelope = envelope_of(ready);
   if (envelope == nullptr) {
     return;
@@ -220,10 +240,12 @@ void Worker::start(PendingQueue::Ready ready) {
     settle(ready, *envelope, std::move(*end));
     return;
   }
-  auto found =
-      next_hop(settings_->routes, staging::true_domain(ready.group.domain), settings_->smtp_port);
-  if (auto* hop = std::get_if<NextHop>(&found)) {
-    attempt(envelope, std::move(ready), std::move(*hop));
+  charge_rate(ready, envelope->recipients.size());
+  const MailPath path{staging::true_domain(ready.group.domain), envelope->sender};
+  auto found = next_hops(settings_->routes, path, settings_->smtp_port);
+  if (auto* hops = std::get_if<std::vector<NextHop>>(&found)) {
+    std::vector<Way> ways_there = ways(std::move(*hops), path.domain);
+    attempt(envelope, std::move(ready), std::move(ways_there));
     return;
   }
   AttemptEnd end;
@@ -263,13 +285,11 @@ std::shared_ptr<const spool::Envelope> Worker::envelope_of(const PendingQueue::R
 }
 
 void Worker::attempt(const std::shared_ptr<const spool::Envelope>& envelope,
-                     PendingQueue::Ready ready, NextHop next_hop) {
+                     PendingQueue::Ready ready, std::vector<Way> ways_there) {
   const std::uint64_t key = next_key_++;
-  AttemptSettings settings = attempt_settings(next_hop);
-  auto runner =
-      std::make_unique<Runner>(runners_, std::move(settings), std::move(next_hop), envelope,
-                               client_settings(), settings_->delivery.timeouts.attempt,
-                               [this, key](const AttemptEnd& end) { attempt_over(key, end); });
+  auto runner = std::make_unique<Runner>(
+      runners_, std::move(ways_there), envelope, settings_->delivery.timeouts.attempt,
+      [this, key](const AttemptEnd& end) { attempt_over(key, end); });
   Runner& started = *runner;
   active_.emplace(key, Active{std::move(ready), envelope, std::move(runner)});
   started.start();
@@ -287,6 +307,7 @@ void Worker::attempt_over(std::uint64_t key, const AttemptEnd& end) {
     gauges_.tls.count(session);
   }
   gauges_.attempts.count(clock_.wall() - end.started_at);
+  pause(over.ready.destination, end.finished.pause);
   settle(over.ready, *over.envelope, end);
   pump();
 }
@@ -431,41 +452,6 @@ void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const A
        {"attempt", std::to_string(fate.recipient->attempts + 1)},
        {"next", fate.next_try ? fmt::format("+{}s", (*fate.next_try - now).count() / 1000)
                               : std::string{}}});
-}
-
-AttemptSettings Worker::attempt_settings(const NextHop& next_hop) {
-  const conf::Delivery& delivery = settings_->delivery;
-  AttemptSettings settings;
-  settings.own_name = settings_->hostname;
-  settings.own_addresses = settings_->own_addresses;
-  settings.hosts = static_cast<std::size_t>(delivery.hosts_per_attempt);
-  settings.addresses_per_host = static_cast<std::size_t>(delivery.addresses_per_host);
-  settings.sessions = static_cast<std::size_t>(delivery.sessions_per_attempt);
-  settings.private_addresses = settings_->private_addresses;
-  settings.ipv6 = delivery.ipv6 ? UseIpv6::yes : UseIpv6::no;
-  settings.rule = settings_->rules->find(next_hop.policy_domain(), clock_.wall());
-  settings.composition = settings_->composition;
-  settings.tlsa_port = tlsa_port(next_hop, settings_->smtp_port);
-  settings.shuffle = [this](std::span<MxHost> hosts) {
-    std::shuffle(hosts.begin(), hosts.end(), random_);
-  };
-  return settings;
-}
-
-smtp::ClientSettings Worker::client_settings() const {
-  const conf::Timeouts& t = settings_->delivery.timeouts;
-  smtp::ClientSettings settings;
-  settings.helo_name = settings_->hostname;
-  settings.timeouts = {t.connect, t.greeting, t.ehlo, t.starttls,  t.mail,
-                       t.rcpt,    t.data,     t.body, t.final_dot, t.rset};
-  settings.force_8bit = settings_->delivery.force_8bit;
-  return settings;
-}
-
-std::string Worker::destination_key(const std::string& domain) const {
-  auto found = next_hop(settings_->routes, staging::true_domain(domain), settings_->smtp_port);
-  const auto* hop = std::get_if<NextHop>(&found);
-  return hop != nullptr ? hop->key() : domain;
 }
 
 PoolLimits Worker::pool_limits() const {

@@ -15,10 +15,12 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "relay/delivery/credentials.h"
 #include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/pauses.h"
 #include "relay/delivery/pending_queue.h"
+#include "relay/delivery/rate_limits.h"
 #include "relay/delivery/report_records.h"
 #include "relay/delivery/runner.h"
 #include "relay/delivery/settlement.h"
@@ -41,6 +43,8 @@ struct WorkerSettings {
   std::string hostname;
   std::vector<net::SocketAddress> own_addresses;  ///< where this relay listens
   std::vector<conf::Route> routes;
+  std::shared_ptr<const CredentialTable> credentials = std::make_shared<const CredentialTable>();
+  std::shared_ptr<const SigningKeys> signing_keys = std::make_shared<const SigningKeys>();
   conf::Delivery delivery;
   conf::Queue queue;
   conf::Sts sts;
@@ -125,6 +129,8 @@ class Worker {
   [[nodiscard]] PolicyState policy_state(const std::string& domain) const {
     return policies_.state(domain);
   }
+  /// From any thread: who refuses our credentials.
+  [[nodiscard]] const UpstreamStates& upstreams() const { return upstreams_; }
   [[nodiscard]] const PolicyGauges& policy_gauges() const { return policies_.gauges(); }
 
  private:
@@ -132,8 +138,16 @@ class Worker {
   [[nodiscard]] bool may_start();
   void publish();
   void start(PendingQueue::Ready ready);
+  /// A destination is left alone for a while, as it asked for.
+  void pause(const std::string& destination, std::chrono::milliseconds wait);
+  /// Puts it back if its destination has a pause or has had its fill for now.
+  [[nodiscard]] bool over_rate(const PendingQueue::Ready& ready);
+  void charge_rate(const PendingQueue::Ready& ready, std::size_t recipients);
+  /// The rate that holds for a group, and whose it is.
+  [[nodiscard]] std::optional<std::pair<std::string, conf::Rate>> rate_of(
+      const PendingQueue::Ready& ready) const;
   void attempt(const std::shared_ptr<const spool::Envelope>& envelope, PendingQueue::Ready ready,
-               NextHop next_hop);
+               std::vector<Way> ways_there);
   void attempt_over(std::uint64_t key, const AttemptEnd& end);
   void settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope, AttemptEnd end);
   // worker_staging.cc: what a relay in staging does instead.
@@ -148,9 +162,14 @@ class Worker {
   void count(const Fate& fate);
   std::shared_ptr<const spool::Envelope> envelope_of(const PendingQueue::Ready& ready);
   std::string original_content(const spool::Envelope& envelope);
-  [[nodiscard]] AttemptSettings attempt_settings(const NextHop& next_hop);
-  [[nodiscard]] smtp::ClientSettings client_settings() const;
-  [[nodiscard]] std::string destination_key(const std::string& domain) const;
+  // worker_ways.cc
+  [[nodiscard]] std::vector<Way> ways(std::vector<NextHop> hops, const std::string& domain);
+  [[nodiscard]] AttemptSettings attempt_settings(const NextHop& next_hop,
+                                                 const std::string& domain);
+  [[nodiscard]] Families families(const conf::Delivery& delivery, const std::string& domain);
+  [[nodiscard]] smtp::ClientSettings client_settings(const NextHop& next_hop) const;
+  [[nodiscard]] std::string destination_key(const MailPath& path) const;
+  void enqueue(Group group, const MailPath& path, net::WallTime next_try);
   [[nodiscard]] QueueLimits queue_limits() const;
   [[nodiscard]] PoolLimits pool_limits() const;
 
@@ -171,6 +190,10 @@ class Worker {
   net::Operation dnssec_probe_;
   net::HttpsClient https_;
   PolicyResolver policies_;
+  TokenSource tokens_;
+  UpstreamStates upstreams_;
+  MessageSigner signer_;
+  RateLimits rates_;
   ReportRecords report_records_;
   ConversationCount conversation_count_;
   ConversationContext conversations_;

@@ -79,13 +79,39 @@ std::vector<DkimField> dkim_report_fields() {
           {"TLS-Required"}};
 }
 
+std::vector<DkimField> dkim_mail_fields() {
+  constexpr auto kAllowed = DkimField::Addition::allowed;
+  return {{"From"},
+          {"To"},
+          {"Cc"},
+          {"Subject"},
+          {"Date"},
+          {"Reply-To"},
+          {"Message-ID"},
+          {"MIME-Version"},
+          {"Content-Type"},
+          {"Content-Transfer-Encoding"},
+          {"Sender", kAllowed},
+          {"In-Reply-To", kAllowed},
+          {"References", kAllowed},
+          {"List-Id", kAllowed},
+          {"List-Unsubscribe", kAllowed},
+          {"List-Unsubscribe-Post", kAllowed}};
+}
+
 std::string sign(const DkimSigner& with, std::string_view message, Time now) {
   return sign(std::span(&with, 1), message, now);
 }
 
 std::string sign(std::span<const DkimSigner> with, std::string_view message, Time now) {
-  Content content{message_parts(message), {}, now};
-  content.body_hash = base64(sha256(relaxed_body(content.parts.body)));
+  const MessageParts parts = message_parts(message);
+  const std::string_view header = message.substr(0, message.size() - parts.body.size());
+  return sign_header(with, header, sha256(relaxed_body(parts.body)), now);
+}
+
+std::string sign_header(std::span<const DkimSigner> with, std::string_view header,
+                        std::string_view body_hash, Time now) {
+  const Content content{message_parts(header), base64(body_hash), now};
   std::string fields;
   for (const DkimSigner& signer : with) {
     fields += signature_field(signer, content);

@@ -26,6 +26,10 @@ struct DkimField {
 /// a report. None may be added.
 [[nodiscard]] std::vector<DkimField> dkim_report_fields();
 
+/// For mail that is passed on: what a reader sees or that says how to show it. Of these, none may
+/// be added; References and the like may.
+[[nodiscard]] std::vector<DkimField> dkim_mail_fields();
+
 struct DkimSigner {
   std::string domain;    ///< d=, A-labels
   std::string selector;  ///< s=
@@ -39,5 +43,10 @@ struct DkimSigner {
 /// One field for each, in the same order; none of them signs another.
 [[nodiscard]] std::string sign(std::span<const DkimSigner> with, std::string_view message,
                                Time now);
+
+/// The same for a message that is not at hand as a whole. header: without the empty line behind it;
+/// body_hash: SHA-256 of the relaxed body, 32 octets.
+[[nodiscard]] std::string sign_header(std::span<const DkimSigner> with, std::string_view header,
+                                      std::string_view body_hash, Time now);
 
 }  // namespace relay::message

@@ -12,6 +12,24 @@ constexpr std::size_t kGroup = 4;
 
 }  // namespace
 
+std::string base64_encode(std::string_view octets) {
+  std::string text;
+  text.reserve((octets.size() + 2) / 3 * kGroup);
+  std::uint32_t bits = 0;
+  unsigned count = 0;
+  for (const char c : octets) {
+    bits = (bits << 8U) | static_cast<unsigned char>(c);
+    for (count += 8; count >= 6; count -= 6) {
+      text += kAlphabet[(bits >> (count - 6)) & 0x3fU];
+    }
+  }
+  if (count > 0) {
+    text += kAlphabet[(bits << (6 - count)) & 0x3fU];
+  }
+  text.append((kGroup - text.size() % kGroup) % kGroup, '=');
+  return text;
+}
+
 std::optional<std::string> base64_decode(std::string_view text) {
   if (text.size() % kGroup != 0) {
     return std::nullopt;

@@ -223,6 +223,14 @@ void ClientSession::send_batch() {
       finish_transaction();
       return;
     }
+    // RFC 3030 §4.2: without PIPELINING each chunk would have to wait for the answer to the last.
+    if (next_command_ == data && extensions_.chunking && extensions_.pipelining) {
+      if (awaited_.empty()) {
+        begin_chunks();
+        return;
+      }
+      break;  // content is not sent before anybody is there to get it
+    }
     send_next();
   }
   stage_ = awaited_.front().stage;

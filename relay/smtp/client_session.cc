@@ -31,6 +31,8 @@ std::string_view name(Stage stage) {
       return "starttls";
     case Stage::tls_handshake:
       return "tls-handshake";
+    case Stage::auth:
+      return "auth";
     case Stage::mail:
       return "mail";
     case Stage::rcpt:
@@ -49,7 +51,12 @@ std::string_view name(Stage stage) {
   return {};
 }
 
-ClientSession::ClientSession(ClientSettings settings) : settings_(std::move(settings)) {}
+ClientSession::ClientSession(ClientSettings settings) : settings_(std::move(settings)) {
+  if (settings_.tls_start == TlsStart::implicit) {
+    stage_ = Stage::tls_handshake;
+    demand_ = Demand::start_tls;
+  }
+}
 
 milliseconds ClientSession::timeout() const {
   const auto& timeouts = settings_.timeouts;
@@ -63,6 +70,7 @@ milliseconds ClientSession::timeout() const {
     case Stage::starttls:
     case Stage::tls_handshake:
       return timeouts.starttls;
+    case Stage::auth:
     case Stage::mail:
       return timeouts.mail;
     case Stage::rcpt:
@@ -133,6 +141,8 @@ void ClientSession::on_reply(Reply reply) {
     on_greeting(reply);
   } else if (stage_ == Stage::ehlo) {
     on_ehlo(std::move(reply));
+  } else if (stage_ == Stage::auth) {
+    on_auth(reply);
   } else {
     on_starttls(reply);
   }
@@ -182,7 +192,7 @@ void ClientSession::use_extensions(const Reply& reply) {
   server_name_ = first_word(reply);
   extensions_ = said_helo_ ? Extensions{} : Extensions::parse(reply);
   if (in_tls_ || !settings_.tls.uses_tls()) {
-    become_ready();
+    session_open();
   } else if (extensions_.starttls) {
     send("STARTTLS", Stage::starttls);
   } else {
@@ -214,7 +224,7 @@ void ClientSession::without_tls(std::string reason, const Reply& reply) {
                  "The server closed the session: " + reply.text()},
                 AfterEnd::just_close);
   } else {
-    become_ready();
+    session_open();
   }
 }
 
@@ -226,7 +236,12 @@ void ClientSession::tls_established(net::TlsOutcome outcome) {
     in_tls_ = true;
     extensions_ = {};
     parser_ = {};
-    say_ehlo();
+    if (settings_.tls_start == TlsStart::implicit) {
+      stage_ = Stage::greeting;
+      demand_ = Demand::read;
+    } else {
+      say_ehlo();
+    }
     return;
   }
   if (failed == nullptr) {
@@ -235,7 +250,9 @@ void ClientSession::tls_established(net::TlsOutcome outcome) {
                 AfterEnd::say_quit);
     return;
   }
-  const bool may_retry = settings_.tls.after_failed_handshake().has_value();
+  // Nobody speaks plaintext at a port of implicit TLS.
+  const bool may_retry = settings_.tls_start == TlsStart::starttls &&
+                         settings_.tls.after_failed_handshake().has_value();
   end_session({may_retry ? SessionEnd::Kind::tls_failed : SessionEnd::Kind::tls_requirement,
                Stage::tls_handshake, std::nullopt, "The TLS handshake failed: " + failed->reason},
               AfterEnd::just_close);

@@ -1,19 +1,21 @@
-// The client side of one SMTP connection (RFC 5321, 2920, 3207, 1870, 6152, 6531, 3461, 8689) as
-// an engine without I/O: bytes and events in; bytes and one demand out. It runs EHLO, STARTTLS and
-// EHLO once, then any number of mail transactions. After the handshake it sends nothing but QUIT
-// unless its TlsRequirement is met.
+// The client side of one SMTP connection (RFC 5321, 2920, 3030, 3207, 1870, 6152, 6531, 3461,
+// 8689, 4954, 8314) as an engine without I/O: bytes and events in; bytes and one demand out. It
+// runs EHLO, STARTTLS, EHLO and AUTH once, then any number of mail transactions. After the
+// handshake it sends nothing but QUIT unless its TlsRequirement is met.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "relay/net/tls_outcome.h"
+#include "relay/smtp/client_auth.h"
 #include "relay/smtp/dot_stuffing.h"
 #include "relay/smtp/extensions.h"
 #include "relay/smtp/reply.h"
@@ -28,6 +30,7 @@ enum class Stage {
   ehlo,
   starttls,
   tls_handshake,
+  auth,
   mail,
   rcpt,
   data,
@@ -44,11 +47,16 @@ struct ClientTimeouts {
       mail{300'000}, rcpt{300'000}, data{120'000}, body{180'000}, final_dot{600'000}, rset{20'000};
 };
 
+/// When TLS begins: after STARTTLS, or with the connection (RFC 8314 §3.3).
+enum class TlsStart { starttls, implicit };
+
 struct ClientSettings {
   std::string helo_name;
   TlsRequirement tls = TlsRequirement::opportunistic();
   ClientTimeouts timeouts;
   bool force_8bit = false;  ///< send 8-bit content to servers without 8BITMIME
+  TlsStart tls_start = TlsStart::starttls;
+  std::shared_ptr<const ClientAuth> auth;  ///< null: no AUTH
 };
 
 /// One recipient of a transaction; parameters verbatim as received (RFC 3461), empty when absent.
@@ -114,8 +122,9 @@ struct SessionEnd {
     tls_failed,       ///< opportunistic handshake failed: a plaintext retry is possible
     refused,          ///< greeting, EHLO or 421 said no (reply)
     timeout,
-    lost,      ///< connection closed or reset
-    protocol,  ///< not SMTP
+    lost,         ///< connection closed or reset
+    protocol,     ///< not SMTP
+    credentials,  ///< AUTH failed (reply), is not offered, or must not be used on this session
   };
   Kind kind = Kind::quit;
   Stage stage = Stage::quit;
@@ -186,6 +195,11 @@ class ClientSession {
   void use_extensions(const Reply& reply);
   void without_tls(std::string reason, const Reply& reply);
   void become_ready();
+  // client_login.cc: AUTH.
+  void session_open();
+  void on_auth(const Reply& reply);
+  void without_credentials(std::string detail, std::optional<Reply> reply = std::nullopt);
+  [[nodiscard]] bool may_authenticate() const;
   void out_of_step();
   void fault(std::string detail);
   void end_session(SessionEnd end, AfterEnd after);
@@ -201,6 +215,11 @@ class ClientSession {
   void send_next();
   [[nodiscard]] std::string mail_command() const;
   [[nodiscard]] std::string rcpt_command(const ClientRecipient& recipient) const;
+
+  // client_chunks.cc: content by BDAT.
+  void begin_chunks();
+  void send_chunk(std::string_view last);
+  void on_chunk(const Reply& reply);
 
   // client_transaction.cc: the answers, from MAIL to the final dot, and the content.
   void on_transaction_reply(const Reply& reply);
@@ -230,6 +249,7 @@ class ClientSession {
   Extensions extensions_;
   bool said_helo_ = false;
   bool in_tls_ = false;
+  std::optional<AuthDialogue> dialogue_;
   std::uint64_t transactions_ = 0;
   std::uint64_t answers_ = 0;
 
@@ -244,6 +264,9 @@ class ClientSession {
   bool needs_rset_ = false;
   bool mail_refused_ = false;
   DotStuffer stuffer_;
+  // By BDAT: before the first chunk, while all went well, after a refused one.
+  enum class Chunks { off, sent, refused } chunks_ = Chunks::off;
+  std::string chunk_;  ///< content not sent yet: the last chunk is marked as such
   std::optional<TransactionResult> result_;
 };
 

@@ -48,6 +48,8 @@ std::string code_for(const SessionEnd& end) {
     case SessionEnd::Kind::tls_requirement:
     case SessionEnd::Kind::tls_failed:
       return "4.7.5";
+    case SessionEnd::Kind::credentials:
+      return "4.7.0";
   }
   return "4.0.0";
 }
@@ -98,6 +100,9 @@ void ClientSession::on_transaction_reply(const Reply& reply) {
     case Stage::data:
       on_data(reply);
       return;
+    case Stage::body:
+      on_chunk(reply);
+      return;
     case Stage::final_dot:
       on_final_dot(reply);
       return;
@@ -106,7 +111,7 @@ void ClientSession::on_transaction_reply(const Reply& reply) {
     case Stage::ehlo:
     case Stage::starttls:
     case Stage::tls_handshake:
-    case Stage::body:
+    case Stage::auth:
     case Stage::quit:
       break;
   }
@@ -163,16 +168,29 @@ void ClientSession::on_data(const Reply& reply) {
 }
 
 void ClientSession::body(std::string_view slice) {
-  if (demand_ == Demand::send_body) {
-    stuffer_.stuff(slice, output_);
+  if (demand_ != Demand::send_body) {
+    return;
   }
+  if (chunks_ == Chunks::off) {
+    stuffer_.stuff(slice, output_);
+    return;
+  }
+  if (!chunk_.empty()) {
+    send_chunk("");
+  }
+  stuffer_.stuff(slice, chunk_);
 }
 
 void ClientSession::body_end() {
   if (demand_ != Demand::send_body) {
     return;
   }
-  stuffer_.finish(output_);
+  if (chunks_ == Chunks::off) {
+    stuffer_.finish(output_);
+  } else {
+    stuffer_.finish(chunk_);
+    send_chunk(" LAST");
+  }
   awaited_.push_back({Stage::final_dot});
   stage_ = Stage::final_dot;
   demand_ = Demand::read;
@@ -195,7 +213,7 @@ void ClientSession::on_final_dot(const Reply& reply) {
     fault("The final dot was answered with " + reply.text());
     return;
   }
-  needs_rset_ = reply.severity() != 2 || accepted_ == 0;
+  needs_rset_ = reply.severity() != 2 || accepted_ == 0 || chunks_ == Chunks::refused;
   decide_accepted(answered(Stage::final_dot, reply));
   if (reply.code == 421) {
     end_session({SessionEnd::Kind::refused, Stage::final_dot, reply,
@@ -243,7 +261,7 @@ void ClientSession::decide_all(const RecipientResult& result) {
 }
 
 void ClientSession::abandon_transaction(const SessionEnd& end) {
-  const bool dot_unanswered = !awaited_.empty() && awaited_.front().stage == Stage::final_dot;
+  const bool dot_unanswered = !awaited_.empty() && awaited_.back().stage == Stage::final_dot;
   RecipientResult result{Disposition::not_tried, end.stage, end.reply,
                          end.reply ? std::string{} : end.detail, code_for(end)};
   if (dot_unanswered) {
@@ -286,6 +304,8 @@ void ClientSession::close_transaction() {
   awaited_.clear();
   transaction_ = {};
   stuffer_ = {};
+  chunks_ = Chunks::off;
+  chunk_.clear();
   in_transaction_ = false;
 }
 

@@ -10,7 +10,7 @@ constexpr std::string_view kCrlf = "\r\n";
 // line: without its line end and without LF; may hold stray CRs.
 void DotStuffer::stuff_line(std::string_view line, std::string& out) {
   while (!line.empty()) {
-    if (line_start_ && line.front() == '.') {
+    if (content_ == Content::data && line_start_ && line.front() == '.') {
       out += '.';
     }
     line_start_ = false;
@@ -63,7 +63,9 @@ void DotStuffer::finish(std::string& out) {
   if (held_cr_ || !line_start_) {
     out.append(kCrlf);
   }
-  out.append(".\r\n");
+  if (content_ == Content::data) {
+    out.append(".\r\n");
+  }
   held_cr_ = false;
   line_start_ = true;
 }

@@ -12,6 +12,11 @@ namespace relay::smtp {
 /// an end of data that is not ours.
 class DotStuffer {
  public:
+  /// chunks: for BDAT (RFC 3030), where no dot is doubled and none ends the data.
+  enum class Content { data, chunks };
+  DotStuffer() = default;
+  explicit DotStuffer(Content content) : content_(content) {}
+
   /// Appends slice, stuffed, to out.
   void stuff(std::string_view slice, std::string& out);
   /// Appends the end of data, completing an unfinished line first; ready for a new message then.
@@ -20,6 +25,7 @@ class DotStuffer {
  private:
   void stuff_line(std::string_view line, std::string& out);
 
+  Content content_ = Content::data;
   bool line_start_ = true;
   bool held_cr_ = false;  // a CR at the end of the last slice, not written yet
 };

@@ -36,14 +36,30 @@ void read_limits(std::string_view parameters, Extensions& extensions) {
   }
 }
 
+void read_mechanisms(std::string_view words, AuthMechanisms& auth) {
+  const std::array<std::pair<std::string_view, bool*>, 4> known{
+      {{"PLAIN", &auth.plain},
+       {"LOGIN", &auth.login},
+       {"XOAUTH2", &auth.xoauth2},
+       {"OAUTHBEARER", &auth.oauthbearer}}};
+  for (auto word = next_word(words); !word.empty(); word = next_word(words)) {
+    const auto mechanism = upper(word);
+    auth.words.append(auth.words.empty() ? "" : " ").append(printable(mechanism, 40));
+    for (const auto& [name, flag] : known) {
+      *flag = *flag || mechanism == name;
+    }
+  }
+}
+
 void read_keyword(std::string_view line, Extensions& extensions) {
-  const std::array<std::pair<std::string_view, bool*>, 7> flags{
+  const std::array<std::pair<std::string_view, bool*>, 8> flags{
       {{"PIPELINING", &extensions.pipelining},
        {"8BITMIME", &extensions.eight_bit_mime},
        {"SMTPUTF8", &extensions.smtputf8},
        {"STARTTLS", &extensions.starttls},
        {"DSN", &extensions.dsn},
        {"REQUIRETLS", &extensions.requiretls},
+       {"CHUNKING", &extensions.chunking},
        {"SIZE", &extensions.size}}};
   const auto keyword = upper(next_word(line));
   for (const auto& [name, flag] : flags) {
@@ -53,6 +69,11 @@ void read_keyword(std::string_view line, Extensions& extensions) {
   }
   if (keyword == "SIZE") {
     extensions.size_limit = limit(next_word(line));
+  } else if (keyword == "AUTH") {
+    read_mechanisms(line, extensions.auth);
+  } else if (keyword.starts_with("AUTH=")) {  // as before RFC 2554, and still beside AUTH
+    read_mechanisms(keyword.substr(5), extensions.auth);
+    read_mechanisms(line, extensions.auth);
   } else if (keyword == "LIMITS") {
     read_limits(line, extensions);
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "relay/smtp/client_auth.h"
 #include "relay/smtp/reply.h"
 
 namespace relay::smtp {
@@ -16,6 +17,8 @@ struct Extensions {
   bool dsn = false;                         ///< RFC 3461
   bool requiretls = false;                  ///< RFC 8689
   bool size = false;                        ///< RFC 1870: the SIZE parameter may be sent
+  bool chunking = false;                    ///< RFC 3030: BDAT
+  AuthMechanisms auth;                      ///< RFC 4954
   std::optional<std::uint64_t> size_limit;  ///< absent: none declared (or 0)
   std::optional<std::uint64_t> mail_max;    ///< RFC 9422 LIMITS
   std::optional<std::uint64_t> rcpt_max;    ///< RFC 9422 LIMITS

@@ -103,6 +103,7 @@ struct PendingGroup {
   net::WallTime next_try{};
   Priority priority = Priority::normal;
   std::string owner{};  ///< as owner_of() says
+  std::string sender{};  ///< reverse-path of the message; empty: a bounce
 };
 
 class Spool {

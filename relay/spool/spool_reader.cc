@@ -82,7 +82,7 @@ std::vector<PendingGroup> pending_groups(const Envelope& envelope) {
   PendingGroups groups(visit);
   for (const Recipient& recipient : envelope.recipients) {
     groups.add({envelope.id, recipient.domain, recipient.next_try, envelope.priority,
-                owner_of(envelope.user, envelope.sender)});
+                owner_of(envelope.user, envelope.sender), envelope.sender});
   }
   groups.flush();
   return found;
@@ -188,7 +188,8 @@ Stored<void> SpoolReader::each_pending(const std::function<void(PendingGroup)>& 
   PendingGroups groups(visit);
   auto done = state_->pending.each([&](const Row& row) {
     groups.add({MessageId(row.integer(0)), std::string(row.text(1)), read_time(row.integer(2)),
-                read_priority(row.integer(3)), owner_of(row.text(4), row.text(5))});
+                read_priority(row.integer(3)), owner_of(row.text(4), row.text(5)),
+                std::string(row.text(5))});
   });
   if (!done) {
     return store_fault(done.error());

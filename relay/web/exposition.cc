@@ -145,6 +145,10 @@ void add_deliveries(Exposition& out, const control::StatusFacts& facts) {
                 facts.attempts);
   out.histogram("message_delay_seconds", "From acceptance to delivery, of each recipient.",
                 facts.delays);
+  out.counter("upstream_auth_failures_total", "Sessions in which an upstream refused credentials.",
+              facts.upstream_auth_failures);
+  out.gauge("upstreams_held", "Upstreams that refuse our credentials; mail through them waits.",
+            facts.held_upstreams.size());
   out.counter("would_refuse_total", "Sessions and hosts that only report-only rules let pass.",
               facts.would_refuse);
 }

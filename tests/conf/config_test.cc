@@ -109,12 +109,12 @@ TEST_CASE("the shipped example shows every setting") {
 
 TEST_CASE("the shipped example's optional settings are right, too") {
   const std::string with_options = std::regex_replace(
-      shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z_.*\"]+:)"), "$1$2$3");
-  const std::string without_doubles =
-      std::regex_replace(with_options,
-                         std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  users: \\{\\}|\n  dkim: \\[\\]|"
-                                    "\n    client_rules: \\[\\]|\n    rewrite_senders: \\[\\]"),
-                         "");
+      shipped_example(), std::regex("(^|\n)#( *- |  +)?([a-z0-9_.*\"]+:)"), "$1$2$3");
+  const std::string without_doubles = std::regex_replace(
+      with_options,
+      std::regex("\nroutes: \\[\\]|\n  domains: \\{\\}|\n  users: \\{\\}|\n(  )?dkim: \\[\\]|"
+                 "\n    client_rules: \\[\\]|\n    rewrite_senders: \\[\\]"),
+      "");
   // Its staging section belongs to a relay of this name.
   const conf::Config config = parsed(std::regex_replace(
       without_doubles, std::regex("\nhostname: \"\""), "\nhostname: relay.staging.example.com"));
@@ -123,13 +123,15 @@ TEST_CASE("the shipped example's optional settings are right, too") {
   REQUIRE(config.listen.size() == 2);
   CHECK(config.listen[1].address.path == "/run/stsrelay/smtp.sock");
   CHECK(config.listen[0].client_rules.size() == 1);
-  CHECK(config.routes.size() == 2);
+  CHECK(config.routes.size() == 3);
+  CHECK(config.delivery.domains.size() == 1);
   CHECK(config.queue.domains.size() == 1);
   CHECK(config.queue.users.at("newsletter").priority == conf::Priority::bulk);
   CHECK(config.tls_policy.domains.size() == 4);
   REQUIRE(config.metrics);
   CHECK(config.metrics == conf::Metrics{});
   CHECK(config.reports.dkim.size() == 1);
+  CHECK(config.dkim.size() == 1);
   CHECK(config.reports.domains.size() == 2);
   REQUIRE(config.test_world);
   CHECK(config.test_world->smtp_port == 2525);
@@ -317,13 +319,14 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
       {"limits:\n  soft_errors: 30\n  hard_errors: 20",
        "line 3: limits.hard_errors: 20 is below limits.soft_errors (30); it must not be smaller"},
       {"routes:\n  - match: example.com",
-       "line 2: routes[0]: needs exactly one of mx (a domain whose MX records name the hosts) and "
-       "host (one host, no MX lookup)"},
+       "line 2: routes[0]: needs exactly one of mx (a domain whose MX records name the hosts), "
+       "host (one host, no MX lookup) and upstreams (hosts with ports, TLS and credentials)"},
       {"routes:\n  - {match: example.com, mx: a.example, host: b.example}",
-       "line 2: routes[0]: needs exactly one of mx (a domain whose MX records name the hosts) and "
-       "host (one host, no MX lookup)"},
+       "line 2: routes[0]: needs exactly one of mx (a domain whose MX records name the hosts), "
+       "host (one host, no MX lookup) and upstreams (hosts with ports, TLS and credentials)"},
       {"routes:\n  - mx: a.example",
-       "line 2: routes[0]: has no match; write for example match: example.com"},
+       "line 2: routes[0]: has neither match nor sender; write for example match: example.com, "
+       "or match: \"*\" for all mail"},
       {"routes:\n  - {match: \"*\", mx: a.example}\n  - {match: b.example, mx: a.example}",
        "line 3: routes[1].match: \"b.example\" is never reached: the earlier route for \"*\" "
        "matches all of it; put this one first or remove it"},

@@ -149,7 +149,7 @@ TEST_CASE("a listener on every address is reachable at each interface's, with it
 TEST_CASE("revocation is checked by staples unless it is turned off") {
   const auto revocation = [](const char* yaml) {
     return relay::worker_settings(*conf::parse(yaml), {},
-                                  std::make_shared<const relay::delivery::LocalRules>())
+                                  std::make_shared<const relay::delivery::LocalRules>(), {})
         ->revocation;
   };
   CHECK(revocation("") == relay::net::Revocation::stapled);

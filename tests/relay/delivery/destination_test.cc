@@ -141,10 +141,12 @@ TEST_CASE("addresses interleave the families and private ones are refused unless
     }
     return result;
   };
-  CHECK(texts_of(host_addresses(host, a, aaaa, 25, PrivateAddresses::refused, UseIpv6::yes)) ==
+  CHECK(texts_of(
+            host_addresses(host, a, aaaa, 25, PrivateAddresses::refused, Families::ipv6_first)) ==
         std::vector<std::string>{"2001:4860::1", "203.0.113.1", "203.0.113.2"});
-  CHECK(texts_of(host_addresses(host, a, aaaa, 25, PrivateAddresses::allowed, UseIpv6::no)) ==
-        std::vector<std::string>{"203.0.113.1", "10.0.0.1", "203.0.113.2"});
+  CHECK(
+      texts_of(host_addresses(host, a, aaaa, 25, PrivateAddresses::allowed, Families::only_ipv4)) ==
+      std::vector<std::string>{"203.0.113.1", "10.0.0.1", "203.0.113.2"});
 }
 
 TEST_CASE("why a host has no address") {
@@ -163,7 +165,7 @@ TEST_CASE("why a host has no address") {
                                          {texts({"127.0.0.1"}), nodata, Problem::refused},
                                          {nodata, texts({"::ffff:10.0.0.1"}), Problem::refused}}) {
     const auto found = host_addresses(name("mx.example.net"), row.a, row.aaaa, 25,
-                                      PrivateAddresses::refused, UseIpv6::yes);
+                                      PrivateAddresses::refused, Families::ipv6_first);
     CHECK(found.problem == row.problem);
     CHECK(found.usable.empty());
     CHECK_FALSE(found.reason.empty());

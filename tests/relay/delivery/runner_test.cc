@@ -16,10 +16,10 @@ struct Attempt : support::DeliveryWorld {
   Runner& start(std::size_t size = 500) {
     auto envelope = std::make_shared<relay::spool::Envelope>(store({"a.example"}, size));
     envelope_ = envelope;
+    NextHop hop{FixedAddress{peer.address()}, peer.address().port(), NextHop::Origin::route};
     runner = std::make_unique<Runner>(
-        runners, attempt_settings(),
-        NextHop{FixedAddress{peer.address()}, peer.address().port(), NextHop::Origin::route},
-        std::move(envelope), settings, std::chrono::minutes(15),
+        runners, std::vector{Way{attempt_settings(), std::move(hop), settings}},
+        std::move(envelope), std::chrono::minutes(15),
         [this](AttemptEnd over) { end = std::move(over); });
     runner->start();
     return *runner;
@@ -42,7 +42,20 @@ struct Attempt : support::DeliveryWorld {
   net::HttpsClient https{loop, net::HttpsClientOptions{}};
   PolicyResolver policies{loop, clock, dns, https, *spool, log.log(), {}, {}, 100};
   ConnectionPool pool{conversations, {}};
-  RunnerContext runners{loop, clock, dns, policies, pool, conversations, log.log()};
+  TokenSource tokens{clock, dns, https};
+  UpstreamStates upstreams;
+  MessageSigner signer{*reader, clock, std::make_shared<const SigningKeys>()};
+  RunnerContext runners{loop,
+                        clock,
+                        dns,
+                        policies,
+                        pool,
+                        conversations,
+                        log.log(),
+                        tokens,
+                        upstreams,
+                        signer,
+                        std::chrono::minutes(1)};
   std::shared_ptr<const relay::spool::Envelope> envelope_;
   std::unique_ptr<Runner> runner;
   std::optional<AttemptEnd> end;

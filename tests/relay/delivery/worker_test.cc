@@ -238,9 +238,9 @@ TEST_CASE("one next hop stays on one worker, whatever the recipient domain") {
   constexpr std::size_t kWorkers = 64;
   for (const std::string under : {"address.example", "name.example"}) {
     CAPTURE(under);
-    const std::size_t owner = Dispatcher::owner(routes, "a." + under, kWorkers);
+    const std::size_t owner = Dispatcher::owner(routes, {"a." + under}, kWorkers);
     for (const std::string domain : {"b.", "c.", "d.", "e."}) {
-      CHECK(Dispatcher::owner(routes, domain + under, kWorkers) == owner);
+      CHECK(Dispatcher::owner(routes, {domain + under}, kWorkers) == owner);
     }
   }
 }
