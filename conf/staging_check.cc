@@ -90,6 +90,17 @@ void check_fault(const StagingFault& fault, const std::string& path, Findings& f
   }
 }
 
+std::vector<std::string> hops_of(const Route& route) {
+  std::vector<std::string> hops;
+  for (const Upstream& upstream : route.upstreams) {
+    hops.push_back(upstream.host);
+  }
+  if (hops.empty()) {
+    hops.push_back(route.mx.empty() ? route.host : route.mx);
+  }
+  return hops;
+}
+
 /// A route is where productive relays have the way to their provider written down.
 void check_only_hosts(const Config& config, Findings& findings) {
   const Staging& staging = *config.staging;
@@ -97,13 +108,13 @@ void check_only_hosts(const Config& config, Findings& findings) {
     return;
   }
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
-    const Route& route = config.routes[i];
-    const std::string& hop = route.mx.empty() ? route.host : route.mx;
-    if (!matches_any(staging.only_hosts, hop)) {
-      findings.fail(fmt::format("routes[{}]", i),
-                    fmt::format("leads to {0}, which staging.only_hosts does not name; remove the "
-                                "route, or, if {0} is for staging too, list it there",
-                                hop));
+    for (const std::string& hop : hops_of(config.routes[i])) {
+      if (!matches_any(staging.only_hosts, hop)) {
+        findings.fail(fmt::format("routes[{}]", i),
+                      fmt::format("leads to {0}, which staging.only_hosts does not name; remove "
+                                  "the route, or, if {0} is for staging too, list it there",
+                                  hop));
+      }
     }
   }
 }
