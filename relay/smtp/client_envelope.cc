@@ -224,7 +224,8 @@ void ClientSession::send_batch() {
       return;
     }
     // RFC 3030 §4.2: without PIPELINING each chunk would have to wait for the answer to the last.
-    if (next_command_ == data && extensions_.chunking && extensions_.pipelining) {
+    if (next_command_ == data && extensions_.chunking && extensions_.pipelining &&
+        transaction_.purpose != Purpose::dry_run) {
       if (awaited_.empty()) {
         begin_chunks();
         return;
