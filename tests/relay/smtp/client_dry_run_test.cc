@@ -42,6 +42,19 @@ TEST_CASE("a dry run gives up after RCPT, with PIPELINING and without, and never
   CHECK(summary(client) == "deferred@rcpt 4.2.0, delivered@rcpt 2.1.5");
 }
 
+TEST_CASE("a dry run sends no chunk where CHUNKING is offered") {
+  auto client = ready("PIPELINING,CHUNKING");
+  client.begin(dry_run());
+  play(client, 'S',
+       "C: MAIL FROM:<a@sender.example>\n"
+       "C: RCPT TO:<x@d.example>\n"
+       "C: RCPT TO:<y@d.example>\n"
+       "C: RSET\n"
+       "S: 250 ok\nS: 250 ok\nS: 250 ok\nS: 250 ok");
+  CHECK(summary(client) == "delivered@rcpt 2.0.0, delivered@rcpt 2.0.0");
+  CHECK(client.demand() == Demand::ready);
+}
+
 TEST_CASE("a dry run whose sender or recipients are all refused ends with that") {
   auto client = ready("HELP");
   client.begin(dry_run());
