@@ -51,7 +51,7 @@ TEST_CASE("a dry run sends no chunk where CHUNKING is offered") {
        "C: RCPT TO:<y@d.example>\n"
        "C: RSET\n"
        "S: 250 ok\nS: 250 ok\nS: 250 ok\nS: 250 ok");
-  CHECK(summary(client) == "delivered@rcpt 2.0.0, delivered@rcpt 2.0.0");
+  CHECK(summary(client) == "delivered@rcpt 2.1.5, delivered@rcpt 2.1.5");
   CHECK(client.demand() == Demand::ready);
 }
 
