@@ -229,6 +229,17 @@ void check_reports(const Reports& reports, Findings& findings) {
   check_report_keys(reports, domain, findings);
 }
 
+void check_events(const std::optional<Events>& events, Findings& findings) {
+  if (!events) {
+    return;
+  }
+  if (events->to.empty()) {
+    findings.fail("events", "has no to; name the socket or the https address where events go");
+  } else if (!events->token_file.empty() && !events->by_web()) {
+    findings.fail("events.token_file", "is for https only; a socket's permissions protect it");
+  }
+}
+
 void check_socket(const Config& config, Findings& findings) {
   // sockaddr_un holds 108 octets with the final NUL.
   constexpr std::size_t kLongestSocketPath = 107;
@@ -256,6 +267,7 @@ void check(const Config& config, Findings& findings) {
   check_tls_policy(config.tls_policy, findings);
   check_dns(config.dns, findings);
   check_reports(config.reports, findings);
+  check_events(config.events, findings);
   if (config.limits.hard_errors < config.limits.soft_errors) {
     findings.fail("limits.hard_errors",
                   fmt::format("{} is below limits.soft_errors ({}); it must not be smaller",

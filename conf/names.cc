@@ -178,6 +178,14 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
     case TextKind::mailbox:
       return refuse_unless(empty || is_mailbox(text), text,
                            "is no mail address; write for example tls-reports@example.com");
+    case TextKind::event_target:
+      return refuse_unless(
+          empty || is_path(text) || (text.starts_with("https://") && parse_report_uri(text)), text,
+          "is neither a socket's absolute path nor an https address; write for example "
+          "https://hooks.example.com/mail");
+    case TextKind::account_name:
+      return refuse_unless(is_account(text), text,
+                           "is no name; write up to 32 letters, digits, - _ or .");
     case TextKind::reason:
       return refuse_unless(is_reason(text), text, kNoReason);
   }

@@ -206,6 +206,7 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   settings->routes = config.routes;
   settings->delivery = config.delivery;
   settings->queue = config.queue;
+  settings->notices = config.notices;
   settings->sts = config.sts;
   settings->rules = std::move(rules);
   settings->composition = config.tls_policy.dane_with_sts == conf::TlsPolicy::DaneWithSts::both

@@ -51,6 +51,8 @@ void add_policy_override(CLI::App& policy, Invocation& invocation);
 void add_status(CLI::App& app, Invocation& invocation);
 void add_health(CLI::App& app, Invocation& invocation);
 void add_results(CLI::App& app, Invocation& invocation);
+/// What became of one message, from its acceptance on; and traces of sessions.
+void add_trace(CLI::App& app, Invocation& invocation);
 void add_hash_password(CLI::App& app, Invocation& invocation);
 void add_report(CLI::App& app, Invocation& invocation);
 /// `report list`, `preview`, `show`, `send` and `suppress`, below `report`.

@@ -219,6 +219,15 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
                              members.flag("lift")};
      }},
     {"reload", [](Members& /*members*/) -> Request { return Reload{}; }},
+    {"trace",
+     [](Members& members) -> Request {
+       Trace trace{members.optional_id("id"), members.text("domain"),
+                   members.number("seconds", 0, kLongestTrace)};
+       if (trace.id.has_value() != trace.domain.empty()) {
+         members.fault("name either \"id\" or \"domain\"");
+       }
+       return trace;
+     }},
 }};
 
 void put(Json& json, const char* name, const std::string& text) {
@@ -310,6 +319,13 @@ struct Writer {
     }
   }
   void operator()(const Reload& /*request*/) const {}
+  void operator()(const Trace& request) const {
+    put(json, "id", request.id ? request.id->text() : "");
+    put(json, "domain", request.domain);
+    if (request.seconds != 0) {
+      json["seconds"] = request.seconds;
+    }
+  }
 };
 
 /// Peers may nest JSON as deeply as their line allows; parsing must not follow them.

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "relay/net/clock.h"
 #include "relay/net/tls_outcome.h"
 #include "relay/smtp/client_session.h"
 
@@ -26,12 +27,16 @@ struct SessionUsed {
   std::string local_ip;
   /// Absent: the session ended before the transaction began.
   std::optional<smtp::TransactionResult> transaction;
-  std::optional<smtp::SessionEnd> end;  ///< absent: the session lives on in the pool
+  std::optional<net::WallTime> mail_at{};  ///< when the transaction began
+  std::optional<smtp::SessionEnd> end;     ///< absent: the session lives on in the pool
 };
 
 using ConversationReport = std::variant<ConnectFailed, SessionUsed>;
 
 enum class Certainty { known, maybe_delivered };
+
+/// Whether the next hop took over what NOTIFY asks for (RFC 3461 §5.2.1).
+enum class DsnHandover { none, passed_on };
 
 /// What became of one recipient in one attempt.
 struct RecipientOutcome {
@@ -44,6 +49,7 @@ struct RecipientOutcome {
   std::string ip;            ///< its address, may be empty
   std::string remote_reply;  ///< the remote reply alone, empty if there was none
   Certainty certainty = Certainty::known;
+  DsnHandover dsn = DsnHandover::none;
 };
 
 }  // namespace relay::delivery

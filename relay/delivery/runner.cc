@@ -197,9 +197,11 @@ void Runner::perform(const Converse& step) {
                                   context_.conversations.generation};
   MessageJob job{envelope_->id, transaction(step.recipients),
                  next_hop_.origin == NextHop::Origin::route ? MessageJob::OwnName::namesake
-                                                            : MessageJob::OwnName::loop};
+                                                            : MessageJob::OwnName::loop,
+                 trace()};
   const auto done = [this](const ConversationReport& report) { conversation_over(report); };
-  if (step.use == ConnectionUse::pooled_or_new) {
+  // A new session shows its TLS, too.
+  if (step.use == ConnectionUse::pooled_or_new && !job.trace) {
     if (auto pooled = context_.pool.take(target.key())) {
       conversation_ = std::move(pooled);
       conversation_->send(std::move(job), done);
@@ -216,6 +218,9 @@ void Runner::perform(const Converse& step) {
 void Runner::conversation_over(const ConversationReport& report) {
   feedback_ = window_feedback(report);
   log_session(report);
+  if (const auto* session = std::get_if<SessionUsed>(&report); session && session->mail_at) {
+    mail_at_ = session->mail_at;
+  }
   context_.pool.put(std::move(conversation_));
   const net::WallTime now = context_.clock.wall();
   if (deadline_state_ == Deadline::passed) {
@@ -233,6 +238,8 @@ void Runner::perform(Finished finished) {
   end.policy_source = attempt_.policy_source();
   end.tls = std::move(tls_);
   end.started_at = started_at_;
+  end.mail_at = mail_at_;
+  end.port = next_hop_.port;
   end.feedback = feedback_;
   const Done done = std::move(done_);
   done(std::move(end));
@@ -255,6 +262,32 @@ smtp::ClientTransaction Runner::transaction(const std::vector<std::size_t>& reci
     transaction.recipients.push_back({recipient.address, recipient.notify, recipient.orcpt});
   }
   return transaction;
+}
+
+DialogueLines::Sink Runner::trace() const {
+  const std::string id = envelope_->id.text();
+  const std::string& domain = envelope_->recipients.front().domain;
+  if (context_.trace == nullptr || !context_.trace->wants(id, domain, context_.clock.steady())) {
+    return {};
+  }
+  return [&log = context_.log, &trace = *context_.trace, id, domain, host = host_text(*converse_),
+          ip = converse_->address.ip()](std::string_view direction, std::string text) {
+    switch (trace.take_line()) {
+      case DialogueTrace::Line::none:
+        return;
+      case DialogueTrace::Line::last:
+        text = "(the trace is full; start it anew)";
+        break;
+      case DialogueTrace::Line::taken:
+        break;
+    }
+    log.info("dialogue", {{"id", id},
+                          {"domain", domain},
+                          {"host", host},
+                          {"ip", ip},
+                          {"direction", std::string(direction)},
+                          {"text", std::move(text)}});
+  };
 }
 
 void Runner::log_notes() {

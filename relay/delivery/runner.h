@@ -2,6 +2,7 @@
 // back. Knows nothing about SMTP, policy or reports. Belongs to one event loop.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "relay/delivery/attempt.h"
 #include "relay/delivery/connection_pool.h"
 #include "relay/delivery/conversation.h"
+#include "relay/delivery/dialogue_trace.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/policy_resolver.h"
 #include "relay/log.h"
@@ -30,6 +32,7 @@ struct RunnerContext {
   ConnectionPool& pool;
   const ConversationContext& conversations;
   Log& log;
+  DialogueTrace* trace = nullptr;  ///< null: nothing is traced
 };
 
 /// What the worker needs to settle and log an attempt.
@@ -40,6 +43,8 @@ struct AttemptEnd {
   /// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" of the last session with each host and IP address.
   std::map<std::pair<std::string, std::string>, std::string> tls;
   net::WallTime started_at{};
+  std::optional<net::WallTime> mail_at;  ///< when the last transaction began
+  std::uint16_t port = 25;               ///< of the hosts that were tried
   WindowFeedback feedback = WindowFeedback::none;
 
   /// That of the session which brought the outcome; empty: there was none, or it never came to TLS.
@@ -77,6 +82,8 @@ class Runner {
   void conversation_over(const ConversationReport& report);
   void log_notes();
   void log_staple(const std::string& host, const net::TlsOutcome& outcome);
+  /// Where the dialogue goes; empty: nobody asked for it.
+  [[nodiscard]] DialogueLines::Sink trace() const;
   void log_session(const ConversationReport& report);
   [[nodiscard]] smtp::ClientTransaction transaction(
       const std::vector<std::size_t>& recipients) const;
@@ -95,6 +102,7 @@ class Runner {
   std::optional<Converse> converse_;
   std::unique_ptr<Conversation> conversation_;
   net::WallTime started_at_{};
+  std::optional<net::WallTime> mail_at_;
   std::map<std::pair<std::string, std::string>, std::string> tls_;
   enum class Deadline { ahead, passed } deadline_state_ = Deadline::ahead;
   WindowFeedback feedback_ = WindowFeedback::none;

@@ -10,11 +10,30 @@ namespace {
 
 using Outcome = spool::RecipientUpdate::Outcome;
 
+bool asks_for(const spool::Recipient& recipient, std::string_view keyword) {
+  return recipient.notify.find(keyword) != std::string::npos;
+}
+
+bool may_be_told(const spool::Envelope& envelope) {
+  return !envelope.sender.empty() && envelope.origin == spool::Origin::submitted;
+}
+
+/// Whether the sender will be told of a delay one day.
+bool delay_matters(const spool::Envelope& envelope, const spool::Recipient& recipient,
+                   std::chrono::milliseconds warn_after) {
+  return warn_after.count() > 0 && !envelope.delay_told && may_be_told(envelope) &&
+         (recipient.notify.empty() || asks_for(recipient, "DELAY"));
+}
+
 Fate deferral_or_expiry(const spool::Envelope& envelope, const spool::Recipient& recipient,
                         const RetryRules& retry, net::WallTime now) {
   Fate fate;
   fate.next_try = spool::next_try(retry.waits,
                                   {recipient.attempts + 1, now, envelope.expires_at, retry.jitter});
+  const net::WallTime warning = envelope.received_at + retry.warn_after;
+  if (fate.next_try && now < warning && delay_matters(envelope, recipient, retry.warn_after)) {
+    fate.next_try = std::min(*fate.next_try, warning);
+  }
   fate.kind = fate.next_try ? Fate::Kind::deferred : Fate::Kind::expired;
   return fate;
 }
@@ -142,15 +161,35 @@ SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
   return settled;
 }
 
-bool wants_notice(const spool::Envelope& envelope, const Fate& fate) {
+FailureReader failure_reader(const spool::Envelope& envelope, const Fate& fate,
+                             std::string_view postmaster) {
   if (fate.kind != Fate::Kind::failed && fate.kind != Fate::Kind::expired) {
-    return false;
+    return FailureReader::not_failed;
   }
-  if (envelope.sender.empty() || envelope.origin != spool::Origin::submitted) {
-    return false;
+  if (envelope.origin == spool::Origin::report) {
+    return FailureReader::unwanted;
   }
-  const std::string& notify = fate.recipient->notify;
-  return notify.empty() || notify.find("FAILURE") != std::string::npos;
+  const spool::Recipient& recipient = *fate.recipient;
+  const bool ours = envelope.origin == spool::Origin::notice;
+  if (!ours && !recipient.notify.empty() && !asks_for(recipient, "FAILURE")) {
+    return FailureReader::unwanted;
+  }
+  if (may_be_told(envelope)) {
+    return FailureReader::sender;
+  }
+  return postmaster.empty() || recipient.address == postmaster ? FailureReader::nobody
+                                                               : FailureReader::postmaster;
+}
+
+bool wants_relayed_notice(const spool::Envelope& envelope, const Fate& fate) {
+  return fate.kind == Fate::Kind::delivered && may_be_told(envelope) &&
+         asks_for(*fate.recipient, "SUCCESS") && fate.outcome->dsn == DsnHandover::none;
+}
+
+bool wants_delay_notice(const spool::Envelope& envelope, const Fate& fate,
+                        std::chrono::milliseconds warn_after, net::WallTime now) {
+  return fate.kind == Fate::Kind::deferred && now >= envelope.received_at + warn_after &&
+         delay_matters(envelope, *fate.recipient, warn_after);
 }
 
 }  // namespace relay::delivery

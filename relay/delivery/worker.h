@@ -14,6 +14,7 @@
 #include "conf/config.h"
 #include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
+#include "relay/delivery/notifier.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/report_records.h"
 #include "relay/delivery/runner.h"
@@ -38,6 +39,7 @@ struct WorkerSettings {
   std::vector<conf::Route> routes;
   conf::Delivery delivery;
   conf::Queue queue;
+  conf::Notices notices{};
   conf::Sts sts;
   std::shared_ptr<const LocalRules> rules = std::make_shared<const LocalRules>();
   Composition composition = Composition::dane_decides;
@@ -79,6 +81,8 @@ class Worker {
     std::chrono::milliseconds settle_retry{5000};  ///< Settler's first wait
     std::vector<spool::PolicyTrouble> troubles{};  ///< stored, of this worker's domains
     std::shared_ptr<FetchPlaces> fetch_places{};   ///< of all workers; null: its own
+    std::shared_ptr<NoticeLimit> notice_limit{};   ///< of all workers; null: its own
+    DialogueTrace* trace = nullptr;                ///< of all workers, outlives them; null: none
   };
   explicit Worker(Parts parts);
   ~Worker();
@@ -103,6 +107,7 @@ class Worker {
     dnssec_probe_ = dns_.probe_dnssec(std::move(done));
   }
   [[nodiscard]] const WorkerGauges& gauges() const { return gauges_; }
+  [[nodiscard]] const NoticeCounts& notice_counts() const { return notifier_.counts(); }
 
   /// Fetches a domain's policy now; done gets what came of it.
   void refresh_policy(const net::DomainName& domain, PolicyResolver::Callback done) {
@@ -123,13 +128,11 @@ class Worker {
   void attempt_over(std::uint64_t key, const AttemptEnd& end);
   void settle(const PendingQueue::Ready& ready, const spool::Envelope& envelope,
               const AttemptEnd& end);
-  void add_notice(const spool::Envelope& envelope, SettledAttempt& settled);
   void settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
                std::optional<net::WallTime> next_try, const spool::Stored<void>& result);
-  void log_fate(const spool::Envelope& envelope, const Fate& fate, const AttemptEnd& end);
+  void log_removed(spool::MessageId id);
   void count(const Fate& fate);
   std::shared_ptr<const spool::Envelope> envelope_of(const PendingQueue::Ready& ready);
-  std::string original_content(const spool::Envelope& envelope);
   [[nodiscard]] AttemptSettings attempt_settings(const NextHop& next_hop);
   [[nodiscard]] smtp::ClientSettings client_settings() const;
   [[nodiscard]] std::string destination_key(const std::string& domain) const;
@@ -164,6 +167,7 @@ class Worker {
   std::vector<std::string> refetch_;
   std::unordered_map<std::uint64_t, Active> active_;
   std::uint64_t next_key_ = 0;
+  Notifier notifier_;
   Settler settler_;
   std::size_t settling_ = 0;
   enum class SpoolFailure { none, logged } spool_failure_ = SpoolFailure::none;

@@ -46,6 +46,7 @@ class GroupCommit {
   Sql<void> apply(RemoveOverride& request);
   Sql<void> apply(WriteReport& request);
   Sql<void> apply(Sweep& request);
+  Sql<void> settle_delay(Settle& request);
   Sql<void> settle_report(const Settlement& settlement);
   Sql<void> store_notice(const Notice& notice);
   void count(const std::vector<rpt::SessionResult>& sessions);

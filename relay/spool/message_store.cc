@@ -57,6 +57,8 @@ Sql<std::unique_ptr<MessageStore>> MessageStore::open(Database& database) {
       {&s.delete_slices_, "DELETE FROM slices WHERE key BETWEEN ?1 AND ?2"},
       {&s.delete_recipients_, "DELETE FROM recipients WHERE key BETWEEN ?1 AND ?2"},
       {&s.reschedule_, "UPDATE recipients SET next_try = ?3 WHERE key BETWEEN ?1 AND ?2"},
+      {&s.mark_delay_told_,
+       "UPDATE messages SET flags = flags | ?2 WHERE id = ?1 AND flags & ?2 = 0"},
       {&s.save_ceiling_, "INSERT OR REPLACE INTO id_ceiling VALUES (1, ?1)"},
   });
   if (!prepared) {
@@ -153,6 +155,14 @@ Sql<LooseSlices> MessageStore::remove_if_settled(MessageId id) {
     return passed_on(done.error());
   }
   return slices.count <= kSlicesAtOnce ? LooseSlices{} : slices;
+}
+
+Sql<bool> MessageStore::mark_delay_told(MessageId id) {
+  auto changed = mark_delay_told_.run(id.value(), kDelayTold);
+  if (!changed) {
+    return passed_on(changed.error());
+  }
+  return *changed > 0;
 }
 
 Sql<std::size_t> MessageStore::remove_recipients(MessageId id) {

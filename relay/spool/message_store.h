@@ -37,6 +37,9 @@ class MessageStore {
   /// Removes the message if none of its recipients is left. Answer: slices still to be swept
   /// (those of a small message are gone at once).
   Sql<LooseSlices> remove_if_settled(MessageId id);
+  /// Marks the message as one whose delay was told. Answer: whether it was not marked before;
+  /// false, too, for a message that is gone.
+  Sql<bool> mark_delay_told(MessageId id);
   Sql<std::size_t> remove_recipients(MessageId id);
   Sql<std::size_t> reschedule(MessageId id, net::WallTime next_try);
   /// Removes some of the slices; `next` moves on. At its end the message is no longer marked.
@@ -54,7 +57,7 @@ class MessageStore {
   Database& database_;
   Statement insert_message_, insert_recipient_, insert_slice_, mark_loose_, unmark_loose_;
   Statement delete_recipient_, defer_recipient_, message_state_, delete_message_, delete_slices_;
-  Statement delete_recipients_, reschedule_, save_ceiling_;
+  Statement delete_recipients_, reschedule_, save_ceiling_, mark_delay_told_;
 };
 
 }  // namespace relay::spool

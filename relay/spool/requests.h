@@ -40,7 +40,8 @@ struct Settle {
   Settlement settlement;
   std::reference_wrapper<net::EventLoop> loop;
   std::function<void(Stored<void>)> done;
-  LooseSlices loose;  ///< found while applying
+  LooseSlices loose;         ///< found while applying, as is the next
+  bool tells_delay = false;  ///< delay_notice is stored
 };
 
 struct Count {

@@ -46,6 +46,8 @@ TEST_CASE("every request comes back from its line as it was") {
       R"({"command":"report suppress","uri":"mailto:a@b.example","until":"2026-03-01",)"
       R"("reason":"why","lift":true})",
       R"({"command":"reload"})",
+      R"({"command":"trace","id":")" + id + R"("})",
+      R"({"command":"trace","domain":"a.example","seconds":600})",
   };
   for (const std::string& line : lines) {
     CAPTURE(line);
