@@ -70,4 +70,13 @@ void Worker::stage_outcomes(const spool::Envelope& envelope, Finished& finished)
   }
 }
 
+void Worker::place_notices(spool::Settlement& settlement) const {
+  for (spool::Notice& notice : settlement.notices) {
+    staging::place(notice, *staging());
+  }
+  if (settlement.delay_notice) {
+    staging::place(*settlement.delay_notice, *staging());
+  }
+}
+
 }  // namespace relay::delivery
