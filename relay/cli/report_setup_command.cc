@@ -34,7 +34,7 @@ int give_up(const std::string& reason) {
   return kCheckUndetermined;
 }
 
-Expected<conf::Config, int> configuration(const CommonOptions& common) {
+Expected<conf::Config, int> reports_configuration(const CommonOptions& common) {
   auto config = load_config(common.config_file);
   if (!config) {
     for (const std::string& error : config.error()) {
@@ -108,7 +108,7 @@ std::string proposal(const ReportSetup& setup) {
 }
 
 int set_up(const CommonOptions& common, const SetupOptions& options) {
-  const auto config = configuration(common);
+  const auto config = reports_configuration(common);
   if (!config) {
     return config.error();
   }
@@ -137,7 +137,7 @@ int set_up(const CommonOptions& common, const SetupOptions& options) {
 }
 
 int self_test(const CommonOptions& common, const SelfTestOptions& options) {
-  const auto config = configuration(common);
+  const auto config = reports_configuration(common);
   if (!config) {
     return config.error();
   }
