@@ -150,9 +150,11 @@ void Conversation::flush() {
   const bool secret = session_.stage() == smtp::Stage::auth;
   std::string output = session_.take_output();
   if (!output.empty()) {
-    // Content is sent while this is demanded, and at no other time.
-    if (session_.demand() != smtp::ClientSession::Demand::send_body &&
-        session_.stage() != smtp::Stage::final_dot) {
+    if (secret) {
+      dialogue_.sent_credentials(output);
+      // Content is sent while this is demanded, and at no other time.
+    } else if (session_.demand() != smtp::ClientSession::Demand::send_body &&
+               session_.stage() != smtp::Stage::final_dot) {
       dialogue_.sent(output);
     }
     connection_->write(output);

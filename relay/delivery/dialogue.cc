@@ -88,6 +88,14 @@ void DialogueLines::sent(std::string_view bytes) {
   }
 }
 
+void DialogueLines::sent_credentials(std::string_view bytes) {
+  while (wanted() && !bytes.empty()) {
+    const std::string text = shown(take_line(bytes));
+    say("sent", text.starts_with("AUTH ") ? std::string_view(text) : kHidden);
+  }
+  next_ = Next::command;
+}
+
 void DialogueLines::received(std::string_view bytes) {
   if (!wanted()) {
     return;

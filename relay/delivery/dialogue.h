@@ -21,6 +21,8 @@ class DialogueLines {
   [[nodiscard]] bool wanted() const { return sink_ != nullptr; }
   /// Whole commands.
   void sent(std::string_view bytes);
+  /// Whole lines of an AUTH exchange (RFC 4954): of them only the mechanism's name is shown.
+  void sent_credentials(std::string_view bytes);
   /// Replies, in pieces of any cut.
   void received(std::string_view bytes);
   void handshake(const net::TlsOutcome& outcome);

@@ -37,12 +37,12 @@ struct RetryRules {
 /// One recipient's fate, for log and notice.
 struct Fate {
   enum class Kind { delivered, deferred, failed, expired } kind = Kind::deferred;
-  net::WallTime expires{};  ///< of a deferred one: when it is given up
-  /// The end of its last attempt, if that was not this one; the epoch: there was none.
-  std::optional<net::WallTime> last_try{};
   const spool::Recipient* recipient = nullptr;
   const RecipientOutcome* outcome = nullptr;
   std::optional<net::WallTime> next_try;  ///< deferred only
+  net::WallTime expires{};                ///< of a deferred one: when it is given up
+  /// The end of its last attempt, if that was not this one; the epoch: there was none.
+  std::optional<net::WallTime> last_try{};
 };
 [[nodiscard]] std::string_view name(Fate::Kind kind);
 

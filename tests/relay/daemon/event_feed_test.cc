@@ -88,11 +88,15 @@ TEST_CASE("programs hear of acceptance and of every outcome, in words of their o
     const char *event, *result, *word;
   };
   for (const Row& row :
-       {Row{"accepted", "", "accepted"}, Row{"held", "", "held"},
-        Row{"delivery", "delivered", "delivered"}, Row{"delivery", "deferred", "deferred"},
-        Row{"delivery", "failed", "bounced"}, Row{"delivery", "expired", "bounced"}}) {
+       {Row{"accepted", "", "accepted"}, Row{"queue-change", "hold", "held"},
+        Row{"queue-change", "release", "released"}, Row{"queue-change", "remove", "removed"},
+        Row{"queue-change", "bounce", "returned"}, Row{"delivery", "sinked", "staged"},
+        Row{"delivery", "dry-run", "staged"}, Row{"delivery", "delivered", "delivered"},
+        Row{"delivery", "deferred", "deferred"}, Row{"delivery", "failed", "bounced"},
+        Row{"delivery", "expired", "bounced"}}) {
     CAPTURE(row.word);
-    const std::vector<LogField> fields{{"id", "M1"}, {"result", row.result}};
+    const std::vector<LogField> fields{
+        {"id", "M1"}, {"result", row.result}, {"action", row.result}};
     const auto line = event_line(LogEntry{"t", conf::LogLevel::info, row.event, fields});
     REQUIRE(line);
     CHECK(line->find("\"event\":\"" + std::string(row.word) + "\"") != std::string::npos);
@@ -100,6 +104,8 @@ TEST_CASE("programs hear of acceptance and of every outcome, in words of their o
   }
   const std::vector<LogField> none;
   CHECK_FALSE(event_line(LogEntry{"t", conf::LogLevel::info, "session", none}));
+  const std::vector<LogField> hastened{{"id", "M1"}, {"action", "retry"}};
+  CHECK_FALSE(event_line(LogEntry{"t", conf::LogLevel::info, "queue-change", hastened}));
 }
 
 TEST_CASE("events go in batches of a hundred, one batch at a time") {

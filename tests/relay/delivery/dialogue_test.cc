@@ -53,6 +53,17 @@ TEST_CASE("no credentials, no content and nothing unknown is shown") {
         "sent (hidden)\nsent BDAT 17 LAST\n");
 }
 
+TEST_CASE("what is sent during AUTH is hidden, whatever the server said and however it looks") {
+  Shown shown;
+  shown.lines.sent_credentials("AUTH LOGIN QUIT\r\n");
+  shown.lines.received("334 UGFzc3dvcmQ6\r\n250 ok\r\n");
+  shown.lines.sent_credentials("QUIT\r\n");
+  shown.lines.sent("QUIT\r\n");
+  CHECK(shown.said ==
+        "sent AUTH LOGIN (hidden)\nreceived 334 (hidden)\nreceived 250 ok\nsent (hidden)\n"
+        "sent QUIT\n");
+}
+
 TEST_CASE("TLS is shown with the chain that the peer showed, and so is its failure") {
   Shown shown;
   relay::net::TlsParameters parameters;

@@ -180,6 +180,27 @@ TEST_CASE("RFC 3461 section 5.2.2: relayed is told where SUCCESS is asked for an
   }
 }
 
+TEST_CASE("of mail that staging kept nobody hears that it went on or is late") {
+  struct Row {
+    Staged staged;
+    bool delay_told;
+  };
+  for (const Row& row :
+       {Row{Staged::sinked, false}, Row{Staged::captured, false}, Row{Staged::held_back, false},
+        Row{Staged::simulated, true}, Row{Staged::dry_run, true}}) {
+    CAPTURE(name(row.staged));
+    spool::Envelope envelope = envelope_of(1);
+    envelope.received_at = kNow - 5h;
+    envelope.recipients[0].notify = "SUCCESS,DELAY";
+    RecipientOutcome outcome;
+    outcome.staged = row.staged;
+    Fate fate{Fate::Kind::delivered, envelope.recipients.data(), &outcome, std::nullopt};
+    CHECK_FALSE(wants_relayed_notice(envelope, fate));
+    fate.kind = Fate::Kind::deferred;
+    CHECK(wants_delay_notice(envelope, fate, 4h, kNow) == row.delay_told);
+  }
+}
+
 TEST_CASE("a delay is told once it is long enough, to who wants to know, and once") {
   struct Row {
     const char* what;
@@ -205,8 +226,10 @@ TEST_CASE("a delay is told once it is long enough, to who wants to know, and onc
     envelope.received_at = kNow - row.age;
     envelope.delay_told = row.told_before;
     envelope.recipients[0].notify = row.notify;
+    const RecipientOutcome outcome;
     Fate fate;
     fate.recipient = envelope.recipients.data();
+    fate.outcome = &outcome;
     CHECK(wants_delay_notice(envelope, fate, row.warn_after, kNow) == row.told);
     fate.kind = Fate::Kind::failed;
     CHECK_FALSE(wants_delay_notice(envelope, fate, row.warn_after, kNow));
@@ -233,8 +256,9 @@ TEST_CASE("a wait across the time of the delay notice ends there, if one will be
     envelope.delay_told = row.told;
     envelope.recipients[0].notify = row.notify;
     const Finished end = finished({Result::deferred});
-    CHECK(settle(envelope, end, {kWaits, 0, row.warn_after}, kNow).fates[0].next_try ==
-          kNow + row.wait);
+    CHECK(settle(envelope, end, {kWaits, envelope.expires_at, 0, row.warn_after}, kNow)
+              .fates[0]
+              .next_try == kNow + row.wait);
   }
 }
 

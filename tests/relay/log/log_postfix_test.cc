@@ -106,6 +106,8 @@ TEST_CASE("notices, refusals and the end of a message have their lines, other ev
         "smtpd: NOQUEUE: reject: RCPT from unknown[192.0.2.9]: 550 5.7.1 Relaying denied; "
         "from=<a@a.example> to=<b@b.example> proto=ESMTP helo=<h>\n");
   CHECK(lines("session", {{"id", "M1"}}).empty());
+  // What staging kept was neither sent nor bounced.
+  CHECK(lines("delivery", with(delivered(), "result", "sinked")).empty());
 }
 
 TEST_CASE("what others said looks like no field of ours") {
