@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "relay/staging/placement.h"
+
 namespace relay::delivery {
 namespace {
 
@@ -19,14 +21,21 @@ std::string lifetime_text(std::chrono::milliseconds lifetime) {
                      std::chrono::duration_cast<std::chrono::seconds>(lifetime).count());
 }
 
+/// Without what staging makes of it in the spool.
+std::string domain_of(const spool::Recipient& recipient) {
+  return staging::mark_of(recipient.domain) == staging::Mark::none
+             ? recipient.domain
+             : recipient.address.substr(recipient.address.rfind('@') + 1);
+}
+
 std::string where(const Fate& fate) {
   const RecipientOutcome& outcome = *fate.outcome;
+  const std::string domain = domain_of(*fate.recipient);
   if (outcome.host.empty()) {
-    return fmt::format("the domain {}", fate.recipient->domain);
+    return fmt::format("the domain {}", domain);
   }
   return fmt::format("the host {}{} for the domain {}", outcome.host,
-                     outcome.ip.empty() ? std::string{} : fmt::format(" ({})", outcome.ip),
-                     fate.recipient->domain);
+                     outcome.ip.empty() ? std::string{} : fmt::format(" ({})", outcome.ip), domain);
 }
 
 // RFC 8689 §4.2.1: what the message asked for could not be had; and what its sender can do.
@@ -38,7 +47,7 @@ std::string requiretls_advice(const Fate& fate) {
       " If the protection is not essential, send it again without REQUIRETLS; if it is, reach the "
       "recipient in another way, or ask the postmaster of {} for {}.";
   const auto code = std::string_view(fate.outcome->status).substr(1);
-  const std::string& domain = fate.recipient->domain;
+  const std::string domain = domain_of(*fate.recipient);
   if (code == ".7.30") {
     return std::string(kMeaning) +
            fmt::format(kRemedy, domain, "mail servers that support REQUIRETLS");

@@ -78,7 +78,7 @@ void Notifier::add_failed(const spool::Envelope& envelope, SettledAttempt& settl
   std::vector<Fate> told;
   std::vector<Fate> bounced_twice;
   for (const Fate& fate : settled.fates) {
-    switch (failure_reader(envelope, fate, rules.notices.postmaster)) {
+    switch (failure_reader(envelope, fate, rules.postmaster)) {
       case FailureReader::sender:
         told.push_back(fate);
         break;
@@ -107,7 +107,7 @@ void Notifier::add_failed(const spool::Envelope& envelope, SettledAttempt& settl
         counts_.failed},
        told);
   tell({"double-bounce",
-        {message::Action::failed, message::Reader::postmaster, rules.notices.postmaster},
+        {message::Action::failed, message::Reader::postmaster, rules.postmaster},
         counts_.double_bounces},
        bounced_twice);
 }
@@ -162,6 +162,9 @@ void Notifier::add_delayed(const spool::Envelope& envelope, SettledAttempt& sett
     if (wants_delay_notice(envelope, fate, rules.queue.warn_after, now)) {
       fates.push_back(fate);
     }
+  }
+  if (fates.empty()) {
+    return;  // an operator was faster
   }
   const Kind kind{"delayed",
                   {message::Action::delayed, message::Reader::sender, envelope.sender},

@@ -28,6 +28,7 @@ struct NoticeRules {
   std::string hostname;
   const conf::Queue& queue;
   const conf::Notices& notices;
+  std::string postmaster;  ///< who gets double bounces; may be empty
 };
 
 /// What NoticeCounts counted.

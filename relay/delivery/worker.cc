@@ -314,7 +314,8 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
       gauges_.delays.count(clock_.wall() - envelope.received_at);
     }
   }
-  notifier_.add(envelope, settled_attempt, {settings_->hostname, queue, settings_->notices});
+  notifier_.add(envelope, settled_attempt,
+                {settings_->hostname, queue, settings_->notices, postmaster()});
   if (staging() != nullptr) {
     place_notices(settled_attempt.settlement);
   }

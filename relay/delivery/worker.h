@@ -161,6 +161,8 @@ class Worker {
   void capture(const spool::Envelope& envelope, Finished& finished);
   void stage_outcomes(const spool::Envelope& envelope, Finished& finished) const;
   void place_notices(spool::Settlement& settlement) const;
+  /// Who gets double bounces: where they end if they cannot be delivered either.
+  [[nodiscard]] std::string postmaster() const;
   void settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
                std::optional<net::WallTime> next_try, const spool::Stored<void>& result);
   void log_removed(spool::MessageId id);

@@ -65,7 +65,7 @@ struct Told {
   support::DeliveryWorld world;
   conf::Queue queue_rules;
   conf::Notices notices;
-  NoticeRules rules{"relay.example", queue_rules, notices};
+  NoticeRules rules{"relay.example", queue_rules, notices, ""};
   spool::Envelope envelope, part;
   RecipientOutcome outcome;
   Notifier notifier{world.clock, *world.spool, *world.reader, world.log.log(), nullptr};
@@ -138,7 +138,7 @@ TEST_CASE("a failure without a sender goes to the postmaster, or into the log") 
   told.part.sender.clear();
   CHECK(told.add(Fate::Kind::failed).settlement.notices.empty());
   CHECK(told.world.log.count("event=notice-dropped") == 1);
-  told.notices.postmaster = "post@home.example";
+  told.rules.postmaster = "post@home.example";
   const auto settled = told.add(Fate::Kind::failed);
   REQUIRE(settled.settlement.notices.size() == 1);
   CHECK(settled.settlement.notices[0].envelope.recipients[0].address == "post@home.example");
