@@ -52,12 +52,12 @@ struct Route {
   std::string mx;     ///< look up the MX of this name; exclusive with host and upstreams
   std::string host;   ///< this host, no MX lookup; a name or an IP address
   std::uint16_t port = 25;
-  std::string sender;  ///< "a@example.org", "example.org" or "*.example.org"; empty: every sender
-  std::vector<Upstream> upstreams;  ///< the first that works; exclusive with host and mx
-  std::string helo;                 ///< name in EHLO; empty: delivery.helo
-  std::string source_ipv4;          ///< empty: delivery.source_ipv4
-  std::string source_ipv6;
-  std::string rate;  ///< "100/h": recipients that go this way; empty: as many as it takes
+  std::string sender{};  ///< "a@example.org", "example.org" or "*.example.org"; empty: every sender
+  std::vector<Upstream> upstreams{};  ///< the first that works; exclusive with host and mx
+  std::string helo{};                 ///< name in EHLO; empty: delivery.helo
+  std::string source_ipv4{};          ///< empty: delivery.source_ipv4
+  std::string source_ipv6{};
+  std::string rate{};  ///< "100/h": recipients that go this way; empty: as many as it takes
   friend bool operator==(const Route&, const Route&) = default;
 };
 

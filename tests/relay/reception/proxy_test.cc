@@ -43,7 +43,7 @@ TEST_CASE("what a proxy says for itself comes from its own address") {
 }
 
 TEST_CASE("a proxy without a header, and one with a wrong one, are sent away without a word") {
-  for (const std::string lines :
+  for (const std::string& lines :
        {std::string("EHLO a.example\r\n"), std::string("PROXY TCP4 192.0.2.1\r\n")}) {
     World world({}, behind("127.0.0.0/8"));
     CHECK(converse(world, lines).empty());

@@ -12,11 +12,11 @@ namespace relay::spool::testing {
 
 namespace {
 
-using Kind = MessageChange::Kind;
+using ChangeKind = MessageChange::Kind;
 using std::chrono::hours;
 
 MessageChange hold(MessageId id, net::WallTime at, const std::string& reason) {
-  return {Kind::hold, id, at, reason};
+  return {ChangeKind::hold, id, at, reason};
 }
 
 std::size_t pending(const std::string& directory) {
@@ -69,13 +69,15 @@ TEST_CASE("held messages: released, their life goes on where the hold stopped it
   const auto arrived = clock.wall();
   const auto id = store(*spool, thread, timed_envelope(clock, {"a.example"}), 10);
   clock.advance(hours(1));
-  CHECK(change(*spool, thread, {{Kind::release, id, clock.wall()}}) == std::vector<std::size_t>{0});
+  CHECK(change(*spool, thread, {{ChangeKind::release, id, clock.wall()}}) ==
+        std::vector<std::size_t>{0});
   change(*spool, thread, {hold(id, clock.wall(), "first")});
   clock.advance(hours(100));
   change(*spool, thread, {hold(id, clock.wall(), "second")});
   CHECK((*reader->envelope(id, {}))->held == "second");
   clock.advance(hours(200));
-  CHECK(change(*spool, thread, {{Kind::release, id, clock.wall()}}) == std::vector<std::size_t>{1});
+  CHECK(change(*spool, thread, {{ChangeKind::release, id, clock.wall()}}) ==
+        std::vector<std::size_t>{1});
   const auto envelope = *reader->envelope(id, {});
   CHECK(envelope->held.empty());
   CHECK(envelope->received_at == arrived);
@@ -95,7 +97,7 @@ TEST_CASE("requeue: released, attempts and life begin anew") {
   change(*spool, thread, {hold(id, clock.wall(), "first")});
   clock.advance(hours(50));
   const auto now = clock.wall();
-  CHECK(change(*spool, thread, {{Kind::requeue, id, now, "", now, now + hours(96)}}) ==
+  CHECK(change(*spool, thread, {{ChangeKind::requeue, id, now, "", now, now + hours(96)}}) ==
         std::vector<std::size_t>{1});
   const auto envelope = *open_reader(directory.spool())->envelope(id, {});
   CHECK(envelope->held.empty());
@@ -114,7 +116,7 @@ TEST_CASE("remove: some recipients go, the message with the last of them") {
   const auto id = store(*spool, thread, timed_envelope(clock, {"a.example", "b.example"}), 10);
   const auto removal = [&](std::vector<std::uint32_t> recipients) {
     return change(*spool, thread,
-                  {{Kind::remove, id, clock.wall(), "", {}, {}, std::move(recipients)}});
+                  {{ChangeKind::remove, id, clock.wall(), "", {}, {}, std::move(recipients)}});
   };
   CHECK(removal({0, 70'000}) == std::vector<std::size_t>{1});
   REQUIRE(*reader->envelope(id, {}));
@@ -201,12 +203,12 @@ TEST_CASE("occupancy: messages, octets and each owner's share follow every commi
     settlement.notices[0].envelope.size = 10;
     REQUIRE(settle(*spool, thread, settlement));
     check(*spool, {3, 47, 1}, user);
-    change(*spool, thread, {{Kind::remove, other}});
+    change(*spool, thread, {{ChangeKind::remove, other}});
     check(*spool, {2, 40, 1}, user);
   }
   const auto spool = open_spool(directory.spool(), clock);
   check(*spool, {2, 40, 1}, user);
-  change(*spool, thread, {{Kind::remove, second}});
+  change(*spool, thread, {{ChangeKind::remove, second}});
   check(*spool, {1, 10, 0}, user);
 }
 
