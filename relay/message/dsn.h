@@ -23,7 +23,7 @@ struct DsnRecipient {
   std::string explanation;  ///< for a person: which domain, host, policy and rule, in sentences
   std::string advice;       ///< for a person: what the sender can do, in sentences; may be empty
   std::optional<Time> last_attempt;
-  std::optional<Time> retry_until;  ///< of a delayed message
+  std::optional<Time> retry_until{};  ///< of a delayed message
 };
 
 enum class SmtpUtf8 { not_needed, needed };

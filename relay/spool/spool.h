@@ -42,12 +42,12 @@ struct Settlement {
   MessageId id{0};
   std::vector<RecipientUpdate> updates;
   std::vector<Notice> notices;
-  /// That the message is delayed: stored only if none was before; the message is marked with it.
-  std::optional<Notice> delay_notice{};
   std::vector<rpt::SessionResult> sessions;
   /// For a mail that carries a report.
   std::optional<ReportMailOutcome> report{};
   net::WallTime at{};  ///< the end of the attempt
+  /// That the message is delayed: stored only if none was before; the message is marked with it.
+  std::optional<Notice> delay_notice{};
 };
 
 /// A message being received. Slices are durable rows that nothing refers to until commit();
