@@ -256,6 +256,17 @@ void check_signing(const std::vector<ReportKey>& keys, Findings& findings) {
   }
 }
 
+void check_events(const std::optional<Events>& events, Findings& findings) {
+  if (!events) {
+    return;
+  }
+  if (events->to.empty()) {
+    findings.fail("events", "has no to; name the socket or the https address where events go");
+  } else if (!events->token_file.empty() && !events->by_web()) {
+    findings.fail("events.token_file", "is for https only; a socket's permissions protect it");
+  }
+}
+
 void check_socket(const Config& config, Findings& findings) {
   if (config.control.socket.size() <= kLongestSocketPath) {
     return;
@@ -283,6 +294,7 @@ void check(const Config& config, Findings& findings) {
   check_reports(config.reports, findings);
   check_staging(config, findings);
   check_signing(config.dkim, findings);
+  check_events(config.events, findings);
   if (config.limits.hard_errors < config.limits.soft_errors) {
     findings.fail("limits.hard_errors",
                   fmt::format("{} is below limits.soft_errors ({}); it must not be smaller",

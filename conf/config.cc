@@ -128,6 +128,7 @@ Config read(const YAML::Node& root, Findings& findings) {
   }
   make_domain_lower(config.reports.contact);
   make_domain_lower(config.reports.from);
+  make_domain_lower(config.notices.postmaster);
   for (ReportKey& key : config.reports.dkim) {
     make_lower(key.domain);
     make_lower(key.selector);

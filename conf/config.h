@@ -13,6 +13,7 @@
 #include <tl/expected.hpp>
 
 #include "conf/listener.h"
+#include "conf/notices.h"
 #include "conf/queue_rules.h"
 #include "conf/routes.h"
 #include "conf/staging.h"
@@ -44,6 +45,7 @@ struct Limits {
 struct Queue {
   std::string path = "/var/lib/stsrelay";
   Duration lifetime{std::chrono::hours(96)};
+  Duration warn_after{std::chrono::hours(4)};  ///< the sender is told of the delay; 0: never
   /// Waits before the first, second … attempt; the last one repeats.
   std::vector<Duration> retry{std::chrono::minutes(0),  std::chrono::minutes(1),
                               std::chrono::minutes(5),  std::chrono::minutes(15),
@@ -146,7 +148,10 @@ struct Control {
 enum class LogLevel { error, warning, info, debug };
 struct Logging {
   LogLevel level = LogLevel::info;
-  enum class Format { logfmt, json } format = Format::logfmt;
+  enum class Format { logfmt, json, postfix } format = Format::logfmt;
+  std::string syslog_name = "postfix";  ///< of the lines of format postfix
+  bool postfix_tls = false;             ///< tls= in its delivery lines, which pflogsumm cannot read
+  std::uint64_t trace_memory = 8ULL << 20;  ///< octets of the latest lines kept for `trace`
   friend bool operator==(const Logging&, const Logging&) = default;
 };
 
@@ -222,11 +227,13 @@ struct Config {
   TlsPolicy tls_policy;
   Reports reports;
   std::vector<ReportKey> dkim;  ///< for relayed mail, by the domain in From
+  Notices notices;
   Dns dns;
   Control control;
   Logging log;
   std::optional<Metrics> metrics;
   std::optional<Staging> staging;
+  std::optional<Events> events;
   std::optional<TestWorld> test_world;
   friend bool operator==(const Config&, const Config&) = default;
 };

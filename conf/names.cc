@@ -276,6 +276,14 @@ std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
       return refuse_unless(
           is_mailbox(text) || (text.starts_with('@') && is_mailbox(fmt::format("x{}", text))), text,
           "is no sender; write user@example.com, or @example.com to keep what stands before the @");
+    case TextKind::event_target:
+      return refuse_unless(
+          empty || is_path(text) || (text.starts_with("https://") && parse_report_uri(text)), text,
+          "is neither a socket's absolute path nor an https address; write for example "
+          "https://hooks.example.com/mail");
+    case TextKind::account_name:
+      return refuse_unless(is_account(text), text,
+                           "is no name; write up to 32 letters, digits, - _ or .");
     case TextKind::reason:
       return refuse_unless(is_reason(text), text, kNoReason);
     case TextKind::route_sender:

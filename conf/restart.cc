@@ -79,8 +79,14 @@ constexpr std::array kStartSettings{
     setting(
         "control.socket", [](auto& config) -> auto& { return config.control.socket; }),
     setting(
+        "log.syslog_name", [](auto& config) -> auto& { return config.log.syslog_name; }),
+    setting(
+        "log.trace_memory", [](auto& config) -> auto& { return config.log.trace_memory; }),
+    setting(
         "metrics", [](auto& config) -> auto& { return config.metrics; }),
     StartSetting{"staging", same_staging, keep_staging},
+    setting(
+        "events", [](auto& config) -> auto& { return config.events; }),
     setting(
         "test_world", [](auto& config) -> auto& { return config.test_world; }),
 };

@@ -48,7 +48,9 @@ enum class TextKind {
   credential,
   rate,
   reply_code,
-  enhanced_code
+  enhanced_code,
+  event_target,
+  account_name
 };
 struct Text {
   TextKind kind;
@@ -115,7 +117,7 @@ inline constexpr Choice<3> kSendOver{{"verified", "encrypted", "plaintext"}};
 inline constexpr Choice<3> kPrefers{{"ipv6", "ipv4", "none"}};
 inline constexpr Choice<3> kReplyActions{{"defer", "slow_down", "fail"}};
 inline constexpr Choice<2> kSwitch{{"false", "true"}};
-inline constexpr Choice<2> kLogFormats{{"logfmt", "json"}};
+inline constexpr Choice<3> kLogFormats{{"logfmt", "json", "postfix"}};
 
 template <class Visitor>
 void visit(Visitor& visitor, ListenerTls& tls) {
@@ -270,6 +272,7 @@ void visit(Visitor& visitor, Queue& queue) {
   visitor.value("path", queue.path, Text{TextKind::directory});
   visitor.value("lifetime", queue.lifetime,
                 Wait{std::chrono::seconds(1), std::chrono::hours(24 * 30)});
+  visitor.value("warn_after", queue.warn_after, Wait{Duration(0), std::chrono::hours(24 * 30)});
   visitor.value("retry", queue.retry,
                 WaitList{std::chrono::milliseconds(100), std::chrono::hours(24 * 30)});
   visitor.value("jitter_percent", queue.jitter_percent, Number{0, 50});
@@ -429,6 +432,24 @@ template <class Visitor>
 void visit(Visitor& visitor, Logging& log) {
   visitor.value("level", log.level, kLogLevels);
   visitor.value("format", log.format, kLogFormats);
+  visitor.value("syslog_name", log.syslog_name, Text{TextKind::account_name});
+  visitor.value("postfix_tls", log.postfix_tls, Flag{});
+  visitor.value("trace_memory", log.trace_memory, Octets{0, 1ULL << 30});
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Notices& notices) {
+  visitor.value("return_size", notices.return_size, Octets{4ULL << 10, 64ULL << 20});
+  visitor.value("delayed_for_bulk", notices.delayed_for_bulk, Flag{});
+  visitor.value("postmaster", notices.postmaster, Text{TextKind::mailbox});
+  visitor.value("per_hour", notices.per_hour, kCount);
+}
+
+template <class Visitor>
+void visit(Visitor& visitor, Events& events) {
+  visitor.value("to", events.to, Text{TextKind::event_target});
+  visitor.value("token_file", events.token_file, Text{TextKind::file});
+  visitor.value("queue", events.queue, Number{100, 1'000'000});
 }
 
 template <class Visitor>
@@ -486,10 +507,12 @@ void visit(Visitor& visitor, Config& config) {
   visitor.section("tls_policy", config.tls_policy);
   visitor.section("reports", config.reports);
   visitor.list("dkim", config.dkim);
+  visitor.section("notices", config.notices);
   visitor.section("dns", config.dns);
   visitor.section("control", config.control);
   visitor.section("log", config.log);
   visitor.optional_section("metrics", config.metrics);
+  visitor.optional_section("events", config.events);
   visitor.optional_section("staging", config.staging);
   visitor.optional_section("test_world", config.test_world);
 }

@@ -340,3 +340,15 @@ def test_mail_accepted_before_staging_waits_until_it_is_over(make_world, staging
     world.daemon.ctl("queue", "retry", "--all")
     world.wait_for_delivery(id, "delivered")
     assert len(real.messages) == 1
+
+
+# --- notices ----------------------------------------------------------------------------------------
+def test_a_bounce_that_staging_cannot_deliver_goes_round_no_circle(make_world):
+    world = make_world(start=False)
+    world.write_config(staging={"confirm": "relay.test", "redirect_to": "qa@test.example"},
+                       notices={"postmaster": "post@office.example"})
+    world.start()
+    world.add_domain("test.example", rules={"RCPT": "550 5.1.1 unknown"})
+    world.send("x@real.example")
+    wait_until(lambda: world.queue() == [] and world.daemon.log("notice-dropped"))
+    assert len(world.daemon.log("notice")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import urllib.request
 
 import pytest
@@ -92,6 +93,19 @@ def test_credentials_go_to_a_verified_upstream(site, mechanisms, implicit, used)
     assert not any(session.plaintext_mail for session in host.sessions)
     assert PASSWORD not in world.daemon.text()
     assert PASSWORD not in world.daemon.run("config", "show").stdout
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_traced_session_shows_no_credentials(site, mechanism):
+    host = site.upstream("smtp.provider.test", Accounts({USER: PASSWORD}, mechanisms=mechanism))
+    world = site.start({"match": "*", "upstreams": [site.entry(host)]})
+    world.daemon.run("trace", "--domain", "elsewhere.test", "--for", "10m")
+    world.wait_for_delivery(world.send("bob@elsewhere.test"), "delivered")
+    shown = world.daemon.run("trace", "--domain", "elsewhere.test").stdout
+    assert f"-> AUTH {mechanism} (hidden)" in shown and "-> MAIL FROM:" in shown
+    for secret in (USER, PASSWORD, "\0" + USER + "\0" + PASSWORD):
+        for form in (secret, base64.b64encode(secret.encode()).decode()):
+            assert form not in shown and form not in world.daemon.text()
 
 
 @pytest.mark.parametrize("leaf, starttls", [

@@ -65,8 +65,8 @@ Expected<void, std::string> Daemon::start() {
   net::raise_descriptor_limit();
   for (const auto step :
        {&Daemon::take_sockets, &Daemon::bind_listeners, &Daemon::bind_web, &Daemon::drop_privileges,
-        &Daemon::open_spool, &Daemon::open_rules, &Daemon::make_workers, &Daemon::load_queue,
-        &Daemon::make_reporter, &Daemon::start_control, &Daemon::start_web}) {
+        &Daemon::open_spool, &Daemon::open_rules, &Daemon::make_watchers, &Daemon::make_workers,
+        &Daemon::load_queue, &Daemon::make_reporter, &Daemon::start_control, &Daemon::start_web}) {
     if (auto done = (this->*step)(); !done) {
       return done;
     }
@@ -181,8 +181,15 @@ void Daemon::stop() {
 
 void Daemon::worker_drained() {
   if (--draining_ == 0) {
-    log_.info("stopped", {});
-    main_loop_.stop();
+    const auto leave = [this] {
+      log_.info("stopped", {});
+      main_loop_.stop();
+    };
+    if (events_ != nullptr) {
+      events_->drain(leave);
+    } else {
+      leave();
+    }
   }
 }
 

@@ -59,6 +59,15 @@ control::DaemonActions Daemon::control_actions() {
                          });
   };
   actions.status = [this] { return status(); };
+  actions.remembered = [this](const control::Trace& trace) {
+    return trace.id ? trace_memory_.about_message(trace.id->text())
+                    : trace_memory_.about_domain(trace.domain);
+  };
+  actions.start_trace = [this](const control::Trace& trace) {
+    const std::string subject = trace.id ? trace.id->text() : trace.domain;
+    dialogue_trace_.start(subject, clock_.steady() + std::chrono::seconds(trace.seconds));
+    log_.info("trace", {{"subject", subject}, {"seconds", std::to_string(trace.seconds)}});
+  };
   actions.reload = [this] { return reload(); };
   return actions;
 }
@@ -103,6 +112,16 @@ control::StatusFacts Daemon::status() const {
     gauges.tls.add_to(facts.tls);
     gauges.attempts.add_to(facts.attempts);
     gauges.delays.add_to(facts.delays);
+    thread->worker->notice_counts().add_to(facts.notices);
+  }
+  facts.accepted = reception_counts_.accepted();
+  facts.rejected = reception_counts_.rejected();
+  facts.auth_failures = reception_counts_.auth_failures();
+  if (events_ != nullptr) {
+    const EventTotals events = events_->totals();
+    facts.events_sent = events.sent;
+    facts.events_lost = events.lost;
+    facts.events_waiting = events.waiting;
   }
   facts.pauses = pauses_->all();
   facts.spool_failed = spool_->failed();

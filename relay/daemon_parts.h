@@ -10,20 +10,24 @@
 #include "conf/preload.h"
 #include "relay/control/control_actions.h"
 #include "relay/control/control_server.h"
+#include "relay/delivery/dialogue_trace.h"
 #include "relay/delivery/dispatcher.h"
 #include "relay/delivery/pauses.h"
 #include "relay/delivery/rule_book.h"
 #include "relay/delivery/worker.h"
 #include "relay/delivery_files.h"
+#include "relay/event_feed.h"
 #include "relay/inherited_sockets.h"
 #include "relay/log.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/http_server.h"
 #include "relay/net/listener.h"
 #include "relay/reception/reception.h"
+#include "relay/reception_counts.h"
 #include "relay/reporting/reporter.h"
 #include "relay/spool/spool.h"
 #include "relay/spool/spool_reader.h"
+#include "relay/trace_memory.h"
 #include "relay/watchdog.h"
 
 namespace relay {
@@ -74,6 +78,9 @@ class Daemon {
   /// Where `queue import` puts messages.
   Expected<void, std::string> make_import_folder();
   Expected<void, std::string> open_rules();
+  /// Who else sees what is logged: programs that want events, and `trace`.
+  Expected<void, std::string> make_watchers();
+  Expected<std::unique_ptr<EventSink>, std::string> event_sink();
   Expected<void, std::string> make_workers();
   Expected<void, std::string> start_control();
   /// What is stored of one worker's domains, and those whose stored policy was damaged.
@@ -120,11 +127,15 @@ class Daemon {
   std::shared_ptr<const conf::Config> config_;
   Files files_;  ///< until the rule book and the workers have them
   Log log_;
+  ReceptionCounts reception_counts_;
+  TraceMemory trace_memory_{config_->log.trace_memory};
+  delivery::DialogueTrace dialogue_trace_;
   net::SystemClock clock_{config_->test_world ? config_->test_world->clock_offset
                                               : conf::Duration(0)};
   net::WallTime started_at_ = clock_.wall();
   net::EventLoop main_loop_;
-  InheritedSockets inherited_;  ///< until they are claimed
+  InheritedSockets inherited_;         ///< until they are claimed
+  std::unique_ptr<EventFeed> events_;  ///< null: nobody wants them
   std::vector<std::shared_ptr<net::ListeningSocket>> sockets_;
   // Destroyed in reverse: control, dispatcher, workers, spool, and the loops that all of them use
   // last.

@@ -25,6 +25,11 @@ void Daemon::add_queue_actions(control::DaemonActions& actions) {
   };
   actions.settle = [this](spool::Settlement settlement,
                           std::function<void(spool::Stored<void>)> done) {
+    if (config_->staging) {
+      for (spool::Notice& notice : settlement.notices) {
+        staging::place(notice, *config_->staging);
+      }
+    }
     spool_->settle(std::move(settlement), main_loop_, std::move(done));
   };
   actions.import_queue = [this](std::function<void(control::Imported)> done) {
@@ -69,7 +74,7 @@ void Daemon::add_queue_facts(control::DaemonActions& actions) {
   actions.queue_settings = [this] { return config_->queue; };
   actions.notice_facts = [this] {
     return delivery::NoticeFacts{config_->hostname, spool_->new_id(), clock_.wall(),
-                                 config_->queue.lifetime};
+                                 config_->queue.lifetime, config_->notices.return_size};
   };
   actions.next_hop = [this](const std::string& domain) {
     const auto found =

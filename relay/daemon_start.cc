@@ -1,4 +1,5 @@
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -11,12 +12,15 @@
 #include <fmt/format.h>
 
 #include "relay/daemon_parts.h"
+#include "relay/file_text.h"
 #include "relay/privileges.h"
 #include "relay/settings.h"
 
 namespace relay {
-
 namespace {
+
+/// Before what could not be handed over is tried again; then ever later.
+constexpr std::chrono::seconds kFirstEventWait{1};
 
 using BoundSocket = Expected<std::shared_ptr<net::ListeningSocket>, std::string>;
 
@@ -175,6 +179,47 @@ Expected<void, std::string> Daemon::open_rules() {
   return {};
 }
 
+Expected<void, std::string> Daemon::make_watchers() {
+  log_.watch(reception_counts_);
+  log_.watch(trace_memory_);
+  if (!config_->events) {
+    return {};
+  }
+  auto sink = event_sink();
+  if (!sink) {
+    return Unexpected<std::string>(sink.error());
+  }
+  events_ = std::make_unique<EventFeed>(main_loop_, log_, std::move(*sink),
+                                        static_cast<std::size_t>(config_->events->queue),
+                                        kFirstEventWait);
+  log_.watch(*events_);
+  return {};
+}
+
+Expected<std::unique_ptr<EventSink>, std::string> Daemon::event_sink() {
+  const conf::Events& events = *config_->events;
+  if (!events.by_web()) {
+    return socket_sink(main_loop_, events.to);
+  }
+  WebSinkOptions options;
+  options.url = events.to;
+  if (!events.token_file.empty()) {
+    auto token = secret_line(events.token_file);
+    if (!token) {
+      return Unexpected<std::string>("events.token_file: " + token.error());
+    }
+    options.token = std::move(*token);
+  }
+  auto dns = dns_options(*config_);
+  if (!dns) {
+    return Unexpected<std::string>(dns.error());
+  }
+  options.dns = std::move(*dns);
+  options.https.ca_file = config_->test_world ? config_->test_world->ca_file : "";
+  options.https.revocation = revocation(*config_);
+  return web_sink(main_loop_, clock_, std::move(options));
+}
+
 Expected<void, std::string> Daemon::make_workers() {
   const std::size_t count = worker_count(*config_);
   const auto settings = worker_settings(*config_, reachable_at(listen_addresses()), rules_->rules(),
@@ -205,6 +250,7 @@ Expected<void, std::string> Daemon::make_workers() {
   }
   const auto fetch_places = std::make_shared<delivery::FetchPlaces>(delivery::FetchPlaces::Limits{
       config_->sts.concurrent_fetches, config_->sts.concurrent_fetches_per_host});
+  const auto notice_limit = std::make_shared<delivery::NoticeLimit>();
   std::vector<delivery::Dispatcher::Place> places;
   for (std::size_t i = 0; i < count; ++i) {
     auto reader = spool::SpoolReader::open(config_->queue.path);
@@ -226,6 +272,8 @@ Expected<void, std::string> Daemon::make_workers() {
     parts.troubles = std::move(share.stored.troubles);
     parts.fetch_places = fetch_places;
     parts.pauses = pauses_;
+    parts.notice_limit = notice_limit;
+    parts.trace = &dialogue_trace_;
     thread->worker = std::make_unique<delivery::Worker>(std::move(parts));
     thread->reception = std::make_unique<reception::Reception>(
         reception::ReceptionContext{thread->loop, clock_, *spool_, log_, passwords_, throttle_,

@@ -1,10 +1,13 @@
 #include "relay/file_text.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <system_error>
+
+#include <fmt/format.h>
 
 namespace relay {
 namespace {
@@ -29,6 +32,26 @@ Expected<std::string, std::string> file_text(const std::string& path) {
   // A directory can be opened, but not be read.
   if (!file || std::ferror(file.get()) != 0) {
     return Unexpected<std::string>(std::generic_category().message(errno));
+  }
+  return text;
+}
+
+Expected<std::string, std::string> secret_line(const std::string& path) {
+  auto text = file_text(path);
+  if (!text) {
+    return Unexpected<std::string>(fmt::format(
+        "{} cannot be read: {}; put the secret there, readable for the user that stsrelay runs as",
+        path, text.error()));
+  }
+  const auto end = text->find_first_of("\r\n");
+  const bool more =
+      end != std::string::npos && text->find_first_not_of("\r\n", end) != std::string::npos;
+  text->resize(std::min(end, text->size()));
+  const bool plain =
+      !text->empty() && std::ranges::all_of(*text, [](char c) { return c > ' ' && c <= '~'; });
+  if (more || !plain) {
+    return Unexpected<std::string>(
+        fmt::format("{} does not hold one line of printable ASCII without blanks", path));
   }
   return text;
 }

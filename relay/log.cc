@@ -1,6 +1,7 @@
 #include "relay/log.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "conf/utf8.h"
+#include "relay/log_postfix.h"
 
 namespace relay {
 namespace {
@@ -28,6 +30,15 @@ std::string_view name(conf::LogLevel level) {
       return "debug";
   }
   return "error";
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) {
+    return "localhost";
+  }
+  const std::string whole = name.data();
+  return whole.substr(0, whole.find('.'));
 }
 
 std::string timestamp() {
@@ -68,19 +79,18 @@ void append_logfmt(std::string& line, std::string_view value) {
   }
 }
 
-std::string logfmt_line(conf::LogLevel level, std::string_view event,
-                        const std::vector<LogField>& fields) {
-  std::string line = fmt::format("time={} level={} event={}", timestamp(), name(level), event);
+std::string logfmt_fields(const std::vector<LogField>& fields) {
+  std::string text;
   for (const LogField& field : fields) {
     if (field.value.empty()) {
       continue;
     }
-    line += ' ';
-    line += field.key;
-    line += '=';
-    append_logfmt(line, capped(field.value));
+    text += ' ';
+    text += field.key;
+    text += '=';
+    append_logfmt(text, capped(field.value));
   }
-  return line;
+  return text;
 }
 
 /// What JSON has an escape of its own for stays; the rest must be UTF-8 and harmless.
@@ -98,10 +108,37 @@ std::string json_text(std::string_view value) {
   return text;
 }
 
-std::string json_line(conf::LogLevel level, std::string_view event,
-                      const std::vector<LogField>& fields) {
+/// No text in it passes for an address of Postfix's lines.
+std::string without_addresses(std::string text) {
+  for (std::size_t at = 0; (at = text.find('<', at)) != std::string::npos;) {
+    text.replace(at, 1, "\\x3c");
+  }
+  return text;
+}
+
+std::string_view severity(conf::LogLevel level) {
+  switch (level) {
+    case conf::LogLevel::error:
+      return "error: ";
+    case conf::LogLevel::warning:
+      return "warning: ";
+    case conf::LogLevel::info:
+    case conf::LogLevel::debug:
+      break;
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string_view LogEntry::field(std::string_view key) const {
+  const auto found = std::ranges::find(fields, key, &LogField::key);
+  return found == fields.end() ? std::string_view{} : std::string_view(found->value);
+}
+
+std::string LogEntry::json() const {
   nlohmann::ordered_json object;
-  object["time"] = timestamp();
+  object["time"] = time;
   object["level"] = name(level);
   object["event"] = event;
   for (const LogField& field : fields) {
@@ -111,8 +148,6 @@ std::string json_line(conf::LogLevel level, std::string_view event,
   }
   return object.dump();
 }
-
-}  // namespace
 
 std::string printable(std::string_view text, std::string_view marked) {
   std::string safe;
@@ -132,27 +167,70 @@ std::string printable(std::string_view text, std::string_view marked) {
 }
 
 Log::Log(const conf::Logging& settings, int fd)
-    : level_(settings.level), format_(settings.format), fd_(fd) {}
+    : level_(settings.level),
+      format_(settings.format),
+      postfix_tls_(settings.postfix_tls),
+      syslog_name_(settings.syslog_name),
+      host_(host_name()),
+      fd_(fd) {}
 
 bool Log::enabled(conf::LogLevel level) const {
-  return level <= level_.load();
+  return level <= level_.load() || (!watchers_.empty() && level <= conf::LogLevel::info);
 }
 
 void Log::write(conf::LogLevel level, std::string_view event, const std::vector<LogField>& fields) {
   if (!enabled(level)) {
     return;
   }
-  std::string line = format_.load() == conf::Logging::Format::json
-                         ? json_line(level, event, fields)
-                         : logfmt_line(level, event, fields);
-  line += '\n';
+  const LogEntry entry{timestamp(), level, event, fields};
+  if (level <= conf::LogLevel::info) {
+    for (LogWatcher* const watcher : watchers_) {
+      watcher->observe(entry);
+    }
+  }
+  if (level > level_.load()) {
+    return;
+  }
+  const std::string text = line(entry);
   // A log that cannot be written must not stop mail: the result is deliberately not acted on.
-  [[maybe_unused]] const auto written = ::write(fd_, line.data(), line.size());
+  [[maybe_unused]] const auto written = ::write(fd_, text.data(), text.size());
+}
+
+std::string Log::line(const LogEntry& entry) const {
+  switch (format_.load()) {
+    case conf::Logging::Format::json:
+      return entry.json() + '\n';
+    case conf::Logging::Format::postfix:
+      return postfix_text(entry);
+    case conf::Logging::Format::logfmt:
+      break;
+  }
+  return fmt::format("time={} level={} event={}{}\n", entry.time, name(entry.level), entry.event,
+                     logfmt_fields(entry.fields));
+}
+
+// Syslog's traditional form has local time and no year.
+std::string Log::postfix_text(const LogEntry& entry) const {
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const std::string prefix =
+      fmt::format("{:%b %e %H:%M:%S} {} {}", fmt::localtime(now), host_, syslog_name_);
+  const auto tls =
+      postfix_tls_.load() ? PostfixStyle::TlsField::present : PostfixStyle::TlsField::absent;
+  std::string text;
+  for (const PostfixLine& each : postfix_lines(entry.event, entry.fields, {tls})) {
+    text += fmt::format("{}/{}[{}]: {}\n", prefix, each.program, ::getpid(), each.text);
+  }
+  if (text.empty()) {
+    text = fmt::format("{}/stsrelay[{}]: {}event={}{}\n", prefix, ::getpid(), severity(entry.level),
+                       entry.event, without_addresses(logfmt_fields(entry.fields)));
+  }
+  return text;
 }
 
 void Log::configure(const conf::Logging& settings) {
   level_.store(settings.level);
   format_.store(settings.format);
+  postfix_tls_.store(settings.postfix_tls);
 }
 
 }  // namespace relay

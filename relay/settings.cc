@@ -205,6 +205,7 @@ std::shared_ptr<const delivery::WorkerSettings> worker_settings(
   settings->routes = config.routes;
   settings->delivery = config.delivery;
   settings->queue = config.queue;
+  settings->notices = config.notices;
   settings->sts = config.sts;
   settings->rules = std::move(rules);
   settings->credentials = std::move(files.credentials);

@@ -61,6 +61,8 @@ void add_policy_override(CLI::App& policy, Invocation& invocation);
 void add_status(CLI::App& app, Invocation& invocation);
 void add_health(CLI::App& app, Invocation& invocation);
 void add_results(CLI::App& app, Invocation& invocation);
+/// What became of one message, from its acceptance on; and traces of sessions.
+void add_trace(CLI::App& app, Invocation& invocation);
 void add_hash_password(CLI::App& app, Invocation& invocation);
 void add_sendmail(CLI::App& app, Invocation& invocation);
 /// arguments: without the names of program and command. The answer is an exit code of sysexits.h.

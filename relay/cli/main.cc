@@ -86,6 +86,7 @@ int run_command(int argc, char** argv) {
   add_health(app, invocation);
   add_results(app, invocation);
   add_report(app, invocation);
+  add_trace(app, invocation);
   add_hash_password(app, invocation);
   add_sendmail(app, invocation);
   try {

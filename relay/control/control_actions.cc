@@ -59,8 +59,31 @@ void ControlActions::execute(const Request& request, Respond respond) {
       actions.report_bounced(bounced, std::move(respond));
     }
     void operator()(const Reload& /*reload*/) const { respond(actions.reload()); }
+    void operator()(const Trace& trace) { respond(actions.trace(trace)); }
   };
   std::visit(Visitor{*this, std::move(respond)}, request);
+}
+
+Response ControlActions::trace(Trace request) {
+  request.domain = request.domain.empty() ? "" : canonical_domain(request.domain);
+  if (request.seconds > 0) {
+    daemon_.start_trace(request);
+    return answer(Json{{"started", true}});
+  }
+  Json json{{"lines", Json::array()}, {"message", nullptr}};
+  for (const std::string& line : daemon_.remembered(request)) {
+    json["lines"].push_back(Json::parse(line, nullptr, false));
+  }
+  if (request.id) {
+    const auto envelope = reader_.envelope(*request.id, "");
+    if (!envelope) {
+      return refuse(envelope.error());
+    }
+    if (*envelope) {
+      json["message"] = message_details(**envelope);
+    }
+  }
+  return answer(json);
 }
 
 Response ControlActions::list_overrides() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,8 +18,8 @@
 #include "relay/delivery/duration_counts.h"
 #include "relay/delivery/group.h"
 #include "relay/delivery/local_rules.h"
+#include "relay/delivery/notifier.h"
 #include "relay/delivery/outcome.h"
-#include "relay/delivery/notice.h"
 #include "relay/delivery/policy_state.h"
 #include "relay/delivery/tls_counts.h"
 #include "relay/delivery/upstream_states.h"
@@ -67,6 +68,11 @@ struct StatusFacts {
   delivery::PolicyTotals policies;
   delivery::TlsTotals tls;
   delivery::DurationTotals attempts, delays;
+  delivery::NoticeTotals notices;
+  std::uint64_t accepted = 0, auth_failures = 0;  ///< messages; failed logins
+  std::map<std::string, std::uint64_t> rejected;  ///< by SMTP command
+  std::uint64_t events_sent = 0, events_lost = 0;
+  std::size_t events_waiting = 0;
   reception::ConnectionCounts::Served clients;  ///< since the start
   std::string dnssec_mode;                      ///< "trust_ad" or "validate"
   std::string dnssec_state;                     ///< "secure", or "not-secure: " and why
@@ -121,6 +127,10 @@ struct DaemonActions {
   /// Stores it, then looks for what is due.
   std::function<void(spool::ReportWrite, std::function<void(spool::Stored<void>)>)> change_reports;
   std::function<StatusFacts()> status;
+  /// The events that are remembered of a message, else of a domain, as JSON objects in order.
+  std::function<std::vector<std::string>(const Trace&)> remembered;
+  /// Has sessions traced from now on.
+  std::function<void(const Trace&)> start_trace;
   /// The errors, one line each; the old configuration then stays in force.
   std::function<Expected<Reloaded, std::vector<std::string>>()> reload;
 };
@@ -153,6 +163,7 @@ class ControlActions {
   void show_policy(const std::string& domain, Respond respond);
   void refresh_policy(const std::string& domain, Respond respond) const;
   [[nodiscard]] Response status();
+  [[nodiscard]] Response trace(Trace request);
   [[nodiscard]] Response results(const Results& request);
   [[nodiscard]] Response list_reports(const ReportList& request);
   [[nodiscard]] Response preview_report(const ReportPreview& request) const;

@@ -97,6 +97,15 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
                             members.text("recipient"), members.text("reason")};
      }},
     {"reload", [](Members& /*members*/) -> Request { return Reload{}; }},
+    {"trace",
+     [](Members& members) -> Request {
+       Trace trace{members.optional_id("id"), members.text("domain"),
+                   members.number("seconds", 0, kLongestTrace)};
+       if (trace.id.has_value() != trace.domain.empty()) {
+         members.fault("name either \"id\" or \"domain\"");
+       }
+       return trace;
+     }},
 }};
 
 /// Adds the members of each kind of request.
@@ -177,6 +186,13 @@ struct Writer {
     put(json, "reason", request.reason);
   }
   void operator()(const Reload& /*request*/) const {}
+  void operator()(const Trace& request) const {
+    put(json, "id", request.id ? request.id->text() : "");
+    put(json, "domain", request.domain);
+    if (request.seconds != 0) {
+      json["seconds"] = request.seconds;
+    }
+  }
 };
 
 /// Peers may nest JSON as deeply as their line allows; parsing must not follow them.

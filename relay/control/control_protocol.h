@@ -101,13 +101,20 @@ struct ReportBounced {
   std::string reason;
 };
 struct Reload {};
+/// What is known of a message, or was traced of a domain: one of them. seconds: for so long from
+/// now on their sessions are traced; 0: shows what there is.
+struct Trace {
+  std::optional<spool::MessageId> id;
+  std::string domain;
+  std::size_t seconds = 0;
+};
+inline constexpr std::size_t kLongestTrace = 86400;  // s
 
-using Request =
-    std::variant<QueueList, QueueShow, QueueChange, QueuePause, QueueResume, QueueTop, QueueWhy,
-                 QueueImportRequest, PolicyList, PolicyShow, PolicyExport, PolicyRefresh,
-                 PolicyHistory, OverrideList, OverrideSet, OverrideRemove, Status, Results,
-                 ReportList, ReportPreview, ReportShow, ReportSend, ReportSuppress, ReportBounced,
-                 Reload>;
+using Request = std::variant<QueueList, QueueShow, QueueChange, QueuePause, QueueResume, QueueTop,
+                             QueueWhy, QueueImportRequest, PolicyList, PolicyShow, PolicyExport,
+                             PolicyRefresh, PolicyHistory, OverrideList, OverrideSet,
+                             OverrideRemove, Status, Results, ReportList, ReportPreview, ReportShow,
+                             ReportSend, ReportSuppress, ReportBounced, Reload, Trace>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);

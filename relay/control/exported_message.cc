@@ -120,6 +120,7 @@ ExportedMessage read_message(Fields& fields) {
   envelope.size = static_cast<std::uint64_t>(fields.number("size", std::int64_t{1} << 50));
   envelope.eight_bit = fields.flag("eight_bit");
   envelope.smtputf8 = fields.flag("smtputf8");
+  envelope.delay_told = fields.flag("delay_told");
   envelope.tls = fields.choice<spool::MessageTls>("tls", kTls);
   envelope.ret = fields.text("ret");
   envelope.envid = fields.text("envid");
@@ -160,6 +161,7 @@ std::string to_json_text(const ExportedMessage& message) {
             {"life_from_ms", milliseconds(envelope.life_from)},
             {"eight_bit", envelope.eight_bit},
             {"smtputf8", envelope.smtputf8},
+            {"delay_told", envelope.delay_told},
             {"tls", name_in(kTls, envelope.tls)},
             {"ret", envelope.ret},
             {"envid", envelope.envid},

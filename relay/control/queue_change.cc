@@ -4,6 +4,7 @@
 
 #include "relay/control/answers.h"
 #include "relay/control/views.h"
+#include "relay/delivery/notifier.h"
 #include "relay/delivery/operator_bounce.h"
 
 namespace relay::control {
@@ -11,19 +12,6 @@ namespace {
 
 constexpr std::size_t kAtOnce = 250;
 constexpr std::size_t kNamed = 1000;  ///< ids that the answer lists
-
-/// The start of a message, as a notice returns it; what cannot be read is left out.
-std::string start_of(spool::SpoolReader& reader, spool::MessageId id) {
-  std::string content;
-  for (std::uint32_t n = 0; content.size() < delivery::kMaxReturned; ++n) {
-    auto slice = reader.slice(id, n);
-    if (!slice || !*slice) {
-      break;
-    }
-    content += **slice;
-  }
-  return content;
-}
 
 }  // namespace
 
@@ -232,8 +220,10 @@ void QueueChanges::bounce_one(const spool::Envelope& meant, const Busy& busy,
     daemon_.later(done);
     return;
   }
+  const delivery::NoticeFacts facts = daemon_.notice_facts();
   auto settlement = delivery::operator_bounce(
-      envelope, request_.reason, start_of(reader_, envelope.id), daemon_.notice_facts());
+      envelope, request_.reason,
+      delivery::returned_content(reader_, envelope.id, facts.return_size), facts);
   const std::size_t notices = settlement.notices.size();
   daemon_.settle(std::move(settlement), [self = shared_from_this(), envelope, notices,
                                          done](const spool::Stored<void>& stored) {

@@ -55,6 +55,7 @@ Conversation::Conversation(const ConversationContext& context, ConversationTarge
 void Conversation::open(MessageJob job, Done done) {
   origin_ = SessionUsed::Origin::opened;
   opened_at_ = context_.clock.steady();
+  dialogue_.send_to(std::move(job.trace));
   job_ = std::move(job);
   done_ = std::move(done);
   connecting_ = net::connect(context_.loop, target_.address, target_.source, connect_timeout_,
@@ -64,6 +65,7 @@ void Conversation::open(MessageJob job, Done done) {
 void Conversation::send(MessageJob job, Done done) {
   origin_ = SessionUsed::Origin::reused;
   ended_ = nullptr;
+  dialogue_.send_to(std::move(job.trace));
   job_ = std::move(job);
   done_ = std::move(done);
   result_.reset();
@@ -123,6 +125,7 @@ void Conversation::connected(
 }
 
 void Conversation::on_bytes(std::string_view bytes) {
+  dialogue_.received(bytes);
   session_.receive(bytes);
   pump();
 }
@@ -147,6 +150,13 @@ void Conversation::flush() {
   const bool secret = session_.stage() == smtp::Stage::auth;
   std::string output = session_.take_output();
   if (!output.empty()) {
+    if (secret) {
+      dialogue_.sent_credentials(output);
+      // Content is sent while this is demanded, and at no other time.
+    } else if (session_.demand() != smtp::ClientSession::Demand::send_body &&
+               session_.stage() != smtp::Stage::final_dot) {
+      dialogue_.sent(output);
+    }
     connection_->write(output);
   }
   if (secret) {
@@ -202,6 +212,7 @@ void Conversation::begin() {
   message_ = job_->id;
   next_slice_ = 0;
   signature_ = std::move(job_->signature);
+  mail_at_ = context_.clock.wall();
   session_.begin(std::move(job_->transaction));
   job_.reset();
 }
@@ -231,11 +242,18 @@ void Conversation::start_tls() {
   net::TlsClientOptions options{target_.host, target_.requirement.floor(), &context_.tls_sessions,
                                 key_, target_.requirement.dane()};
   options.server_name = target_.requirement.sni(target_.host);
+  if (dialogue_.wanted()) {
+    options.sessions = nullptr;  // a resumed session shows no certificates
+  }
+  options.chain = dialogue_.wanted() ? net::DescribeChain::yes : net::DescribeChain::no;
   connection_->start_tls(*context_.tls, options, session_.timeout(),
-                         [this](net::TlsOutcome outcome) {
-                           session_.tls_established(std::move(outcome));
-                           pump();
-                         });
+                         [this](net::TlsOutcome outcome) { handshake_over(std::move(outcome)); });
+}
+
+void Conversation::handshake_over(net::TlsOutcome outcome) {
+  dialogue_.handshake(outcome);
+  session_.tls_established(std::move(outcome));
+  pump();
 }
 
 void Conversation::watch_deadline() {
@@ -286,7 +304,9 @@ void Conversation::report() {
   used.server_name = session_.server_name();
   used.local_ip = local_ip_;
   used.transaction = std::exchange(result_, std::nullopt);
+  used.mail_at = std::exchange(mail_at_, std::nullopt);
   used.end = session_.end();
+  dialogue_.send_to({});
   const Done done = std::move(done_);
   done(std::move(used));
 }

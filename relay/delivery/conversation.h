@@ -12,6 +12,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "relay/delivery/dialogue.h"
 #include "relay/delivery/outcome.h"
 #include "relay/net/clock.h"
 #include "relay/net/connection.h"
@@ -72,6 +73,8 @@ struct MessageJob {
   /// What a host means that greets with our own name: this relay again (RFC 5321 §5.1), or, on a
   /// route, a server of the same name that its author knows of.
   enum class OwnName { loop, namesake } own_name = OwnName::loop;
+  /// Gets the dialogue, without secrets and content; empty: nobody wants it.
+  DialogueLines::Sink trace{};
   std::string signature{};  ///< header fields to send before the content; counted in its size
 };
 
@@ -113,6 +116,7 @@ class Conversation final : private net::Connection::Observer {
   void connected(Expected<std::unique_ptr<net::Connection>, net::ConnectFailure> result);
   void pump();
   void flush();
+  void handshake_over(net::TlsOutcome outcome);
   void feed_body();
   void start_tls();
   void begin();
@@ -139,6 +143,8 @@ class Conversation final : private net::Connection::Observer {
   spool::MessageId message_{0};
   std::uint32_t next_slice_ = 0;
   std::string signature_;  ///< to be sent before the first slice
+  std::optional<net::WallTime> mail_at_;
+  DialogueLines dialogue_;
   std::optional<smtp::TransactionResult> result_;
   std::string local_ip_;
   Done done_;

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "relay/message/dsn.h"
+#include "relay/staging/placement.h"
 
 namespace relay::delivery {
 namespace {
@@ -21,14 +21,21 @@ std::string lifetime_text(std::chrono::milliseconds lifetime) {
                      std::chrono::duration_cast<std::chrono::seconds>(lifetime).count());
 }
 
+/// Without what staging makes of it in the spool.
+std::string domain_of(const spool::Recipient& recipient) {
+  return staging::mark_of(recipient.domain) == staging::Mark::none
+             ? recipient.domain
+             : recipient.address.substr(recipient.address.rfind('@') + 1);
+}
+
 std::string where(const Fate& fate) {
   const RecipientOutcome& outcome = *fate.outcome;
+  const std::string domain = domain_of(*fate.recipient);
   if (outcome.host.empty()) {
-    return fmt::format("the domain {}", fate.recipient->domain);
+    return fmt::format("the domain {}", domain);
   }
   return fmt::format("the host {}{} for the domain {}", outcome.host,
-                     outcome.ip.empty() ? std::string{} : fmt::format(" ({})", outcome.ip),
-                     fate.recipient->domain);
+                     outcome.ip.empty() ? std::string{} : fmt::format(" ({})", outcome.ip), domain);
 }
 
 // RFC 8689 §4.2.1: what the message asked for could not be had; and what its sender can do.
@@ -40,7 +47,7 @@ std::string requiretls_advice(const Fate& fate) {
       " If the protection is not essential, send it again without REQUIRETLS; if it is, reach the "
       "recipient in another way, or ask the postmaster of {} for {}.";
   const auto code = std::string_view(fate.outcome->status).substr(1);
-  const std::string& domain = fate.recipient->domain;
+  const std::string domain = domain_of(*fate.recipient);
   if (code == ".7.30") {
     return std::string(kMeaning) +
            fmt::format(kRemedy, domain, "mail servers that support REQUIRETLS");
@@ -59,6 +66,13 @@ std::string requiretls_advice(const Fate& fate) {
 std::string explanation(const Fate& fate, std::chrono::milliseconds lifetime) {
   const std::string& text = fate.outcome->text;
   const std::string& reply = fate.outcome->remote_reply;
+  if (fate.kind == Fate::Kind::delivered) {
+    return fmt::format("The message was accepted by {}.", where(fate));
+  }
+  if (fate.kind == Fate::Kind::deferred) {
+    return fmt::format("The message could not be delivered to {} so far.{}", where(fate),
+                       text == reply ? std::string() : " The last reason was: " + text);
+  }
   if (fate.kind == Fate::Kind::expired) {
     return fmt::format("The message was tried for {} and could not be delivered to {}.{}",
                        lifetime_text(lifetime), where(fate),
@@ -77,8 +91,10 @@ message::DsnRecipient dsn_recipient(const Fate& fate, spool::MessageTls tls,
   recipient.address = fate.recipient->address;
   recipient.orcpt = fate.recipient->orcpt;
   recipient.status = fate.outcome->status;
-  // RFC 3464 §2.3.4: the notice is about a permanent failure, whatever the last reply was.
-  recipient.status.front() = '5';
+  if (fate.kind == Fate::Kind::failed || fate.kind == Fate::Kind::expired) {
+    // RFC 3464 §2.3.4: the notice is about a permanent failure, whatever the last reply was.
+    recipient.status.front() = '5';
+  }
   recipient.diagnostic = fate.outcome->remote_reply;
   if (!recipient.diagnostic.empty()) {
     // RFC 3464 §2.3.5: a host that reported nothing is none to name here.
@@ -88,19 +104,28 @@ message::DsnRecipient dsn_recipient(const Fate& fate, spool::MessageTls tls,
   if (tls == spool::MessageTls::required) {
     recipient.advice = requiretls_advice(fate);
   }
-  recipient.last_attempt = facts.now;
+  const net::WallTime tried = fate.last_try.value_or(facts.now);
+  if (tried != net::WallTime{}) {
+    recipient.last_attempt = tried;
+  }
+  if (fate.kind == Fate::Kind::deferred) {
+    recipient.retry_until = fate.expires;
+  }
   return recipient;
 }
 
 }  // namespace
 
-spool::Notice failure_notice(const spool::Envelope& envelope, std::span<const Fate> fates,
-                             const std::string& original, const NoticeFacts& facts) {
+spool::Notice status_notice(const NoticeSubject& subject, const spool::Envelope& envelope,
+                            std::span<const Fate> fates, const std::string& original,
+                            const NoticeFacts& facts) {
   message::DsnFacts dsn;
+  dsn.action = subject.action;
+  dsn.reader = subject.reader;
   dsn.hostname = facts.hostname;
   dsn.id = facts.id.text();
   dsn.original_id = envelope.id.text();
-  dsn.sender = envelope.sender;
+  dsn.to = subject.to;
   dsn.now = facts.now;
   dsn.arrival = envelope.received_at;
   dsn.envid = envelope.envid;
@@ -108,10 +133,11 @@ spool::Notice failure_notice(const spool::Envelope& envelope, std::span<const Fa
   const bool requiretls = envelope.tls == spool::MessageTls::required;
   dsn.ret = requiretls ? "HDRS" : envelope.ret;
   dsn.smtputf8 = envelope.smtputf8 ? message::SmtpUtf8::needed : message::SmtpUtf8::not_needed;
+  dsn.recipients.reserve(fates.size());
   for (const Fate& fate : fates) {
     dsn.recipients.push_back(dsn_recipient(fate, envelope.tls, facts));
   }
-  message::DsnMessage made = message::failure_notice(dsn, {original, envelope.size});
+  message::DsnMessage made = message::status_notice(dsn, {original, envelope.size});
 
   spool::Notice notice;
   notice.envelope.id = facts.id;
@@ -125,8 +151,9 @@ spool::Notice failure_notice(const spool::Envelope& envelope, std::span<const Fa
   notice.envelope.tls = requiretls ? spool::MessageTls::required : spool::MessageTls::normal;
   notice.envelope.client_helo = facts.hostname;
   spool::Recipient recipient;
-  recipient.address = envelope.sender;
-  recipient.domain = envelope.sender.substr(envelope.sender.rfind('@') + 1);
+  recipient.address = subject.to;
+  recipient.notify = "NEVER";  // RFC 3461 §6.2
+  recipient.domain = subject.to.substr(subject.to.rfind('@') + 1);
   recipient.next_try = facts.now;
   notice.envelope.recipients.push_back(std::move(recipient));
   notice.content = std::move(made.content);

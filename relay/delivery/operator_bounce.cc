@@ -18,12 +18,14 @@ spool::Settlement operator_bounce(const spool::Envelope& envelope, const std::st
   SettledAttempt settled = settle(envelope, end, {{}, envelope.expires_at}, facts.now);
   std::vector<Fate> reported;
   for (const Fate& fate : settled.fates) {
-    if (wants_notice(envelope, fate)) {
+    if (failure_reader(envelope, fate, "") == FailureReader::sender) {
       reported.push_back(fate);
     }
   }
   if (!reported.empty()) {
-    settled.settlement.notices.push_back(failure_notice(envelope, reported, original, facts));
+    settled.settlement.notices.push_back(
+        status_notice({message::Action::failed, message::Reader::sender, envelope.sender}, envelope,
+                      reported, original, facts));
   }
   return std::move(settled.settlement);
 }

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "relay/net/clock.h"
 #include "relay/net/tls_outcome.h"
 #include "relay/smtp/client_session.h"
 
@@ -28,7 +29,8 @@ struct SessionUsed {
   std::string local_ip;
   /// Absent: the session ended before the transaction began.
   std::optional<smtp::TransactionResult> transaction;
-  std::optional<smtp::SessionEnd> end;  ///< absent: the session lives on in the pool
+  std::optional<net::WallTime> mail_at{};  ///< when the transaction began
+  std::optional<smtp::SessionEnd> end;     ///< absent: the session lives on in the pool
 };
 
 using ConversationReport = std::variant<ConnectFailed, SessionUsed>;
@@ -50,6 +52,9 @@ enum class Staged {
 inline constexpr std::size_t kStagedKinds = 6;
 [[nodiscard]] std::string_view name(Staged staged);  ///< "sinked", "dry-run" …; empty for no
 
+/// Whether the next hop took over what NOTIFY asks for (RFC 3461 §5.2.1).
+enum class DsnHandover { none, passed_on };
+
 /// What became of one recipient in one attempt.
 struct RecipientOutcome {
   enum class Result { delivered, deferred, failed };
@@ -63,6 +68,7 @@ struct RecipientOutcome {
   Certainty certainty = Certainty::known;
   Staged staged = Staged::no;
   Finality finality = Finality::decided;
+  DsnHandover dsn = DsnHandover::none;
 };
 
 }  // namespace relay::delivery

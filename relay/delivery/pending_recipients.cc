@@ -26,6 +26,10 @@ void PendingRecipients::settle(const smtp::TransactionResult& transaction,
   const std::size_t count = std::min(sent.size(), transaction.recipients.size());
   for (std::size_t i = 0; i < count; ++i) {
     settle_one(sent[i], transaction.recipients[i], place, troubles);
+    if (transaction.dsn && !outcomes_.empty() &&
+        outcomes_.back().index == envelope_->recipients[sent[i]].index) {
+      outcomes_.back().dsn = DsnHandover::passed_on;
+    }
   }
   const bool progress = std::any_of(sent.begin(), sent.end(), [&](std::size_t position) {
     return std::find(pending_.begin(), pending_.end(), position) == pending_.end();

@@ -164,12 +164,14 @@ void Runner::perform(const Converse& step) {
     // A plaintext retry is still explained by the handshake that failed.
     tls_.erase({host_name(), step.address.ip()});
   }
+  ports_[{host_name(), step.address.ip()}] = step.address.port();
   MessageJob job{envelope_->id, transaction(step.recipients),
                  way().next_hop.origin == NextHop::Origin::route ? MessageJob::OwnName::namesake
-                                                                 : MessageJob::OwnName::loop};
-  job.signature = context_.signer.fields_for(*envelope_);
+                                                                 : MessageJob::OwnName::loop,
+                 trace(), context_.signer.fields_for(*envelope_)};
   job.transaction.size += job.signature.size();
-  if (step.use == ConnectionUse::pooled_or_new) {
+  // A new session shows its TLS, too.
+  if (step.use == ConnectionUse::pooled_or_new && !job.trace) {
     if (auto pooled = context_.pool.take(target().key())) {
       conversation_ = std::move(pooled);
       conversation_->send(std::move(job),
@@ -261,6 +263,9 @@ void Runner::refused(const std::string& words) {
 void Runner::conversation_over(const ConversationReport& report) {
   log_session(report);
   note_credentials(report);
+  if (const auto* session = std::get_if<SessionUsed>(&report); session && session->mail_at) {
+    mail_at_ = session->mail_at;
+  }
   context_.pool.put(std::move(conversation_));
   conversed(report);
 }
@@ -300,6 +305,8 @@ void Runner::finish() {
   end.policy_source = attempt_->policy_source();
   end.tls = std::move(tls_);
   end.started_at = started_at_;
+  end.mail_at = mail_at_;
+  end.ports = std::move(ports_);
   end.feedback = feedback_;
   const Done done = std::move(done_);
   done(std::move(end));

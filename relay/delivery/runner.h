@@ -2,6 +2,7 @@
 // back. Knows nothing about SMTP, policy or reports. Belongs to one event loop.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "relay/delivery/attempt.h"
 #include "relay/delivery/connection_pool.h"
 #include "relay/delivery/conversation.h"
+#include "relay/delivery/dialogue_trace.h"
 #include "relay/delivery/failover.h"
 #include "relay/delivery/message_signer.h"
 #include "relay/delivery/pending_queue.h"
@@ -39,6 +41,7 @@ struct RunnerContext {
   UpstreamStates& upstreams;
   MessageSigner& signer;
   std::chrono::milliseconds upstream_retry;  ///< how long a dead upstream is tried last
+  DialogueTrace* trace = nullptr;            ///< null: nothing is traced
 };
 
 /// One next hop, and all that differs by it.
@@ -57,11 +60,15 @@ struct AttemptEnd {
   sts::PolicyVerdict::Source policy_source = sts::PolicyVerdict::Source::none;
   /// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" of the last session with each host and IP address.
   std::map<std::pair<std::string, std::string>, std::string> tls;
+  std::map<std::pair<std::string, std::string>, std::uint16_t> ports;  ///< of these addresses
   net::WallTime started_at{};
+  std::optional<net::WallTime> mail_at;  ///< when the last transaction began
   WindowFeedback feedback = WindowFeedback::none;
 
   /// That of the session which brought the outcome; empty: there was none, or it never came to TLS.
   [[nodiscard]] std::string tls_of(const RecipientOutcome& outcome) const;
+  /// Of the host that the outcome names; empty: it names none.
+  [[nodiscard]] std::string port_of(const RecipientOutcome& outcome) const;
 };
 
 class Runner {
@@ -106,6 +113,8 @@ class Runner {
   [[nodiscard]] std::string host_name() const;
   void log_notes();
   void log_staple(const std::string& host, const net::TlsOutcome& outcome);
+  /// Where the dialogue goes; empty: nobody asked for it.
+  [[nodiscard]] DialogueLines::Sink trace() const;
   void log_session(const ConversationReport& report);
   [[nodiscard]] smtp::ClientTransaction transaction(
       const std::vector<std::size_t>& recipients) const;
@@ -125,7 +134,9 @@ class Runner {
   std::optional<Converse> converse_;
   std::unique_ptr<Conversation> conversation_;
   net::WallTime started_at_{};
+  std::optional<net::WallTime> mail_at_;
   std::map<std::pair<std::string, std::string>, std::string> tls_;
+  std::map<std::pair<std::string, std::string>, std::uint16_t> ports_;
   enum class Deadline { ahead, passed } deadline_state_ = Deadline::ahead;
   WindowFeedback feedback_ = WindowFeedback::none;
   std::shared_ptr<const sts::CachedPolicy> policy_;

@@ -1,10 +1,12 @@
-// What a runner says of its sessions and of the hosts that it passes over.
+// What a runner says of its sessions, traced ones word by word, and of the hosts that it passes
+// over.
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "relay/delivery/runner.h"
 #include "relay/delivery/session_result.h"
+#include "relay/staging/placement.h"
 
 namespace relay::delivery {
 namespace {
@@ -47,6 +49,11 @@ std::string AttemptEnd::tls_of(const RecipientOutcome& outcome) const {
   return found == tls.end() ? std::string{} : found->second;
 }
 
+std::string AttemptEnd::port_of(const RecipientOutcome& outcome) const {
+  const auto found = ports.find({outcome.host, outcome.ip});
+  return found == ports.end() ? std::string{} : std::to_string(found->second);
+}
+
 std::string describe(const net::TlsOutcome& outcome) {
   return std::visit(
       Overloaded{
@@ -65,6 +72,32 @@ std::string describe(const net::TlsOutcome& outcome) {
 
 std::string Runner::host_name() const {
   return converse_->host ? converse_->host->text() : std::string{};
+}
+
+DialogueLines::Sink Runner::trace() const {
+  const std::string id = envelope_->id.text();
+  const std::string domain = staging::true_domain(envelope_->recipients.front().domain);
+  if (context_.trace == nullptr || !context_.trace->wants(id, domain, context_.clock.steady())) {
+    return {};
+  }
+  return [&log = context_.log, &trace = *context_.trace, id, domain, host = host_name(),
+          ip = converse_->address.ip()](std::string_view direction, std::string text) {
+    switch (trace.take_line()) {
+      case DialogueTrace::Line::none:
+        return;
+      case DialogueTrace::Line::last:
+        text = "(the trace is full; start it anew)";
+        break;
+      case DialogueTrace::Line::taken:
+        break;
+    }
+    log.info("dialogue", {{"id", id},
+                          {"domain", domain},
+                          {"host", host},
+                          {"ip", ip},
+                          {"direction", std::string(direction)},
+                          {"text", std::move(text)}});
+  };
 }
 
 void Runner::log_notes() {

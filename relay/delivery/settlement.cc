@@ -10,17 +10,53 @@ namespace {
 
 using Outcome = spool::RecipientUpdate::Outcome;
 
-Fate deferral_or_expiry(const spool::Recipient& recipient, const RetryRules& retry,
-                        net::WallTime now) {
+bool asks_for(const spool::Recipient& recipient, std::string_view keyword) {
+  return recipient.notify.find(keyword) != std::string::npos;
+}
+
+bool may_be_told(const spool::Envelope& envelope) {
+  return !envelope.sender.empty() && envelope.origin == spool::Origin::submitted;
+}
+
+/// Whether the sender will be told of a delay one day.
+bool delay_matters(const spool::Envelope& envelope, const spool::Recipient& recipient,
+                   std::chrono::milliseconds warn_after) {
+  return warn_after.count() > 0 && !envelope.delay_told && may_be_told(envelope) &&
+         (recipient.notify.empty() || asks_for(recipient, "DELAY"));
+}
+
+/// Whether what staging did with mail stands for what a destination does, so that its sender hears
+/// of a delay.
+bool is_waited_for(Staged staged) {
+  switch (staged) {
+    case Staged::no:
+    case Staged::dry_run:
+    case Staged::simulated:
+      return true;
+    case Staged::sinked:
+    case Staged::captured:
+    case Staged::held_back:
+      return false;
+  }
+  return true;
+}
+
+Fate deferral_or_expiry(const spool::Envelope& envelope, const spool::Recipient& recipient,
+                        const RetryRules& retry, net::WallTime now) {
   Fate fate;
+  fate.expires = retry.expires;
   fate.next_try =
       spool::next_try(retry.waits, {recipient.attempts + 1, now, retry.expires, retry.jitter});
+  const net::WallTime warning = envelope.received_at + retry.warn_after;
+  if (fate.next_try && now < warning && delay_matters(envelope, recipient, retry.warn_after)) {
+    fate.next_try = std::min(*fate.next_try, warning);
+  }
   fate.kind = fate.next_try ? Fate::Kind::deferred : Fate::Kind::expired;
   return fate;
 }
 
-Fate fate_of(const spool::Recipient& recipient, const RecipientOutcome& outcome,
-             const RetryRules& retry, net::WallTime now) {
+Fate fate_of(const spool::Envelope& envelope, const spool::Recipient& recipient,
+             const RecipientOutcome& outcome, const RetryRules& retry, net::WallTime now) {
   Fate fate;
   switch (outcome.result) {
     case RecipientOutcome::Result::delivered:
@@ -30,7 +66,7 @@ Fate fate_of(const spool::Recipient& recipient, const RecipientOutcome& outcome,
       fate.kind = Fate::Kind::failed;
       break;
     case RecipientOutcome::Result::deferred:
-      fate = deferral_or_expiry(recipient, retry, now);
+      fate = deferral_or_expiry(envelope, recipient, retry, now);
       break;
   }
   fate.recipient = &recipient;
@@ -83,7 +119,8 @@ RetryRules RetryRules::of(const conf::Queue& queue, const spool::Envelope& envel
                           const std::string& domain, double jitter) {
   const conf::QueueRule* const rule = conf::find_rule(queue.domains, domain);
   const bool own_waits = rule != nullptr && !rule->retry.empty();
-  return {own_waits ? rule->retry : queue.retry, end_of_life(queue, envelope, domain), jitter};
+  return {own_waits ? rule->retry : queue.retry, end_of_life(queue, envelope, domain), jitter,
+          queue.warn_after};
 }
 
 net::WallTime end_of_life(const conf::Queue& queue, const spool::Envelope& envelope,
@@ -148,7 +185,7 @@ SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
   settled.settlement.at = now;
   settled.settlement.sessions = finished.sessions;
   for (const RecipientOutcome& outcome : finished.outcomes) {
-    const Fate fate = fate_of(*by_index.at(outcome.index), outcome, retry, now);
+    const Fate fate = fate_of(envelope, *by_index.at(outcome.index), outcome, retry, now);
     settled.settlement.updates.push_back(update_of(fate));
     settled.fates.push_back(fate);
     if (envelope.origin == spool::Origin::report) {
@@ -158,15 +195,37 @@ SettledAttempt settle(const spool::Envelope& envelope, const Finished& finished,
   return settled;
 }
 
-bool wants_notice(const spool::Envelope& envelope, const Fate& fate) {
+FailureReader failure_reader(const spool::Envelope& envelope, const Fate& fate,
+                             std::string_view postmaster) {
   if (fate.kind != Fate::Kind::failed && fate.kind != Fate::Kind::expired) {
-    return false;
+    return FailureReader::not_failed;
   }
-  if (envelope.sender.empty() || envelope.origin != spool::Origin::submitted) {
-    return false;
+  if (envelope.origin == spool::Origin::report) {
+    return FailureReader::unwanted;
   }
-  const std::string& notify = fate.recipient->notify;
-  return notify.empty() || notify.find("FAILURE") != std::string::npos;
+  const spool::Recipient& recipient = *fate.recipient;
+  const bool ours = envelope.origin == spool::Origin::notice;
+  if (!ours && !recipient.notify.empty() && !asks_for(recipient, "FAILURE")) {
+    return FailureReader::unwanted;
+  }
+  if (may_be_told(envelope)) {
+    return FailureReader::sender;
+  }
+  return postmaster.empty() || recipient.address == postmaster ? FailureReader::nobody
+                                                               : FailureReader::postmaster;
+}
+
+bool wants_relayed_notice(const spool::Envelope& envelope, const Fate& fate) {
+  return fate.kind == Fate::Kind::delivered && fate.outcome->staged == Staged::no &&
+         may_be_told(envelope) && asks_for(*fate.recipient, "SUCCESS") &&
+         fate.outcome->dsn == DsnHandover::none;
+}
+
+bool wants_delay_notice(const spool::Envelope& envelope, const Fate& fate,
+                        std::chrono::milliseconds warn_after, net::WallTime now) {
+  return fate.kind == Fate::Kind::deferred && is_waited_for(fate.outcome->staged) &&
+         now >= envelope.received_at + warn_after &&
+         delay_matters(envelope, *fate.recipient, warn_after);
 }
 
 }  // namespace relay::delivery

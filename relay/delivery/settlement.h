@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "conf/config.h"
@@ -19,6 +20,9 @@ struct RetryRules {
   std::span<const std::chrono::milliseconds> waits;
   net::WallTime expires{};  ///< the end of the recipients' life
   double jitter = 0;        ///< this attempt's share of the wait, already drawn
+  /// When the sender is told of the delay, from acceptance on; 0: never. A wait across that moment
+  /// ends there.
+  std::chrono::milliseconds warn_after{0};
 
   /// Those of a recipient domain. queue outlives them.
   static RetryRules of(const conf::Queue& queue, const spool::Envelope& envelope,
@@ -36,6 +40,9 @@ struct Fate {
   const spool::Recipient* recipient = nullptr;
   const RecipientOutcome* outcome = nullptr;
   std::optional<net::WallTime> next_try;  ///< deferred only
+  net::WallTime expires{};                ///< of a deferred one: when it is given up
+  /// The end of its last attempt, if that was not this one; the epoch: there was none.
+  std::optional<net::WallTime> last_try{};
 };
 [[nodiscard]] std::string_view name(Fate::Kind kind);
 
@@ -53,8 +60,25 @@ struct SettledAttempt {
 /// When the first deferred recipient is tried again; nullopt: none is.
 [[nodiscard]] std::optional<net::WallTime> earliest_retry(const std::vector<Fate>& fates);
 
-/// Whether the sender is to be told of this fate (RFC 3461 §5.2, RFC 5321 §6.1): failed or expired,
-/// a sender there, not our own notice or report, and NOTIFY asks for it or is absent.
-[[nodiscard]] bool wants_notice(const spool::Envelope& envelope, const Fate& fate);
+/// Who is told that a recipient failed or expired (RFC 3461 §5.2, RFC 5321 §6.1).
+enum class FailureReader {
+  not_failed,
+  sender,
+  unwanted,    ///< NOTIFY says no, or it is a report of ours
+  postmaster,  ///< there is no sender: a bounce, also our own
+  nobody,      ///< nor a postmaster, or it went to the postmaster itself
+};
+/// postmaster: who gets double bounces; may be empty.
+[[nodiscard]] FailureReader failure_reader(const spool::Envelope& envelope, const Fate& fate,
+                                           std::string_view postmaster);
+
+/// Whether the sender asked to be told (NOTIFY=SUCCESS) and the next hop will not do it (RFC 3461
+/// §5.2.2). Mail that went nowhere, by staging, was not passed on.
+[[nodiscard]] bool wants_relayed_notice(const spool::Envelope& envelope, const Fate& fate);
+
+/// Whether the sender is to be told now that the recipient is still waited for: DELAY is in NOTIFY,
+/// or there is none (RFC 3461 §4.1); and nobody said so before.
+[[nodiscard]] bool wants_delay_notice(const spool::Envelope& envelope, const Fate& fate,
+                                      std::chrono::milliseconds warn_after, net::WallTime now);
 
 }  // namespace relay::delivery

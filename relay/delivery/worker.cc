@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "relay/delivery/notice.h"
+#include "relay/delivery/delivery_log.h"
 #include "relay/delivery/policy_lookup.h"
 #include "relay/staging/placement.h"
 
@@ -31,22 +31,6 @@ PolicyResolver::Options resolver_options(const WorkerSettings& settings,
   options.https_port = settings.https_port;
   options.private_addresses = settings.private_addresses;
   return options;
-}
-
-std::string seconds_text(std::chrono::milliseconds duration) {
-  return fmt::format("{:.2f}", std::chrono::duration<double>(duration).count());
-}
-
-std::string_view source_name(sts::PolicyVerdict::Source source) {
-  switch (source) {
-    case sts::PolicyVerdict::Source::none:
-      return "none";
-    case sts::PolicyVerdict::Source::cache:
-      return "cache";
-    case sts::PolicyVerdict::Source::fetched:
-      return "fetched";
-  }
-  return "none";
 }
 
 }  // namespace
@@ -83,11 +67,13 @@ Worker::Worker(Parts parts)
                tokens_,
                upstreams_,
                signer_,
-               settings_->delivery.upstream_retry},
+               settings_->delivery.upstream_retry,
+               parts.trace},
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
       random_(std::random_device{}()),
       refetch_(std::move(parts.refetch)),
+      notifier_(clock_, spool_, *reader_, log_, std::move(parts.notice_limit)),
       settler_(loop_, spool_, log_, parts.settle_retry) {
   queue_.set_pauses(std::move(parts.pauses));
 }
@@ -317,21 +303,21 @@ void Worker::settle(const PendingQueue::Ready& ready, const spool::Envelope& env
   stage_outcomes(envelope, end.finished);
   const double jitter = settings_->queue.jitter_percent / 100.0 *
                         std::uniform_real_distribution<double>(-1, 1)(random_);
-  SettledAttempt settled_attempt = delivery::settle(
-      envelope, end.finished,
-      RetryRules::of(settings_->queue, envelope, ready.group.domain, jitter), clock_.wall());
+  const conf::Queue& queue = settings_->queue;
+  SettledAttempt settled_attempt =
+      delivery::settle(envelope, end.finished,
+                       RetryRules::of(queue, envelope, ready.group.domain, jitter), clock_.wall());
   for (const Fate& fate : settled_attempt.fates) {
-    log_fate(envelope, fate, end);
+    log_.info("delivery", delivery_fields(envelope, fate, end, clock_.wall()));
     count(fate);
     if (fate.kind == Fate::Kind::delivered && fate.outcome->staged == Staged::no) {
       gauges_.delays.count(clock_.wall() - envelope.received_at);
     }
   }
-  add_notice(envelope, settled_attempt);
+  notifier_.add(envelope, settled_attempt,
+                {settings_->hostname, queue, settings_->notices, postmaster()});
   if (staging() != nullptr) {
-    for (spool::Notice& notice : settled_attempt.settlement.notices) {
-      staging::place(notice, *staging());
-    }
+    place_notices(settled_attempt.settlement);
   }
   if (settings_->reports == WorkerSettings::Reports::sent) {
     report_records_.counted(settled_attempt.settlement.sessions);
@@ -362,46 +348,21 @@ void Worker::settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
   busy_.erase({group.id, group.domain});
   if (next_try) {
     queue_.add(std::move(group), ready.destination, *next_try, now);
+  } else {
+    log_removed(group.id);
   }
   pump();
 }
 
-void Worker::add_notice(const spool::Envelope& envelope, SettledAttempt& settled_attempt) {
-  std::vector<Fate> reported;
-  for (const Fate& fate : settled_attempt.fates) {
-    if (wants_notice(envelope, fate)) {
-      reported.push_back(fate);
-    } else if (fate.kind == Fate::Kind::failed || fate.kind == Fate::Kind::expired) {
-      log_.warning(
-          "notice-dropped",
-          {{"id", envelope.id.text()},
-           {"to", fate.recipient->address},
-           {"reason", envelope.sender.empty() ? "null sender" : "not wanted by the sender"}});
-    }
-  }
-  if (reported.empty()) {
+/// Those who read Postfix's log wait for this line.
+void Worker::log_removed(spool::MessageId id) {
+  if (!log_.is_postfix()) {
     return;
   }
-  NoticeFacts facts{settings_->hostname, spool_.new_id(), clock_.wall(), settings_->queue.lifetime};
-  spool::Notice notice = failure_notice(envelope, reported, original_content(envelope), facts);
-  log_.info(
-      "notice",
-      {{"id", notice.envelope.id.text()}, {"to", envelope.sender}, {"about", envelope.id.text()}});
-  settled_attempt.settlement.notices.push_back(std::move(notice));
-}
-
-std::string Worker::original_content(const spool::Envelope& envelope) {
-  // The first slice holds the header (bounded at reception below one slice's multiple); a notice
-  // never returns more than kMaxReturned octets.
-  std::string content;
-  for (std::uint32_t n = 0; content.size() < kMaxReturned; ++n) {
-    auto slice = reader_->slice(envelope.id, n);
-    if (!slice || !*slice) {
-      break;
-    }
-    content += **slice;
+  const auto rest = reader_->envelope(id, "");
+  if (rest && !*rest) {
+    log_.info("removed", {{"id", id.text()}});
   }
-  return content;
 }
 
 void Worker::count(const Fate& fate) {
@@ -421,37 +382,6 @@ void Worker::count(const Fate& fate) {
       ++gauges_.failed;
       return;
   }
-}
-
-void Worker::log_fate(const spool::Envelope& envelope, const Fate& fate, const AttemptEnd& end) {
-  const net::WallTime now = clock_.wall();
-  const RecipientOutcome& outcome = *fate.outcome;
-  const sts::CachedPolicy* policy = end.policy.get();
-  log_.info(
-      "delivery",
-      {{"id", envelope.id.text()},
-       {"from", envelope.sender.empty() ? "<>" : envelope.sender},
-       {"to", fate.recipient->address},
-       {"host", outcome.host},
-       {"ip", outcome.ip},
-       {"tls", end.tls_of(outcome)},
-       {"policy_type", policy == nullptr ? "no-policy-found" : "sts"},
-       {"policy_mode", policy == nullptr ? "" : std::string(sts::name(policy->policy.mode))},
-       {"policy_id", policy == nullptr ? "" : policy->id},
-       {"policy_source", std::string(source_name(end.policy_source))},
-       {"result", std::string(fate.kind == Fate::Kind::delivered && outcome.staged != Staged::no
-                                  ? name(outcome.staged)
-                                  : name(fate.kind))},
-       {"staging", std::string(name(outcome.staged))},
-       {"dsn", outcome.status},
-       {"reply", outcome.text},
-       {"certainty", outcome.certainty == Certainty::maybe_delivered ? "maybe-delivered" : ""},
-       {"delay", seconds_text(now - envelope.received_at)},
-       {"delays", fmt::format("{}/{}", seconds_text(end.started_at - envelope.received_at),
-                              seconds_text(now - end.started_at))},
-       {"attempt", std::to_string(fate.recipient->attempts + 1)},
-       {"next", fate.next_try ? fmt::format("+{}s", (*fate.next_try - now).count() / 1000)
-                              : std::string{}}});
 }
 
 PoolLimits Worker::pool_limits() const {

@@ -18,6 +18,7 @@
 #include "relay/delivery/credentials.h"
 #include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
+#include "relay/delivery/notifier.h"
 #include "relay/delivery/pauses.h"
 #include "relay/delivery/pending_queue.h"
 #include "relay/delivery/rate_limits.h"
@@ -47,6 +48,7 @@ struct WorkerSettings {
   std::shared_ptr<const SigningKeys> signing_keys = std::make_shared<const SigningKeys>();
   conf::Delivery delivery;
   conf::Queue queue;
+  conf::Notices notices{};
   conf::Sts sts;
   std::shared_ptr<const LocalRules> rules = std::make_shared<const LocalRules>();
   Composition composition = Composition::dane_decides;
@@ -91,6 +93,8 @@ class Worker {
     std::vector<spool::PolicyTrouble> troubles{};  ///< stored, of this worker's domains
     std::shared_ptr<FetchPlaces> fetch_places{};   ///< of all workers; null: its own
     std::shared_ptr<const Pauses> pauses = std::make_shared<const Pauses>();
+    std::shared_ptr<NoticeLimit> notice_limit{};  ///< of all workers; null: its own
+    DialogueTrace* trace = nullptr;               ///< of all workers, outlives them; null: none
   };
   explicit Worker(Parts parts);
   ~Worker();
@@ -121,6 +125,7 @@ class Worker {
     dnssec_probe_ = dns_.probe_dnssec(std::move(done));
   }
   [[nodiscard]] const WorkerGauges& gauges() const { return gauges_; }
+  [[nodiscard]] const NoticeCounts& notice_counts() const { return notifier_.counts(); }
 
   /// Fetches a domain's policy now; done gets what came of it.
   void refresh_policy(const net::DomainName& domain, PolicyResolver::Callback done) {
@@ -155,13 +160,14 @@ class Worker {
   [[nodiscard]] std::optional<AttemptEnd> staged_attempt(const spool::Envelope& envelope);
   void capture(const spool::Envelope& envelope, Finished& finished);
   void stage_outcomes(const spool::Envelope& envelope, Finished& finished) const;
-  void add_notice(const spool::Envelope& envelope, SettledAttempt& settled);
+  void place_notices(spool::Settlement& settlement) const;
+  /// Who gets double bounces: where they end if they cannot be delivered either.
+  [[nodiscard]] std::string postmaster() const;
   void settled(const PendingQueue::Ready& ready, WindowFeedback feedback,
                std::optional<net::WallTime> next_try, const spool::Stored<void>& result);
-  void log_fate(const spool::Envelope& envelope, const Fate& fate, const AttemptEnd& end);
+  void log_removed(spool::MessageId id);
   void count(const Fate& fate);
   std::shared_ptr<const spool::Envelope> envelope_of(const PendingQueue::Ready& ready);
-  std::string original_content(const spool::Envelope& envelope);
   // worker_ways.cc
   [[nodiscard]] std::vector<Way> ways(std::vector<NextHop> hops, const std::string& domain);
   [[nodiscard]] AttemptSettings attempt_settings(const NextHop& next_hop,
@@ -207,6 +213,7 @@ class Worker {
   /// Groups from the start of an attempt until its outcome is stored.
   std::set<GroupKey> busy_;
   std::uint64_t next_key_ = 0;
+  Notifier notifier_;
   Settler settler_;
   std::size_t settling_ = 0;
   enum class SpoolFailure { none, logged } spool_failure_ = SpoolFailure::none;

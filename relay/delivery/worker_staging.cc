@@ -70,4 +70,20 @@ void Worker::stage_outcomes(const spool::Envelope& envelope, Finished& finished)
   }
 }
 
+std::string Worker::postmaster() const {
+  const std::string& wanted = settings_->notices.postmaster;
+  const bool redirected = staging() != nullptr && !staging()->redirect_to.empty() &&
+                          !wanted.empty() && !staging::permits(*staging(), wanted);
+  return redirected ? staging()->redirect_to : wanted;
+}
+
+void Worker::place_notices(spool::Settlement& settlement) const {
+  for (spool::Notice& notice : settlement.notices) {
+    staging::place(notice, *staging());
+  }
+  if (settlement.delay_notice) {
+    staging::place(*settlement.delay_notice, *staging());
+  }
+}
+
 }  // namespace relay::delivery

@@ -122,7 +122,7 @@ bool Worker::over_rate(const PendingQueue::Ready& ready) {
   if (!until) {
     return false;
   }
-  queue_.finished(ready.destination, WindowFeedback::none);
+  queue_.finished(ready, WindowFeedback::none);
   queue_.add(ready.group, ready.destination, *until, now);
   return true;
 }

@@ -1,9 +1,11 @@
 #include "relay/message/dsn.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
+#include "relay/message/utf8_address.h"
 #include "relay/smtp/ascii.h"
 
 namespace relay::message {
@@ -110,16 +112,22 @@ void wrap(std::string_view text, std::string_view indent, std::string& out) {
   }
 }
 
+std::string_view action_name(Action action) {
+  constexpr std::array<std::string_view, 3> kNames{"failed", "delayed", "relayed"};
+  return kNames.at(static_cast<std::size_t>(action));
+}
+
 class NoticeWriter {
  public:
   NoticeWriter(const DsnFacts& facts, const ReturnedContent& original)
       : facts_(facts),
         header_(header_section(original.beginning)),
-        full_(facts.ret == "FULL" && original.full_size == original.beginning.size()
+        full_(facts.action == Action::failed && facts.ret == "FULL" &&
+                      original.full_size == original.beginning.size()
                   ? original.beginning
                   : std::string_view{}) {
     const bool utf8_address =
-        !is_ascii(facts.sender) ||
+        !is_ascii(facts.to) ||
         std::any_of(facts.recipients.begin(), facts.recipients.end(),
                     [](const DsnRecipient& recipient) { return !is_ascii(recipient.address); });
     const bool utf8_header =
@@ -155,11 +163,63 @@ class NoticeWriter {
     return utf8_ ? clean(text) : ascii_only(clean(text));
   }
 
+  // RFC 6533 §3: an address of type utf-8 says the same in both kinds of notices.
+  [[nodiscard]] std::string utf8_text(std::string_view address) const {
+    const auto unicode = unicode_address(address);
+    return value(utf8_ ? unicode : ascii_address(unicode));
+  }
+
   [[nodiscard]] std::string subject() const {
+    constexpr std::array<std::string_view, 3> kMail{"Undelivered mail", "Delayed mail",
+                                                    "Mail passed on"};
+    const auto what = facts_.reader == Reader::postmaster
+                          ? std::string_view("Undeliverable bounce")
+                          : kMail.at(static_cast<std::size_t>(facts_.action));
     if (facts_.recipients.size() == 1) {
-      return "Undelivered mail to " + value(facts_.recipients.front().address);
+      return fmt::format("{} to {}", what, value(facts_.recipients.front().address));
     }
-    return fmt::format("Undelivered mail to {} recipients", facts_.recipients.size());
+    return fmt::format("{} to {} recipients", what, facts_.recipients.size());
+  }
+
+  [[nodiscard]] Time last_retry() const {
+    Time last = facts_.now;
+    for (const auto& recipient : facts_.recipients) {
+      last = std::max(last, recipient.retry_until.value_or(last));
+    }
+    return last;
+  }
+
+  // For a person, and first of all.
+  [[nodiscard]] std::string introduction() const {
+    const auto accepted = date_time(facts_.arrival);
+    const auto* whom = facts_.recipients.size() == 1 ? "recipient" : "recipients";
+    const auto who = fmt::format("This is the mail relay {}.", facts_.hostname);
+    if (facts_.reader == Reader::postmaster) {
+      return fmt::format(
+          "{} A message without a sender (a bounce, or another automatic one), accepted on {}, "
+          "could not be delivered to the {} below. It will not be tried again, and nobody but you, "
+          "the postmaster, is told.",
+          who, accepted, whom);
+    }
+    switch (facts_.action) {
+      case Action::failed:
+        break;
+      case Action::delayed:
+        return fmt::format(
+            "{} Your message, accepted on {}, has not been delivered yet to the {} below. You need "
+            "not send it again: it will be tried until {}, and if that is in vain, you will be "
+            "told.",
+            who, accepted, whom, date_time(last_retry()));
+      case Action::relayed:
+        return fmt::format(
+            "{} Your message, accepted on {}, was passed on for the {} below, to a host that does "
+            "not tell when mail arrives. So this is the last that you hear of it from here.",
+            who, accepted, whom);
+    }
+    return fmt::format(
+        "{} Your message, accepted on {}, could not be delivered to the {} below. It will not be "
+        "tried again.",
+        who, accepted, whom);
   }
 
   [[nodiscard]] std::string header(std::string_view boundary) const {
@@ -170,7 +230,7 @@ class NoticeWriter {
         "Date: {}\r\n"
         "Message-ID: <{}@{}>\r\n"
         "Auto-Submitted: auto-replied\r\n",
-        facts_.hostname, value(facts_.sender), subject(), date_time(facts_.now), facts_.id,
+        facts_.hostname, value(facts_.to), subject(), date_time(facts_.now), facts_.id,
         facts_.hostname);
     if (const auto id = original_message_id(header_); !id.empty()) {
       header += fmt::format("References: {}\r\n", id);
@@ -194,17 +254,14 @@ class NoticeWriter {
 
   [[nodiscard]] std::string text_part() const {
     std::string body;
-    wrap(fmt::format("This is the mail relay {}. Your message, accepted on {}, could not be "
-                     "delivered to the {} below. It will not be tried again.",
-                     facts_.hostname, date_time(facts_.arrival),
-                     facts_.recipients.size() == 1 ? "recipient" : "recipients"),
-         "", body);
+    wrap(introduction(), "", body);
     for (const auto& recipient : facts_.recipients) {
       body += fmt::format("\r\n<{}>\r\n", value(recipient.address));
       wrap(value(recipient.explanation), "    ", body);
       // The explanation may quote the reply already.
       if (recipient.explanation.find(recipient.diagnostic) == std::string::npos) {
-        body += fmt::format("    The server {} said:\r\n    {}\r\n", value(recipient.remote_mta),
+        body += fmt::format("    The server{}{} said:\r\n    {}\r\n",
+                            recipient.remote_mta.empty() ? "" : " ", value(recipient.remote_mta),
                             value(recipient.diagnostic));
       }
       wrap(value(recipient.advice), "    ", body);
@@ -228,16 +285,18 @@ class NoticeWriter {
   [[nodiscard]] std::string recipient_fields(const DsnRecipient& recipient) const {
     std::string fields;
     if (const auto semicolon = recipient.orcpt.find(';'); semicolon != std::string::npos) {
-      fields +=
-          fmt::format("Original-Recipient: {}; {}\r\n", value(recipient.orcpt.substr(0, semicolon)),
-                      value(decode_xtext(recipient.orcpt.substr(semicolon + 1))));
+      const auto type = value(recipient.orcpt.substr(0, semicolon));
+      const auto address = decode_xtext(recipient.orcpt.substr(semicolon + 1));
+      fields += fmt::format(
+          "Original-Recipient: {}; {}\r\n", type,
+          smtp::equal_ignoring_case(type, "utf-8") ? utf8_text(address) : value(address));
     }
     fields += fmt::format(
         "Final-Recipient: {}; {}\r\n"
-        "Action: failed\r\n"
+        "Action: {}\r\n"
         "Status: {}\r\n",
         is_ascii(recipient.address) ? "rfc822" : "utf-8", value(recipient.address),
-        value(recipient.status));
+        action_name(facts_.action), value(recipient.status));
     if (!recipient.remote_mta.empty()) {
       fields += fmt::format("Remote-MTA: dns; {}\r\n", value(recipient.remote_mta));
     }
@@ -246,6 +305,9 @@ class NoticeWriter {
     }
     if (recipient.last_attempt) {
       fields += fmt::format("Last-Attempt-Date: {}\r\n", date_time(*recipient.last_attempt));
+    }
+    if (facts_.action == Action::delayed && recipient.retry_until) {
+      fields += fmt::format("Will-Retry-Until: {}\r\n", date_time(*recipient.retry_until));
     }
     return fields;
   }
@@ -268,7 +330,7 @@ static_assert(kMaxValue + 64 < kMaxLine);
 
 }  // namespace
 
-DsnMessage failure_notice(const DsnFacts& facts, const ReturnedContent& original) {
+DsnMessage status_notice(const DsnFacts& facts, const ReturnedContent& original) {
   return NoticeWriter(facts, original).write();
 }
 

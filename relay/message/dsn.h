@@ -1,6 +1,6 @@
-// Failure notices: delivery status notifications as multipart/report (RFC 3464, RFC 6522; RFC 6533
-// where addresses are not ASCII). Pure. Whatever text comes in, no field or line can be forged: a
-// control character becomes a blank, a value is cut at 900 octets.
+// Delivery status notifications: failed, delayed, relayed; as multipart/report (RFC 3464, RFC 6522;
+// RFC 6533 where addresses are not ASCII). Pure. Whatever text comes in, no field or line can be
+// forged: a control character becomes a blank, a value is cut at 900 octets.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace relay::message {
 
-/// One recipient that the message did not reach.
+/// One recipient that the notice is about.
 struct DsnRecipient {
   std::string address;      ///< "local@domain"
   std::string orcpt;        ///< RFC 3461 ORCPT as received (xtext); empty: absent
@@ -23,16 +23,25 @@ struct DsnRecipient {
   std::string explanation;  ///< for a person: which domain, host, policy and rule, in sentences
   std::string advice;       ///< for a person: what the sender can do, in sentences; may be empty
   std::optional<Time> last_attempt;
+  std::optional<Time> retry_until{};  ///< of a delayed message
 };
 
 enum class SmtpUtf8 { not_needed, needed };
+
+/// RFC 3464 §2.3.3.
+enum class Action { failed, delayed, relayed };
+
+/// postmaster: ours, of a message that has no sender to tell.
+enum class Reader { sender, postmaster };
 
 /// What the notice says of the original message.
 struct DsnFacts {
   std::string hostname;     ///< ours: Reporting-MTA, and the domain of From and Message-ID
   std::string id;           ///< queue id of the notice
   std::string original_id;  ///< queue id of the original
-  std::string sender;       ///< the original's reverse-path, who gets the notice; not empty
+  Action action = Action::failed;
+  Reader reader = Reader::sender;
+  std::string to;  ///< who gets the notice: the original's reverse-path, or our postmaster
   Time now{};
   Time arrival{};
   std::string envid;                         ///< RFC 3461 ENVID as received (xtext); empty: absent
@@ -53,8 +62,8 @@ struct DsnMessage {
   bool smtputf8 = false;  ///< it cannot travel without SMTPUTF8
 };
 
-/// Returns the whole original only when RET=FULL asks for it and beginning is all of it, else its
-/// header section.
-[[nodiscard]] DsnMessage failure_notice(const DsnFacts& facts, const ReturnedContent& original);
+/// Returns the whole original only of a failed one, when RET=FULL asks for it and beginning is all
+/// of it, else its header section (RFC 3461 §4.3).
+[[nodiscard]] DsnMessage status_notice(const DsnFacts& facts, const ReturnedContent& original);
 
 }  // namespace relay::message

@@ -46,6 +46,7 @@ struct HttpsPost {
   std::string content;
   std::string content_type;
   std::string userinfo{};  ///< "user:password" for Basic (RFC 7617), decoded; never to be logged
+  std::string bearer{};    ///< token for Bearer (RFC 6750); never to be logged
   /// RFC 8460 §3 lets reporters ignore errors in the certificate.
   Certificate certificate = Certificate::verified;
 };

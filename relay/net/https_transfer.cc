@@ -192,6 +192,9 @@ void HttpsTransfer::set_post(const HttpsPost& post) {
     // As a field, not as libcurl's user name: from there it would get into a redirect's URL.
     add_field("Authorization: Basic " + base64(post.userinfo));
   }
+  if (!post.bearer.empty()) {
+    add_field("Authorization: Bearer " + post.bearer);
+  }
   set(CURLOPT_HTTPHEADER, fields_.get());
   if (post.certificate == HttpsPost::Certificate::ignored) {
     set(CURLOPT_SSL_VERIFYPEER, 0L);

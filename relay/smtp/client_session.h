@@ -112,6 +112,8 @@ struct RecipientResult {
 /// The end of one transaction. recipients: same order as the transaction's.
 struct TransactionResult {
   std::vector<RecipientResult> recipients;
+  /// The server offers DSN (RFC 3461) and so had NOTIFY, ORCPT, RET and ENVID.
+  bool dsn = false;
 };
 
 /// Why a session is over.

@@ -299,7 +299,7 @@ void ClientSession::close_transaction() {
     // Sending the rest at once helps only if this transaction got somewhere.
     result.too_many = result.too_many && (delivered || !result.reply);
   }
-  result_ = TransactionResult{std::exchange(results_, {})};
+  result_ = TransactionResult{std::exchange(results_, {}), extensions_.dsn};
   progress_.clear();
   awaited_.clear();
   transaction_ = {};

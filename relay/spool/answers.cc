@@ -79,6 +79,9 @@ void Answers::on_stored(Settle& request) {
       messages_.push_back(std::make_shared<const Envelope>(std::move(notice.envelope)));
     }
   }
+  if (auto& notice = request.settlement.delay_notice; notice && request.tells_delay) {
+    messages_.push_back(std::make_shared<const Envelope>(std::move(notice->envelope)));
+  }
   if (request.done) {
     add(request.loop, [done = std::move(request.done)] { done({}); });
   }

@@ -147,8 +147,26 @@ Sql<void> GroupCommit::apply(Settle& request) {
       return done;
     }
   }
+  if (auto told = settle_delay(request); !told) {
+    return told;
+  }
   count(settlement.sessions);
   return settle_report(settlement);
+}
+
+// Several workers may find at the same time that a message is late.
+Sql<void> GroupCommit::settle_delay(Settle& request) {
+  const auto& notice = request.settlement.delay_notice;
+  request.tells_delay = false;
+  if (!notice || !request.notices_stored) {
+    return {};
+  }
+  auto first = messages_->mark_delay_told(request.settlement.id);
+  if (!first) {
+    return Unexpected<SqlError>(std::move(first.error()));
+  }
+  request.tells_delay = *first;
+  return *first ? store_notice(*notice) : Sql<void>{};
 }
 
 Sql<void> GroupCommit::settle_report(const Settlement& settlement) {

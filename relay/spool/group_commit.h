@@ -49,6 +49,7 @@ class GroupCommit {
   Sql<void> apply(WriteReport& request);
   Sql<void> apply(Sweep& request);
   Sql<void> end_removed(const MessageChange& change, ChangeMessages& request);
+  Sql<void> settle_delay(Settle& request);
   Sql<void> settle_report(const Settlement& settlement);
   Sql<void> store_notice(const Notice& notice);
   void count(const std::vector<rpt::SessionResult>& sessions);

@@ -64,8 +64,9 @@ struct Envelope {
   bool eight_bit = false;  ///< BODY=8BITMIME or content with octets over 127
   bool smtputf8 = false;
   MessageTls tls = MessageTls::normal;
-  std::string ret;    ///< RFC 3461 RET
-  std::string envid;  ///< RFC 3461 ENVID (xtext)
+  bool delay_told = false;  ///< the sender was told of the delay
+  std::string ret;          ///< RFC 3461 RET
+  std::string envid;        ///< RFC 3461 ENVID (xtext)
   std::string client_ip;
   std::string client_helo;
   std::string user;  ///< who signed in with AUTH; empty: nobody

@@ -49,7 +49,7 @@ Priority read_priority(std::int64_t value) {
 
 std::int64_t message_flags(const Envelope& envelope) {
   return (envelope.eight_bit ? kEightBit : 0) | (envelope.smtputf8 ? kSmtpUtf8 : 0) |
-         tls_flags(envelope.tls);
+         (envelope.delay_told ? kDelayTold : 0) | tls_flags(envelope.tls);
 }
 
 Envelope read_envelope(const Row& row) {
@@ -60,6 +60,7 @@ Envelope read_envelope(const Row& row) {
   envelope.eight_bit = (flags & kEightBit) != 0;
   envelope.smtputf8 = (flags & kSmtpUtf8) != 0;
   envelope.tls = read_tls(flags);
+  envelope.delay_told = (flags & kDelayTold) != 0;
   envelope.received_at = read_time(row.integer(3));
   envelope.expires_at = read_time(row.integer(4));
   envelope.size = static_cast<std::uint64_t>(row.integer(5));

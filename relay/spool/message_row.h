@@ -8,6 +8,9 @@
 
 namespace relay::spool {
 
+/// The bit of messages.flags that says Envelope::delay_told.
+inline constexpr std::int64_t kDelayTold = std::int64_t{1} << 20;
+
 [[nodiscard]] std::int64_t stored_time(net::WallTime time);
 [[nodiscard]] net::WallTime read_time(std::int64_t milliseconds);
 [[nodiscard]] std::int64_t message_flags(const Envelope& envelope);

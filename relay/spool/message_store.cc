@@ -79,6 +79,8 @@ Sql<std::unique_ptr<MessageStore>> MessageStore::open(Database& database) {
        "EXISTS (SELECT 1 FROM queue_imports WHERE id = ?1 AND received_at = ?2)"},
       {&s.note_import_, "INSERT INTO queue_imports VALUES (?1, ?2, ?3)"},
       {&s.forget_import_, "DELETE FROM queue_imports WHERE message = ?1"},
+      {&s.mark_delay_told_,
+       "UPDATE messages SET flags = flags | ?2 WHERE id = ?1 AND flags & ?2 = 0"},
       {&s.save_ceiling_, "INSERT OR REPLACE INTO id_ceiling VALUES (1, ?1)"},
   });
   if (!prepared) {
@@ -210,6 +212,14 @@ Sql<std::optional<RemovedMessage>> MessageStore::remove_if_settled(MessageId id)
     removed->loose = {};
   }
   return removed;
+}
+
+Sql<bool> MessageStore::mark_delay_told(MessageId id) {
+  auto changed = mark_delay_told_.run(id.value(), kDelayTold);
+  if (!changed) {
+    return passed_on(changed.error());
+  }
+  return *changed > 0;
 }
 
 Sql<std::size_t> MessageStore::change(const MessageChange& change) {

@@ -50,6 +50,9 @@ class MessageStore {
   Sql<bool> update(MessageId id, const RecipientUpdate& update, net::WallTime at);
   /// Removes the message if none of its recipients is left; nullopt: some are, or it was gone.
   Sql<std::optional<RemovedMessage>> remove_if_settled(MessageId id);
+  /// Marks the message as one whose delay was told. Answer: whether it was not marked before;
+  /// false, too, for a message that is gone.
+  Sql<bool> mark_delay_told(MessageId id);
   /// Answer: recipients changed; 0: there is no such message, or nothing to change.
   Sql<std::size_t> change(const MessageChange& change);
   /// Removes some of the slices; `next` moves on. At its end the message is no longer marked.
@@ -70,7 +73,7 @@ class MessageStore {
   Statement insert_message_, insert_recipient_, insert_slice_, mark_loose_, unmark_loose_;
   Statement delete_recipient_, defer_recipient_, message_state_, delete_message_, delete_slices_;
   Statement delete_recipients_, reschedule_, begin_anew_, count_recipients_, save_ceiling_;
-  Statement hold_, release_, requeue_, imported_, note_import_, forget_import_;
+  Statement hold_, release_, requeue_, imported_, note_import_, forget_import_, mark_delay_told_;
 };
 
 }  // namespace relay::spool

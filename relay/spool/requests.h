@@ -44,6 +44,7 @@ struct Settle {
   std::function<void(Stored<void>)> done;
   std::optional<RemovedMessage> removed{};  ///< found while applying, as is the next
   bool notices_stored = false;
+  bool tells_delay = false;  ///< delay_notice is stored
 };
 
 struct Count {

@@ -3,6 +3,7 @@
 // Threading: every method may be called from any thread; callbacks are posted to the loop given.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -45,6 +46,8 @@ struct Settlement {
   /// For a mail that carries a report.
   std::optional<ReportMailOutcome> report{};
   net::WallTime at{};  ///< the end of the attempt
+  /// That the message is delayed: stored only if none was before; the message is marked with it.
+  std::optional<Notice> delay_notice{};
 };
 
 /// A message being received. Slices are durable rows that nothing refers to until commit();
@@ -102,7 +105,7 @@ struct PendingGroup {
   std::string domain;
   net::WallTime next_try{};
   Priority priority = Priority::normal;
-  std::string owner{};  ///< as owner_of() says
+  std::string owner{};   ///< as owner_of() says
   std::string sender{};  ///< reverse-path of the message; empty: a bounce
 };
 
@@ -171,6 +174,7 @@ class Spool {
 
   struct Statistics {
     std::uint64_t commits = 0, requests = 0, messages_stored = 0, settlements = 0;
+    std::chrono::microseconds commit_time{0};  ///< that the commits took, together
   };
   [[nodiscard]] Statistics statistics() const;
 

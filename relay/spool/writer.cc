@@ -1,6 +1,7 @@
 #include "relay/spool/writer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <iterator>
 #include <optional>
@@ -62,7 +63,8 @@ void Writer::set_stored_observer(std::function<void(std::shared_ptr<const Envelo
 }
 
 Spool::Statistics Writer::statistics() const {
-  return {commits_, requests_, messages_stored_, settlements_};
+  return {commits_, requests_, messages_stored_, settlements_,
+          std::chrono::microseconds(commit_time_.load())};
 }
 
 void Writer::run() {
@@ -140,8 +142,11 @@ void Writer::refuse_intake(std::vector<Request>& group) {
 }
 
 Sql<void> Writer::commit(std::span<Request> group) {
+  const auto start = std::chrono::steady_clock::now();
   auto committed = tables_->commit(group);
   if (committed) {
+    const auto took = std::chrono::steady_clock::now() - start;
+    commit_time_ += std::chrono::duration_cast<std::chrono::microseconds>(took).count();
     ++commits_;
     checkpointed_ = false;
   }

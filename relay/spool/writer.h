@@ -69,6 +69,7 @@ class Writer {
   bool checkpointed_ = true;  // nothing in the log that a checkpoint would move
   std::atomic<bool> failed_ = false;
   std::atomic<std::uint64_t> commits_ = 0;
+  std::atomic<std::int64_t> commit_time_ = 0;  // µs
   std::atomic<std::uint64_t> requests_ = 0;
   std::atomic<std::uint64_t> messages_stored_ = 0;
   std::atomic<std::uint64_t> settlements_ = 0;

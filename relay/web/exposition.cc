@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
@@ -115,6 +116,16 @@ void add_daemon(Exposition& out, const control::StatusFacts& facts) {
                              {"refused_client", facts.clients.refused_client}}));
 }
 
+void add_reception(Exposition& out, const control::StatusFacts& facts) {
+  out.counter("messages_accepted_total", "Messages taken from clients.", facts.accepted);
+  std::vector<Sample> rejected;
+  for (const auto& [stage, count] : facts.rejected) {
+    rejected.push_back({{{"stage", stage}}, static_cast<double>(count)});
+  }
+  out.counters("rejections_total", "What clients were refused, by SMTP command.", rejected);
+  out.counter("auth_failures_total", "Logins of clients that failed.", facts.auth_failures);
+}
+
 void add_queue(Exposition& out, const spool::SpoolReader::Totals& queue, net::WallTime now) {
   out.gauges("queue_messages", "Messages in the queue; held ones are not tried.",
              by("state", {{"queued", queue.messages - queue.held}, {"held", queue.held}}));
@@ -151,6 +162,26 @@ void add_deliveries(Exposition& out, const control::StatusFacts& facts) {
             facts.held_upstreams.size());
   out.counter("would_refuse_total", "Sessions and hosts that only report-only rules let pass.",
               facts.would_refuse);
+}
+
+void add_notices(Exposition& out, const delivery::NoticeTotals& notices) {
+  out.counters("notices_total", "Status notices made, by what they tell.",
+               by("kind", {{"failed", notices.failed},
+                           {"delayed", notices.delayed},
+                           {"relayed", notices.relayed},
+                           {"double-bounce", notices.double_bounces}}));
+  out.counters("notices_dropped_total",
+               "Failures that nobody was told of, and notices over notices.per_hour.",
+               by("reason", {{"unwanted", notices.dropped_unwanted},
+                             {"null-sender", notices.dropped_null_sender},
+                             {"too-many", notices.dropped_too_many}}));
+}
+
+void add_events(Exposition& out, const control::StatusFacts& facts) {
+  out.counters("events_total", "Events for programs, by what became of them.",
+               by("result", {{"sent", facts.events_sent}, {"lost", facts.events_lost}}));
+  out.gauge("events_waiting", "Events that wait in memory to be handed over.",
+            facts.events_waiting);
 }
 
 void add_tls(Exposition& out, const delivery::TlsTotals& tls) {
@@ -205,6 +236,8 @@ void add_store(Exposition& out, const control::StatusFacts& facts) {
   out.counter("store_settlements_total", "Delivery attempts whose outcome was stored.",
               facts.statistics.settlements);
   out.counter("store_requests_total", "Requests to the store.", facts.statistics.requests);
+  out.counters("store_commit_seconds_total", "Time that the store's transactions took, together.",
+               {{{}, std::chrono::duration<double>(facts.statistics.commit_time).count()}});
   out.counter("store_commits_total", "Transactions of the store, each of many requests.",
               facts.statistics.commits);
 }
@@ -215,10 +248,13 @@ std::string exposition(const control::StatusFacts& facts, const spool::SpoolRead
                        net::WallTime now) {
   Exposition out;
   add_daemon(out, facts);
+  add_reception(out, facts);
   if (queue != nullptr) {
     add_queue(out, *queue, now);
   }
   add_deliveries(out, facts);
+  add_notices(out, facts.notices);
+  add_events(out, facts);
   add_tls(out, facts.tls);
   add_policies(out, facts.policies);
   add_store(out, facts);

@@ -33,7 +33,7 @@ DsnFacts facts(std::string_view& texts, unsigned options) {
   result.hostname = "relay.example";
   result.id = "N1";
   result.original_id = "M1";
-  result.sender = next_text(texts);
+  result.to = next_text(texts);
   DsnRecipient recipient;
   recipient.address = next_text(texts);
   recipient.orcpt = next_text(texts);
@@ -44,6 +44,9 @@ DsnFacts facts(std::string_view& texts, unsigned options) {
   recipient.explanation = next_text(texts);
   recipient.advice = next_text(texts);
   result.recipients.assign((options & 1U) != 0 ? 2 : 1, recipient);
+  result.action = static_cast<relay::message::Action>((options >> 3U) % 3U);
+  result.reader =
+      (options & 32U) != 0 ? relay::message::Reader::postmaster : relay::message::Reader::sender;
   result.ret = (options & 2U) != 0 ? "FULL" : "HDRS";
   result.smtputf8 =
       (options & 4U) != 0 ? relay::message::SmtpUtf8::needed : relay::message::SmtpUtf8::not_needed;
@@ -129,9 +132,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string_view texts = bytes;
   const auto about = facts(texts, data[0]);
   const auto original = received(texts);
-  check(relay::message::failure_notice(about, {original, original.size()}));
+  check(relay::message::status_notice(about, {original, original.size()}));
   // Of a large message only the beginning is at hand, cut anywhere.
   const auto half = std::string_view(original).substr(0, original.size() / 2);
-  check(relay::message::failure_notice(about, {half, original.size()}));
+  check(relay::message::status_notice(about, {half, original.size()}));
   return 0;
 }

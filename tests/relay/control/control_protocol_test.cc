@@ -57,6 +57,8 @@ TEST_CASE("every request comes back from its line as it was") {
       R"({"command":"report bounced","domain":"a.example","message_id":"1.h.Q@b.example",)"
       R"("recipient":"tls@a.example","reason":"550 no"})",
       R"({"command":"reload"})",
+      R"({"command":"trace","id":")" + id + R"("})",
+      R"({"command":"trace","domain":"a.example","seconds":600})",
   };
   for (const std::string& line : lines) {
     CAPTURE(line);

@@ -29,6 +29,7 @@ ExportedMessage exported_example(const std::string& content) {
   message.envelope.size = content.size();
   message.envelope.tls = spool::MessageTls::required;
   message.envelope.priority = spool::Priority::bulk;
+  message.envelope.delay_told = true;
   message.envelope.user = "app";
   message.envelope.recipients[1].attempts = 3;
   message.envelope.recipients[1].last_result = "451 \"later\"";
@@ -71,6 +72,7 @@ TEST_CASE("an exported message comes back from its text, and its life goes on af
   CHECK(read->envelope.received_at == message.envelope.received_at);
   CHECK(read->envelope.tls == spool::MessageTls::required);
   CHECK(read->envelope.priority == spool::Priority::bulk);
+  CHECK(read->envelope.delay_told);
   CHECK(read->envelope.user == "app");
   REQUIRE(read->envelope.recipients.size() == 2);
   CHECK(read->envelope.recipients[1].index == 1);

@@ -29,8 +29,10 @@ std::string notice(Fate::Kind kind, std::string text, std::string reply) {
   fate.kind = kind;
   fate.recipient = &envelope.recipients.front();
   fate.outcome = &outcome;
-  return failure_notice(envelope, std::span(&fate, 1), "Subject: hello\r\n\r\nbody\r\n",
-                        NoticeFacts{"relay.example.org", spool::MessageId(6), kNow, 96h})
+  return status_notice(
+             NoticeSubject{message::Action::failed, message::Reader::sender, envelope.sender},
+             envelope, std::span(&fate, 1), "Subject: hello\r\n\r\nbody\r\n",
+             NoticeFacts{"relay.example.org", spool::MessageId(6), kNow, 96h})
       .content;
 }
 

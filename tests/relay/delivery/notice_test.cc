@@ -33,8 +33,10 @@ struct Case {
     fate.outcome = &outcome;
   }
   [[nodiscard]] spool::Notice notice() const {
-    return failure_notice(envelope, std::span(&fate, 1), "Subject: hello\r\n\r\nbody\r\n",
-                          NoticeFacts{"relay.example.org", spool::MessageId(6), kNow, 96h});
+    return status_notice(
+        NoticeSubject{message::Action::failed, message::Reader::sender, envelope.sender}, envelope,
+        std::span(&fate, 1), "Subject: hello\r\n\r\nbody\r\n",
+        NoticeFacts{"relay.example.org", spool::MessageId(6), kNow, 96h});
   }
 };
 
@@ -130,6 +132,69 @@ TEST_CASE("R04 R05: the sender of a REQUIRETLS message is told what failed and w
   }
 }
 
+TEST_CASE("a delay notice says until when it is tried, and what the last answer was") {
+  Case late(Fate::Kind::deferred, "451 4.7.1 come back later", "451 4.7.1 come back later");
+  late.fate.expires = kNow + 92h;
+  late.outcome.status = "4.7.1";
+  const NoticeSubject subject{message::Action::delayed, message::Reader::sender,
+                              late.envelope.sender};
+  const spool::Notice notice =
+      status_notice(subject, late.envelope, std::span(&late.fate, 1), "Subject: hello\r\n\r\n",
+                    NoticeFacts{"relay.example.org", spool::MessageId(6), kNow, 96h});
+  const std::string text = unfolded(notice.content);
+  const auto first = text.find("Your message, accepted on ");
+  const auto reply = text.find("451 4.7.1 come back later");
+  REQUIRE(first != std::string::npos);
+  REQUIRE(reply != std::string::npos);
+  CHECK(first < reply);
+  for (const char* part :
+       {"Subject: Delayed mail to user@example.net", "Action: delayed", "Status: 4.7.1",
+        "You need not send it again", "Will-Retry-Until: Tue, 19 Jan 2027 04:00:00 +0000",
+        "could not be delivered to the host mx1.example.net (203.0.113.5)"}) {
+    CAPTURE(part);
+    CHECK(text.find(part) != std::string::npos);
+  }
+}
+
+TEST_CASE("RFC 3461 section 4.3: only a failure returns more than the header") {
+  struct Row {
+    message::Action action;
+    Fate::Kind kind;
+    std::string text;
+    bool body;
+  };
+  for (const auto& row : {Row{message::Action::failed, Fate::Kind::failed, "550 no", true},
+                          Row{message::Action::delayed, Fate::Kind::deferred, "451 no", false},
+                          Row{message::Action::relayed, Fate::Kind::delivered, "250 ok", false}}) {
+    Case full(row.kind, row.text, row.text);
+    full.envelope.ret = "FULL";
+    full.envelope.size = 24;
+    const spool::Notice notice =
+        status_notice(NoticeSubject{row.action, message::Reader::sender, "a@b.example"},
+                      full.envelope, std::span(&full.fate, 1), "Subject: hello\r\n\r\nbody\r\n",
+                      NoticeFacts{"relay.example.org", spool::MessageId(6), kNow, 96h});
+    CHECK((notice.content.find("\r\nbody\r\n") != std::string::npos) == row.body);
+    CHECK((notice.content.find("Will-Retry-Until") != std::string::npos) ==
+          (row.action == message::Action::delayed));
+  }
+}
+
+TEST_CASE("a double bounce is a notice to the postmaster, and says that nobody else is told") {
+  Case bounce(Fate::Kind::failed, "550 5.1.1 no such user", "550 5.1.1 no such user");
+  bounce.envelope.sender.clear();
+  const spool::Notice notice = status_notice(
+      NoticeSubject{message::Action::failed, message::Reader::postmaster, "post@home.example"},
+      bounce.envelope, std::span(&bounce.fate, 1), "Subject: hello\r\n\r\n",
+      NoticeFacts{"relay.example.org", spool::MessageId(6), kNow, 96h});
+  CHECK(notice.envelope.sender.empty());
+  CHECK(notice.envelope.recipients[0].address == "post@home.example");
+  CHECK(notice.envelope.recipients[0].domain == "home.example");
+  const std::string text = unfolded(notice.content);
+  CHECK(text.find("To: <post@home.example>") != std::string::npos);
+  CHECK(text.find("Subject: Undeliverable bounce to user@example.net") != std::string::npos);
+  CHECK(text.find("nobody but you, the postmaster, is told") != std::string::npos);
+}
+
 TEST_CASE("a notice goes to the sender, from nobody, and is none to answer") {
   const spool::Notice notice = Case(Fate::Kind::failed, "550 no", "550 no").notice();
   CHECK(notice.envelope.sender.empty());
@@ -137,6 +202,7 @@ TEST_CASE("a notice goes to the sender, from nobody, and is none to answer") {
   REQUIRE(notice.envelope.recipients.size() == 1);
   CHECK(notice.envelope.recipients[0].address == "sender@home.example");
   CHECK(notice.envelope.recipients[0].domain == "home.example");
+  CHECK(notice.envelope.recipients[0].notify == "NEVER");
   CHECK(notice.envelope.size == notice.content.size());
   CHECK(notice.content.find("Auto-Submitted: auto-replied") != std::string::npos);
 }

@@ -61,10 +61,11 @@ TEST_CASE("a destination's own limit of connections holds, and what waits for it
   for (std::int64_t id = 1; id <= 4; ++id) {
     queue.add({relay::spool::MessageId(id), "a.example", nullptr}, "a", kStart, kStart);
   }
-  CHECK(queue.next(kStart));
+  const auto first = queue.next(kStart);
+  REQUIRE(first);
   CHECK(queue.next(kStart));
   CHECK_FALSE(queue.next(kStart));
-  queue.finished("a", WindowFeedback::success);
+  queue.finished(*first, WindowFeedback::success);
   CHECK(queue.next(kStart));
   CHECK_FALSE(queue.next(kStart));
 

@@ -109,26 +109,38 @@ TEST_CASE("a deferral past the message's life is an expiry and fails the recipie
 }
 
 TEST_CASE("who is told of a failure") {
+  using enum FailureReader;
   struct Row {
     const char* what;
     const char* sender;
     spool::Origin origin;
     const char* notify;
     Fate::Kind kind;
-    bool told;
+    const char* postmaster;
+    FailureReader told;
   };
+  constexpr auto kMail = spool::Origin::submitted;
   for (const Row& row : std::initializer_list<Row>{
-           {"failed", "s@e.org", spool::Origin::submitted, "", Fate::Kind::failed, true},
-           {"expired", "s@e.org", spool::Origin::submitted, "", Fate::Kind::expired, true},
-           {"delivered", "s@e.org", spool::Origin::submitted, "", Fate::Kind::delivered, false},
-           {"deferred", "s@e.org", spool::Origin::submitted, "", Fate::Kind::deferred, false},
-           {"null sender", "", spool::Origin::submitted, "", Fate::Kind::failed, false},
-           {"our notice", "s@e.org", spool::Origin::notice, "", Fate::Kind::failed, false},
-           {"our report", "s@e.org", spool::Origin::report, "", Fate::Kind::failed, false},
-           {"NEVER", "s@e.org", spool::Origin::submitted, "NEVER", Fate::Kind::failed, false},
-           {"SUCCESS", "s@e.org", spool::Origin::submitted, "SUCCESS", Fate::Kind::failed, false},
-           {"DELAY,FAILURE", "s@e.org", spool::Origin::submitted, "DELAY,FAILURE",
-            Fate::Kind::failed, true}}) {
+           {"failed", "s@e.org", kMail, "", Fate::Kind::failed, "p@e.org", sender},
+           {"expired", "s@e.org", kMail, "", Fate::Kind::expired, "", sender},
+           {"delivered", "s@e.org", kMail, "", Fate::Kind::delivered, "p@e.org", not_failed},
+           {"deferred", "s@e.org", kMail, "", Fate::Kind::deferred, "p@e.org", not_failed},
+           {"null sender", "", kMail, "", Fate::Kind::failed, "", nobody},
+           {"null sender, with a postmaster", "", kMail, "", Fate::Kind::failed, "p@e.org",
+            postmaster},
+           {"our notice", "", spool::Origin::notice, "", Fate::Kind::failed, "", nobody},
+           {"our notice to a sender", "", spool::Origin::notice, "", Fate::Kind::expired, "p@e.org",
+            postmaster},
+           {"our notice, which says NEVER", "", spool::Origin::notice, "NEVER", Fate::Kind::failed,
+            "p@e.org", postmaster},
+           {"our notice to the postmaster", "", spool::Origin::notice, "", Fate::Kind::failed,
+            "r0@example.net", nobody},
+           {"our report", "s@e.org", spool::Origin::report, "", Fate::Kind::failed, "p@e.org",
+            unwanted},
+           {"NEVER", "s@e.org", kMail, "NEVER", Fate::Kind::failed, "p@e.org", unwanted},
+           {"NEVER of nobody", "", kMail, "NEVER", Fate::Kind::failed, "p@e.org", unwanted},
+           {"SUCCESS", "s@e.org", kMail, "SUCCESS", Fate::Kind::failed, "", unwanted},
+           {"DELAY,FAILURE", "s@e.org", kMail, "DELAY,FAILURE", Fate::Kind::failed, "", sender}}) {
     CAPTURE(row.what);
     spool::Envelope envelope = envelope_of(1);
     envelope.sender = row.sender;
@@ -137,7 +149,116 @@ TEST_CASE("who is told of a failure") {
     Fate fate;
     fate.kind = row.kind;
     fate.recipient = &envelope.recipients[0];
-    CHECK(wants_notice(envelope, fate) == row.told);
+    CHECK(failure_reader(envelope, fate, row.postmaster) == row.told);
+  }
+}
+
+TEST_CASE("RFC 3461 section 5.2.2: relayed is told where SUCCESS is asked for and not passed on") {
+  struct Row {
+    const char* sender;
+    const char* notify;
+    Fate::Kind kind;
+    DsnHandover dsn;
+    bool told;
+  };
+  for (const Row& row : std::initializer_list<Row>{
+           {"s@e.org", "SUCCESS", Fate::Kind::delivered, DsnHandover::none, true},
+           {"s@e.org", "FAILURE,SUCCESS", Fate::Kind::delivered, DsnHandover::none, true},
+           {"s@e.org", "SUCCESS", Fate::Kind::delivered, DsnHandover::passed_on, false},
+           {"s@e.org", "", Fate::Kind::delivered, DsnHandover::none, false},
+           {"s@e.org", "FAILURE,DELAY", Fate::Kind::delivered, DsnHandover::none, false},
+           {"s@e.org", "SUCCESS", Fate::Kind::failed, DsnHandover::none, false},
+           {"", "SUCCESS", Fate::Kind::delivered, DsnHandover::none, false}}) {
+    CAPTURE(row.notify);
+    spool::Envelope envelope = envelope_of(1);
+    envelope.sender = row.sender;
+    envelope.recipients[0].notify = row.notify;
+    RecipientOutcome outcome;
+    outcome.dsn = row.dsn;
+    const Fate fate{row.kind, envelope.recipients.data(), &outcome, std::nullopt};
+    CHECK(wants_relayed_notice(envelope, fate) == row.told);
+  }
+}
+
+TEST_CASE("of mail that staging kept nobody hears that it went on or is late") {
+  struct Row {
+    Staged staged;
+    bool delay_told;
+  };
+  for (const Row& row :
+       {Row{Staged::sinked, false}, Row{Staged::captured, false}, Row{Staged::held_back, false},
+        Row{Staged::simulated, true}, Row{Staged::dry_run, true}}) {
+    CAPTURE(name(row.staged));
+    spool::Envelope envelope = envelope_of(1);
+    envelope.received_at = kNow - 5h;
+    envelope.recipients[0].notify = "SUCCESS,DELAY";
+    RecipientOutcome outcome;
+    outcome.staged = row.staged;
+    Fate fate{Fate::Kind::delivered, envelope.recipients.data(), &outcome, std::nullopt};
+    CHECK_FALSE(wants_relayed_notice(envelope, fate));
+    fate.kind = Fate::Kind::deferred;
+    CHECK(wants_delay_notice(envelope, fate, 4h, kNow) == row.delay_told);
+  }
+}
+
+TEST_CASE("a delay is told once it is long enough, to who wants to know, and once") {
+  struct Row {
+    const char* what;
+    const char* sender;
+    const char* notify;
+    std::chrono::seconds age;
+    std::chrono::seconds warn_after;
+    bool told_before;
+    bool told;
+  };
+  for (const Row& row : std::initializer_list<Row>{
+           {"in time", "s@e.org", "", 4h - 1s, 4h, false, false},
+           {"late", "s@e.org", "", 4h, 4h, false, true},
+           {"off", "s@e.org", "", 40h, 0s, false, false},
+           {"told", "s@e.org", "", 40h, 4h, true, false},
+           {"null sender", "", "", 40h, 4h, false, false},
+           {"NOTIFY with it", "s@e.org", "FAILURE,DELAY", 4h, 4h, false, true},
+           {"NOTIFY without it", "s@e.org", "FAILURE", 4h, 4h, false, false},
+           {"NEVER", "s@e.org", "NEVER", 4h, 4h, false, false}}) {
+    CAPTURE(row.what);
+    spool::Envelope envelope = envelope_of(1);
+    envelope.sender = row.sender;
+    envelope.received_at = kNow - row.age;
+    envelope.delay_told = row.told_before;
+    envelope.recipients[0].notify = row.notify;
+    const RecipientOutcome outcome;
+    Fate fate;
+    fate.recipient = envelope.recipients.data();
+    fate.outcome = &outcome;
+    CHECK(wants_delay_notice(envelope, fate, row.warn_after, kNow) == row.told);
+    fate.kind = Fate::Kind::failed;
+    CHECK_FALSE(wants_delay_notice(envelope, fate, row.warn_after, kNow));
+  }
+}
+
+TEST_CASE("a wait across the time of the delay notice ends there, if one will be sent") {
+  struct Row {
+    const char* sender;
+    const char* notify;
+    bool told;
+    std::chrono::seconds warn_after;
+    std::chrono::seconds wait;
+  };
+  for (const Row& row : std::initializer_list<Row>{{"s@e.org", "", false, 30s, 20s},
+                                                   {"s@e.org", "", false, 100s, 60s},
+                                                   {"s@e.org", "", false, 5s, 60s},
+                                                   {"s@e.org", "", false, 0s, 60s},
+                                                   {"s@e.org", "", true, 30s, 60s},
+                                                   {"s@e.org", "NEVER", false, 30s, 60s},
+                                                   {"", "", false, 30s, 60s}}) {
+    spool::Envelope envelope = envelope_of(1);  // accepted ten seconds ago
+    envelope.sender = row.sender;
+    envelope.delay_told = row.told;
+    envelope.recipients[0].notify = row.notify;
+    const Finished end = finished({Result::deferred});
+    CHECK(settle(envelope, end, {kWaits, envelope.expires_at, 0, row.warn_after}, kNow)
+              .fates[0]
+              .next_try == kNow + row.wait);
   }
 }
 

@@ -218,6 +218,45 @@ TEST_CASE("lines of several threads do not mix") {
   CHECK(count == 80);
 }
 
+class Watcher final : public relay::LogWatcher {
+ public:
+  void observe(const relay::LogEntry& entry) override {
+    seen += std::string(entry.event) + ":" + std::string(entry.field("v")) + " ";
+    json = entry.json();
+  }
+  std::string seen, json;
+};
+
+TEST_CASE("a watcher sees what is not written, but not the dialogue of level debug") {
+  Subject subject(settings(LogLevel::error, Format::logfmt));
+  Watcher watcher;
+  CHECK_FALSE(subject.log.enabled(LogLevel::info));
+  subject.log.watch(watcher);
+  CHECK(subject.log.enabled(LogLevel::info));
+  CHECK_FALSE(subject.log.enabled(LogLevel::debug));
+  subject.log.info("a", {{"v", "1"}});
+  subject.log.debug("b", {});
+  CHECK(subject.written().empty());
+  subject.log.error("c", {{"w", "2"}});
+  CHECK(watcher.seen == "a:1 c: ");
+  CHECK(nlohmann::json::parse(watcher.json)["w"] == "2");
+  CHECK(subject.written().find("event=c") != std::string::npos);
+}
+
+TEST_CASE("format postfix: one prefix for Postfix's lines and for all others") {
+  Subject subject(settings(LogLevel::info, Format::postfix));
+  CHECK(subject.log.is_postfix());
+  subject.log.info("removed", {{"id", "3KX0"}});
+  subject.log.warning("auth-failed", {{"user", "to=<a>, relay=b"}});
+  const std::string text = subject.written();
+  const std::regex lines(
+      "[A-Z][a-z]{2} [ 0-9][0-9] \\d\\d:\\d\\d:\\d\\d \\S+ postfix/qmgr\\[\\d+\\]: 3KX0: removed\n"
+      "[^\n]* postfix/stsrelay\\[\\d+\\]: warning: event=auth-failed "
+      "user=\"to=\\\\x3ca>, relay=b\"\n");
+  CAPTURE(text);
+  CHECK(std::regex_match(text, lines));
+}
+
 TEST_CASE("a log that cannot be written stops nothing") {
   relay::Log log(settings(LogLevel::info, Format::logfmt), -1);
   log.info("e", {{"v", "x"}});

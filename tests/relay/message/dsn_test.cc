@@ -8,9 +8,9 @@ using namespace std::chrono_literals;
 using relay::message::DsnFacts;
 using relay::message::DsnMessage;
 using relay::message::DsnRecipient;
-using relay::message::failure_notice;
 using relay::message::ReturnedContent;
 using relay::message::SmtpUtf8;
+using relay::message::status_notice;
 using relay::message::Time;
 
 namespace {
@@ -36,7 +36,7 @@ DsnFacts facts() {
   result.hostname = "relay.example";
   result.id = "N1";
   result.original_id = "M1";
-  result.sender = "a@b.example";
+  result.to = "a@b.example";
   result.now = Time(120s);
   result.arrival = Time{};
   result.envid = "e+2B1";
@@ -45,7 +45,7 @@ DsnFacts facts() {
 }
 
 DsnMessage notice(const DsnFacts& about, std::string_view original = kOriginal) {
-  return failure_notice(about, {original, original.size()});
+  return status_notice(about, {original, original.size()});
 }
 
 bool holds(const DsnMessage& message, std::string_view text) {
@@ -129,7 +129,7 @@ TEST_CASE("the whole original comes back only when RET=FULL asks for it and it i
   full.ret = "FULL";
   CHECK(holds(notice(full), "Content-Type: message/rfc822\r\n"));
   CHECK(holds(notice(full), "body line\r\n"));
-  const auto large = failure_notice(full, {kOriginal, kOriginal.size() + 1});
+  const auto large = status_notice(full, {kOriginal, kOriginal.size() + 1});
   CHECK(holds(large, "text/rfc822-headers"));
   CHECK_FALSE(holds(large, "body line"));
   full.ret = "HDRS";
@@ -138,7 +138,7 @@ TEST_CASE("the whole original comes back only when RET=FULL asks for it and it i
 
 TEST_CASE("a header section that is missing or cut is returned as far as it goes") {
   CHECK_FALSE(holds(notice(facts(), "\r\nbody only\r\n"), "body only"));
-  const auto cut = failure_notice(facts(), {"Subject: a\r\nX-Long: half", 1000});
+  const auto cut = status_notice(facts(), {"Subject: a\r\nX-Long: half", 1000});
   CHECK(holds(cut, "Subject: a\r\n\r\n--"));
   CHECK_FALSE(holds(cut, "half"));
   check_lines(notice(facts(), "").content);
@@ -178,7 +178,7 @@ TEST_CASE("no input can forge a field, a line or a part") {
   auto hostile = facts();
   const std::string evil =
       "a\r\nBcc: z@z.example\r\n\r\n--=_N1_M1--\n\rx\x7f" + std::string(2000, 'y');
-  hostile.sender = evil;
+  hostile.to = evil;
   hostile.envid = "a+0D+0ABcc: z";
   auto& recipient = hostile.recipients.front();
   recipient.address = recipient.status = recipient.remote_mta = recipient.diagnostic = evil;
@@ -216,4 +216,41 @@ TEST_CASE("RFC 6533: UTF-8 addresses and headers make the global forms") {
   CHECK_FALSE(old.smtputf8);
   CHECK(old.eight_bit);
   CHECK(holds(old, "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n"));
+}
+
+TEST_CASE("RFC 6533 section 3: a utf-8 ORCPT is UTF-8 in a global notice and ASCII in another") {
+  auto about = facts();
+  about.recipients.front().orcpt = "utf-8;j\\x{FC}rgen@d.example";
+  CHECK(holds(notice(about), "Original-Recipient: utf-8; j\\x{FC}rgen@d.example\r\n"));
+  about.recipients.front().address = "\xc3\xbc@d.example";
+  CHECK(holds(notice(about), "Original-Recipient: utf-8; j\xc3\xbcrgen@d.example\r\n"));
+  about.recipients.front().orcpt = "utf-8;j\xc3\xbcrgen@d.example";
+  CHECK(holds(notice(about), "Original-Recipient: utf-8; j\xc3\xbcrgen@d.example\r\n"));
+  about.recipients.front().address = "x@d.example";
+  CHECK(holds(notice(about), "Original-Recipient: utf-8; j\\x{FC}rgen@d.example\r\n"));
+}
+
+TEST_CASE("each action has its words, its field and its subject") {
+  struct Row {
+    relay::message::Action action;
+    const char* subject;
+    const char* words;
+    const char* field;
+  };
+  using relay::message::Action;
+  for (const auto& row :
+       {Row{Action::failed, "Subject: Undelivered mail to x@d.example", "could not be delivered to",
+            "Action: failed"},
+        Row{Action::delayed, "Subject: Delayed mail to x@d.example",
+            "Will-Retry-Until: Thu, 1 Jan 1970 02:00:00 +0000", "Action: delayed"},
+        Row{Action::relayed, "Subject: Mail passed on to x@d.example", "passed on for",
+            "Action: relayed"}}) {
+    auto about = facts();
+    about.action = row.action;
+    about.recipients.front().retry_until = Time(2h);
+    for (const char* part : {row.subject, row.words, row.field}) {
+      CAPTURE(part);
+      CHECK(holds(notice(about), part));
+    }
+  }
 }

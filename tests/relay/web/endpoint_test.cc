@@ -126,5 +126,42 @@ TEST_CASE("durations are exposed as a histogram: each bucket holds those below i
   }
 }
 
+TEST_CASE("metrics tell what senders and programs were told, and what clients were refused") {
+  Sources told = sources();
+  told.status = [] {
+    control::StatusFacts facts;
+    facts.notices.failed = 1;
+    facts.notices.delayed = 2;
+    facts.notices.relayed = 3;
+    facts.notices.double_bounces = 4;
+    facts.notices.dropped_unwanted = 5;
+    facts.notices.dropped_null_sender = 6;
+    facts.notices.dropped_too_many = 7;
+    facts.events_sent = 8;
+    facts.events_lost = 9;
+    facts.events_waiting = 10;
+    facts.accepted = 11;
+    facts.rejected = {{"RCPT", 12}};
+    facts.auth_failures = 13;
+    facts.statistics.commit_time = std::chrono::milliseconds(1500);
+    return facts;
+  };
+  const std::string text = respond("/metrics", told).body;
+  for (const char* line :
+       {"stsrelay_notices_total{kind=\"failed\"} 1", "stsrelay_notices_total{kind=\"delayed\"} 2",
+        "stsrelay_notices_total{kind=\"relayed\"} 3",
+        "stsrelay_notices_total{kind=\"double-bounce\"} 4",
+        "stsrelay_notices_dropped_total{reason=\"unwanted\"} 5",
+        "stsrelay_notices_dropped_total{reason=\"null-sender\"} 6",
+        "stsrelay_notices_dropped_total{reason=\"too-many\"} 7",
+        "stsrelay_events_total{result=\"sent\"} 8", "stsrelay_events_total{result=\"lost\"} 9",
+        "stsrelay_events_waiting 10", "stsrelay_messages_accepted_total 11",
+        "stsrelay_rejections_total{stage=\"RCPT\"} 12", "stsrelay_auth_failures_total 13",
+        "stsrelay_store_commit_seconds_total 1.5"}) {
+    CAPTURE(line);
+    CHECK(has_line(text, line));
+  }
+}
+
 }  // namespace
 }  // namespace relay::web
