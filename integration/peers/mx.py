@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
 import socket
@@ -322,7 +323,7 @@ class Dialogue:
         rule = self._script.rules.get(key)
         action = rule(self._session, argument) if callable(rule) else rule
         action = default if action is None else action
-        if message and isinstance(action, (str, ThenDrop)):
+        if message and isinstance(action, (str, ThenDrop, Slow)):
             message.accepted = str(getattr(action, "text", action))[0] == "2"
         if isinstance(action, bytes):
             self._writer.write(action)
@@ -349,6 +350,9 @@ class Dialogue:
                 await self._pour(action, closed)
             finally:
                 closed.cancel()
+                # Until it has ended, nobody else may read.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await closed
             return
         elif isinstance(action, ThenDrop):
             await self._send(action.text)
