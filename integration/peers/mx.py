@@ -349,6 +349,7 @@ class Dialogue:
                 await self._pour(action, closed)
             finally:
                 closed.cancel()
+                await asyncio.wait([closed])  # two may not read at once
             return
         elif isinstance(action, ThenDrop):
             await self._send(action.text)
