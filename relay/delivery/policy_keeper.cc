@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "relay/delivery/chance.h"
+
 namespace relay::delivery {
 namespace {
 
@@ -33,6 +35,7 @@ PolicyKeeper::PolicyKeeper(net::EventLoop& loop, const net::Clock& clock, spool:
       log_(log),
       events_(log, clock),
       options_(std::move(options)),
+      random_(given_or_chance(options_.random)),
       cache_(sts::CacheLimits::of(options_.capacity),
              [this](const sts::CachedPolicy& policy) { evicted(policy); }),
       save_timer_(loop, [this] { save_again(); }) {}
@@ -86,8 +89,8 @@ void PolicyKeeper::load_policy(const std::shared_ptr<const sts::CachedPolicy>& p
   }
   // One that is over is no reason for a barrage after a long stop.
   const bool waits = trouble.backoff && trouble.backoff->retry_at > now;
-  cache_.plan(domain, sts::next_refresh(*kept, waits ? &*trouble.backoff : nullptr, now,
-                                        options_.random()));
+  cache_.plan(domain,
+              sts::next_refresh(*kept, waits ? &*trouble.backoff : nullptr, now, random_()));
 }
 
 void PolicyKeeper::keep(const Outcome& outcome) {
@@ -274,7 +277,7 @@ void PolicyKeeper::saved(const std::string& domain, const spool::Stored<void>& r
 void PolicyKeeper::plan(const std::string& domain) {
   const net::WallTime now = clock_.wall();
   if (const auto policy = cache_.peek(domain, now)) {
-    const sts::Time at = sts::next_refresh(*policy, cache_.backoff(domain), now, options_.random());
+    const sts::Time at = sts::next_refresh(*policy, cache_.backoff(domain), now, random_());
     cache_.plan(domain, std::max(at, std::min(now + kShortestWait, policy->expires_at)));
   }
 }

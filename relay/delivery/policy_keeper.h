@@ -33,7 +33,7 @@ class PolicyKeeper {
   struct Options {
     std::size_t capacity = 1'000'000;  ///< of domains
     int history = 5;                   ///< replaced policies kept per domain
-    std::function<double()> random;    ///< in [0, 1), unpredictable
+    std::function<double()> random;    ///< in [0, 1), unpredictable; empty: of its own making
   };
   /// What became of a discovery.
   struct Outcome {
@@ -87,6 +87,7 @@ class PolicyKeeper {
   Log& log_;
   PolicyLog events_;
   Options options_;
+  std::function<double()> random_;
   sts::PolicyCache cache_;
   std::map<std::string, sts::FailingRefresh> failing_;
   std::map<std::string, net::WallTime> lost_;  // unreplaced: when they expired

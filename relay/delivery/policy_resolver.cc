@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <optional>
-#include <random>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "relay/delivery/chance.h"
 #include "relay/delivery/policy_lookup.h"
 
 namespace relay::delivery {
@@ -27,21 +27,6 @@ constexpr milliseconds kShortestSleep{50};
 std::optional<std::string> to_ascii(std::string_view text) {
   auto name = net::DomainName::parse(text);
   return name ? std::optional{name->text()} : std::nullopt;
-}
-
-std::function<double()> chance() {
-  return [engine = std::mt19937_64{std::random_device{}()},
-          distribution = std::uniform_real_distribution<double>{}]() mutable {
-    return distribution(engine);
-  };
-}
-
-// Each user draws from a seed of its own: who sees the waits of one learns nothing of another's.
-std::function<double()> given_or_chance(const std::function<double()>& given) {
-  if (given) {
-    return given;
-  }
-  return chance();
 }
 
 PolicyFetcher::Options fetcher_options(const PolicyResolver::Options& options) {
@@ -135,8 +120,7 @@ PolicyResolver::PolicyResolver(net::EventLoop& loop, const net::Clock& clock, ne
       dns_(dns),
       options_(std::move(options)),
       random_(given_or_chance(options_.random)),
-      keeper_(loop, clock, spool, log,
-              {cache_capacity, options_.history, given_or_chance(options_.random)}),
+      keeper_(loop, clock, spool, log, {cache_capacity, options_.history, options_.random}),
       refresh_timer_(loop, [this] { refresh_due(); }),
       fetcher_(loop, dns, https, fetcher_options(options_)) {
   keeper_.load(loaded);
