@@ -148,7 +148,7 @@ class Input {
 };
 
 /// The content after the header section; first: its first line, if that was read already.
-bool send_body(SendmailClient& client, Input& input, std::string text) {
+bool send_body(SendmailClient& client, Input& input, const std::string& text) {
   constexpr std::size_t kPiece = 65536;
   smtp::DotStuffer stuffer;
   std::string wire;

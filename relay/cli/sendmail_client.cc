@@ -190,6 +190,19 @@ Expected<void, SendmailFailure> SendmailClient::close() {
   return {};
 }
 
+bool SendmailClient::pass_on(int input, std::span<char> buffer, bool& whole_line) const {
+  const ssize_t count = ::read(input, buffer.data(), buffer.size());
+  const std::string_view said(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+  if (said.empty()) {
+    // The answers to what was said are still to come, and then an end.
+    static_cast<void>(whole_line && send("QUIT\r\n"));
+    ::shutdown(fd_, SHUT_WR);
+    return false;
+  }
+  whole_line = said.ends_with('\n');
+  return send(said);
+}
+
 Expected<void, SendmailFailure> SendmailClient::pass_through(int input, int output) const {
   std::array<char, 65536> buffer{};
   std::array<pollfd, 2> ends{{{fd_, POLLIN, 0}, {input, POLLIN, 0}}};
@@ -207,19 +220,8 @@ Expected<void, SendmailFailure> SendmailClient::pass_through(int input, int outp
         return failure(EX_IOERR, "nobody reads the answers");
       }
     }
-    if (ends[1].revents != 0) {
-      const ssize_t count = ::read(input, buffer.data(), buffer.size());
-      const std::string_view said(buffer.data(),
-                                  static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-      if (said.empty()) {
-        // The answers to what was said are still to come, and then an end.
-        static_cast<void>(whole_line && send("QUIT\r\n"));
-        ::shutdown(fd_, SHUT_WR);
-      }
-      if (said.empty() || !send(said)) {
-        ends[1].fd = -1;
-      }
-      whole_line = said.ends_with('\n');
+    if (ends[1].revents != 0 && !pass_on(input, buffer, whole_line)) {
+      ends[1].fd = -1;
     }
   }
 }

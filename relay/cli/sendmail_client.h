@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,9 +37,11 @@ class SendmailClient {
   /// After the end of content: whether the message is queued.
   Expected<void, SendmailFailure> close();
   /// -bs: copies what both say until the daemon ends. input, output: descriptors.
-  Expected<void, SendmailFailure> pass_through(int input, int output) const;
+  [[nodiscard]] Expected<void, SendmailFailure> pass_through(int input, int output) const;
 
  private:
+  /// What input has to say now, to the daemon; false: no more comes. whole_line: it ended with one.
+  [[nodiscard]] bool pass_on(int input, std::span<char> buffer, bool& whole_line) const;
   explicit SendmailClient(int fd) : fd_(fd) {}
   Expected<smtp::Reply, SendmailFailure> reply();
   Expected<void, SendmailFailure> command(const std::string& line, int code);

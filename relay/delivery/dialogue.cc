@@ -56,7 +56,7 @@ std::string certificate_text(const net::CertificateSummary& certificate, std::si
   for (const std::string& name : certificate.dns_names) {
     names += (names.empty() ? "" : ",") + name;
   }
-  return fmt::format("certificate {}: subject \"{}\", issuer \"{}\", valid {} to {}{}{}", depth,
+  return fmt::format(R"(certificate {}: subject "{}", issuer "{}", valid {} to {}{}{})", depth,
                      certificate.subject, certificate.issuer, day_text(certificate.valid_from),
                      day_text(certificate.valid_until), names.empty() ? "" : ", names ", names);
 }

@@ -66,8 +66,9 @@ void Dispatcher::ask_all(const std::function<std::vector<GroupKey>(Worker&, std:
     Busy done;
   };
   const auto answers = std::make_shared<Answers>(Answers{places_.size(), {}, std::move(done)});
-  for (std::size_t i = 0; i < places_.size(); ++i) {
-    places_[i].loop->post([worker = places_[i].worker, i, ask, answers, &loop] {
+  std::size_t number = 0;
+  for (const Place& place : places_) {
+    place.loop->post([worker = place.worker, i = number++, ask, answers, &loop] {
       loop.post([answers, busy = ask(*worker, i)] {
         answers->busy.insert(answers->busy.end(), busy.begin(), busy.end());
         if (--answers->missing == 0) {

@@ -18,6 +18,7 @@ class FairQueue {
   // Its index points into its lines.
   FairQueue(const FairQueue&) = delete;
   FairQueue& operator=(const FairQueue&) = delete;
+  ~FairQueue() = default;
 
   void push(Group group);
   /// The next one; there must be one.

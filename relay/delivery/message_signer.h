@@ -30,6 +30,7 @@ class MessageSigner {
       : reader_(reader), clock_(clock), keys_(std::move(keys)) {}
   MessageSigner(const MessageSigner&) = delete;
   MessageSigner& operator=(const MessageSigner&) = delete;
+  ~MessageSigner() = default;
 
   void set_keys(std::shared_ptr<const SigningKeys> keys);
   /// The DKIM-Signature fields to put before the message, with CRLF; empty: none is due. Reads the

@@ -157,7 +157,8 @@ void PendingQueue::make_ready(Group group, const std::string& key) {
   if (const auto own = limits_by_destination_.find(key); own != limits_by_destination_.end()) {
     destination.limit = own->second;
   }
-  destination.ready.at(class_of(group)).push(std::move(group));
+  FairQueue& line = destination.ready.at(class_of(group));
+  line.push(std::move(group));
   ++ready_;
   give_turns(key, destination);
 }

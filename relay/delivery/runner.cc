@@ -263,7 +263,8 @@ void Runner::refused(const std::string& words) {
 void Runner::conversation_over(const ConversationReport& report) {
   log_session(report);
   note_credentials(report);
-  if (const auto* session = std::get_if<SessionUsed>(&report); session && session->mail_at) {
+  if (const auto* session = std::get_if<SessionUsed>(&report);
+      session != nullptr && session->mail_at) {
     mail_at_ = session->mail_at;
   }
   context_.pool.put(std::move(conversation_));

@@ -109,16 +109,18 @@ void SubmissionHeader::end_header(std::string& out) {
 std::string SubmissionHeader::from_field() const {
   auto field = held_.substr(0, from_end_);
   const auto colon = field.find(':') + 1;
-  const auto listed = parse_address_list(std::string_view(field).substr(colon));
+  auto listed = parse_address_list(std::string_view(field).substr(colon));
   if (!listed) {
     return field;
   }
-  for (auto each = listed->rbegin(); each != listed->rend(); ++each) {
-    const bool whole = each->text.find('@') != std::string::npos;
-    const auto address = whole ? each->text : each->text + "@" + facts_.hostname;
+  // From the last one on, so that the places of the others stay.
+  std::ranges::reverse(*listed);
+  for (const auto& each : *listed) {
+    const bool whole = each.text.find('@') != std::string::npos;
+    const auto address = whole ? each.text : each.text + "@" + facts_.hostname;
     const auto other = smtp::rewritten(facts_.rewrites, address);
     if (other != address) {
-      field.replace(colon + each->begin, each->end - each->begin, other);
+      field.replace(colon + each.begin, each.end - each.begin, other);
     }
   }
   return field;

@@ -50,7 +50,7 @@ bool ServerSession::simulate(const RcptCommand& rcpt) {
 }
 
 void ServerSession::answer_after(std::chrono::milliseconds delay, std::string text) {
-  if (delay <= delay.zero()) {
+  if (delay <= std::chrono::milliseconds::zero()) {
     reply(text);
     return;
   }
