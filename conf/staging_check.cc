@@ -76,7 +76,7 @@ void check_fault(const StagingFault& fault, const std::string& path, Findings& f
     findings.fail(path + ".connection", "leaves no room for the reply; remove one of the two");
   }
   const bool nothing = fault.reply.empty() && fault.connection == Connection::kept;
-  if (nothing && !(submission && fault.delay > fault.delay.zero())) {
+  if (nothing && !(submission && fault.delay > Duration::zero())) {
     findings.fail(path, fmt::format("does not say what happens; give a reply or a connection{}",
                                     submission ? ", or a delay" : ""));
   }
@@ -85,7 +85,7 @@ void check_fault(const StagingFault& fault, const std::string& path, Findings& f
                   "cannot be tls_failed at submission, because the handshake is over when a "
                   "recipient is named; write at: delivery");
   }
-  if (submission && fault.connection == Connection::dropped && fault.delay > fault.delay.zero()) {
+  if (submission && fault.connection == Connection::dropped && fault.delay > Duration::zero()) {
     findings.fail(path + ".delay", "is for an answer, and there is none; remove it");
   }
 }

@@ -34,6 +34,8 @@ class EventFeed final : public LogWatcher {
   /// most: events that wait. first_wait: after a failure; doubles up to a minute.
   EventFeed(net::EventLoop& loop, Log& log, std::unique_ptr<EventSink> sink, std::size_t most,
             std::chrono::milliseconds first_wait);
+  EventFeed(const EventFeed&) = delete;
+  EventFeed& operator=(const EventFeed&) = delete;
   ~EventFeed() override;
 
   void observe(const LogEntry& entry) override;

@@ -102,7 +102,7 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
        Trace trace{members.optional_id("id"), members.text("domain"),
                    members.number("seconds", 0, kLongestTrace)};
        if (trace.id.has_value() != trace.domain.empty()) {
-         members.fault("name either \"id\" or \"domain\"");
+         members.fault(R"(name either "id" or "domain")");
        }
        return trace;
      }},

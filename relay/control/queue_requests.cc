@@ -118,10 +118,10 @@ QueueChange read_queue_change(Members& members) {
   change.dry_run = members.flag("dry_run");
   change.reason = members.text("reason");
   if (change.ids.empty() && change.filter.empty() && !change.all) {
-    members.fault("say which messages: \"ids\", a filter, or \"all\"");
+    members.fault(R"(say which messages: "ids", a filter, or "all")");
   }
   if (change.all && !(change.ids.empty() && change.filter.empty())) {
-    members.fault("\"all\" goes with neither \"ids\" nor a filter");
+    members.fault(R"("all" goes with neither "ids" nor a filter)");
   }
   return change;
 }

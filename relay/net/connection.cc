@@ -41,7 +41,7 @@ void StreamConnection::FreeBufferevent::operator()(bufferevent* stream) const {
 }
 
 StreamConnection::StreamConnection(EventLoop& loop, int fd, Endpoints said)
-    : loop_(loop), fd_(fd), said_(std::move(said)) {
+    : loop_(loop), fd_(fd), said_(said) {
   stream_.reset(
       bufferevent_socket_new(loop.base(), fd, BEV_OPT_DEFER_CALLBACKS | BEV_OPT_CLOSE_ON_FREE));
   if (!stream_) {
@@ -257,7 +257,7 @@ std::unique_ptr<Connection> Connection::adopt(EventLoop& loop, int fd) {
 }
 
 std::unique_ptr<Connection> Connection::adopt(EventLoop& loop, int fd, Endpoints said) {
-  return std::make_unique<StreamConnection>(loop, fd, std::move(said));
+  return std::make_unique<StreamConnection>(loop, fd, said);
 }
 
 void Connection::close_gracefully(std::unique_ptr<Connection> connection,

@@ -183,8 +183,7 @@ struct Acceptor::State {
       return;
     }
     const auto report = accepted;
-    (*report)(Connection::adopt(loop, done->release(),
-                                {std::move(result->client), std::move(result->server)}));
+    (*report)(Connection::adopt(loop, done->release(), {result->client, result->server}));
   }
 
   EventLoop& loop;

@@ -162,7 +162,7 @@ Parsed parse_binary(std::string_view octets) {
   if (command == 0x20) {
     return header;  // LOCAL: the rest counts for nothing
   }
-  return parse_addresses(octet_at(octets, 13), octets.substr(kFixed, rest), std::move(header));
+  return parse_addresses(octet_at(octets, 13), octets.substr(kFixed, rest), header);
 }
 
 bool begin_alike(std::string_view octets, std::string_view start) {

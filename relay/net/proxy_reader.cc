@@ -62,7 +62,7 @@ void ProxyReader::read() {
   const std::size_t taken = (*header ? (*header)->length : octets_.size()) - before;
   std::ignore = ::recv(socket_.get(), buffer.data(), taken, 0);
   if (*header) {
-    finish(std::move(**header));
+    finish(**header);
   }
 }
 
