@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kMostParts = 100;
 constexpr int kMostLevels = 10;
 constexpr std::size_t kMostOctets = std::size_t{1} << 20U;
+constexpr std::size_t kMostReason = 512;  // it is kept and shown, and others wrote it
 constexpr std::string_view kBlanks = " \t\r\n";
 
 /// Lower-case names; the last of several with one name counts.
@@ -142,6 +143,7 @@ class Notice {
     if (!diagnostic.empty()) {
       bounced_.reason += (bounced_.reason.empty() ? "" : " ") + diagnostic;
     }
+    bounced_.reason.resize(std::min(bounced_.reason.size(), kMostReason));
   }
 
   BouncedReport bounced_;

@@ -6,99 +6,12 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/sts/discovery_fixture.h"
 #include "tests/sts/rows.h"
 
 namespace {
 
-using std::chrono::hours;
-using std::chrono::minutes;
-using std::chrono::seconds;
-using Source = sts::PolicyVerdict::Source;
-using FaultKind = sts::DiscoveryFault::Kind;
-
-const sts::Time kNow{std::chrono::sys_days{std::chrono::year{2026} / 8 / 20}};
-constexpr auto kDomain = "rcpt.example";
-
-std::string body(const std::string& mode, const std::string& max_age = "604800") {
-  return "version: STSv1\nmode: " + mode + "\nmx: *.rcpt.example\nmax_age: " + max_age + "\n";
-}
-
-sts::RecordResult txt(const std::string& id) {
-  return sts::RecordAnswer{{"v=STSv1; id=" + id}};
-}
-sts::FetchResult ok(const std::string& text) {
-  return sts::HttpAnswer{200, "text/plain", text};
-}
-sts::FetchResult status(int code) {
-  return sts::HttpAnswer{code, "text/plain", body("enforce")};
-}
-
-// A sender's view of one domain over time: what it has cached, and each delivery's discovery.
-class Domain {
- public:
-  // HTTPS answers are given as functions so that a fetch that must not happen fails the test.
-  sts::PolicyVerdict deliver(const sts::RecordResult& record,
-                             const std::optional<sts::FetchResult>& https = {}) {
-    sts::Discovery discovery{kDomain, cache.find(kDomain, now), cache.backoff(kDomain)};
-    const auto query = discovery.start();
-    REQUIRE(std::holds_alternative<sts::QueryRecord>(query));
-    CHECK(std::get<sts::QueryRecord>(query).name == "_mta-sts.rcpt.example");
-    auto step = discovery.on_record(record, now);
-    fetched = std::holds_alternative<sts::FetchPolicy>(step);
-    if (fetched) {
-      CHECK(std::get<sts::FetchPolicy>(step).host == "mta-sts.rcpt.example");
-      REQUIRE_MESSAGE(https.has_value(), "a fetch where none is due");
-      step = discovery.on_policy(*https, now);
-    }
-    auto verdict = std::get<sts::PolicyVerdict>(step);
-    sts::remember(cache, kDomain, verdict, now);
-    return verdict;
-  }
-
-  // The background's refresh, or a delivery whose hosts all failed.
-  sts::PolicyVerdict look(sts::Purpose purpose, const sts::RecordResult& record,
-                          const std::optional<sts::FetchResult>& https = {}) {
-    sts::Approach approach;
-    approach.purpose = purpose;
-    sts::Discovery discovery{
-        kDomain, cache.peek(kDomain, now), cache.backoff(kDomain), {}, approach};
-    (void)discovery.start();
-    auto step = discovery.on_record(record, now);
-    fetched = std::holds_alternative<sts::FetchPolicy>(step);
-    if (fetched) {
-      REQUIRE_MESSAGE(https.has_value(), "a fetch where none is due");
-      step = discovery.on_policy(*https, now);
-    }
-    auto verdict = std::get<sts::PolicyVerdict>(step);
-    sts::remember(cache, kDomain, verdict, now, sts::FetchedFor::stock);
-    return verdict;
-  }
-
-  // Puts a policy into the cache as an earlier delivery would have.
-  void know(const std::string& id, const std::string& mode, const std::string& max_age = "604800") {
-    const auto verdict = deliver(txt(id), ok(body(mode, max_age)));
-    REQUIRE(verdict.store != nullptr);
-    REQUIRE(fetched);
-  }
-
-  sts::PolicyCache cache{100};
-  sts::Time now = kNow;
-  bool fetched = false;
-};
-
-std::string mode(const sts::PolicyVerdict& verdict) {
-  return verdict.policy == nullptr ? "no policy" : std::string{name(verdict.policy->policy.mode)};
-}
-
-std::string fault(const sts::PolicyVerdict& verdict) {
-  if (!verdict.fault) {
-    return "";
-  }
-  const std::map<FaultKind, std::string> kinds = {{FaultKind::fetch_error, "fetch"},
-                                                  {FaultKind::policy_invalid, "invalid"},
-                                                  {FaultKind::webpki_invalid, "webpki"}};
-  return kinds.at(verdict.fault->kind) + " " + verdict.fault->reason;
-}
+using namespace sts::testing;
 
 }  // namespace
 
@@ -473,51 +386,6 @@ TEST_CASE("a delivery that waits no longer gets what is cached, and the fault on
     const auto late = std::get<sts::PolicyVerdict>(discovery.on_policy(ok(body("testing")), kNow));
     CHECK(mode(late) == "testing");
   }
-}
-
-TEST_CASE("a refresh fetches under an unchanged id, and a failure neither evicts nor hurries") {
-  Domain domain;
-  domain.know("1", "enforce");
-  domain.now += hours{20};
-  const auto failed = domain.look(sts::Purpose::refresh, txt("1"), status(503));
-  CHECK(mode(failed) == "enforce");
-  CHECK(fault(failed) == "fetch http-503");
-  REQUIRE(failed.backoff);
-  domain.now += minutes{4};
-  CHECK(fault(domain.look(sts::Purpose::refresh, txt("1"))) == "fetch http-503");
-  CHECK(fault(domain.look(sts::Purpose::refresh, sts::RecordAbsent{})) == "fetch http-503");
-  CHECK_FALSE(domain.fetched);
-  domain.now += minutes{1};
-  const auto again = domain.look(sts::Purpose::refresh, txt("1"), ok(body("enforce")));
-  CHECK(again.source == Source::fetched);
-  CHECK(again.note.find("unchanged") != std::string::npos);
-  CHECK(domain.cache.backoff(kDomain) == nullptr);
-}
-
-TEST_CASE("a refresh that fails for mode none is silent") {
-  Domain domain;
-  domain.know("1", "none");
-  domain.now += hours{20};
-  const auto failed = domain.look(sts::Purpose::refresh, sts::RecordAbsent{}, status(404));
-  CHECK(fault(failed).empty());
-  CHECK(mode(failed) == "none");
-  CHECK(failed.backoff);
-}
-
-TEST_CASE("a refresh takes a new id with it") {
-  Domain domain;
-  domain.know("1", "enforce");
-  domain.now += hours{20};
-  CHECK(domain.look(sts::Purpose::refresh, txt("2"), ok(body("testing"))).store->id == "2");
-}
-
-TEST_CASE("an order fetches in spite of a back-off, but only where a policy is announced") {
-  Domain domain;
-  CHECK(fault(domain.deliver(txt("1"), status(500))) == "fetch http-500");
-  CHECK(domain.look(sts::Purpose::order, txt("1"), ok(body("enforce"))).source == Source::fetched);
-  Domain unknown;
-  CHECK(mode(unknown.look(sts::Purpose::order, sts::RecordAbsent{})) == "no policy");
-  CHECK_FALSE(unknown.fetched);
 }
 
 TEST_CASE("a back-off is up to a quarter longer by chance, never shorter") {

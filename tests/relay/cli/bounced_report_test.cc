@@ -56,6 +56,15 @@ TEST_CASE("without an original recipient the final one counts") {
   CHECK(bounced->recipient == "reports@inner.example");
 }
 
+TEST_CASE("of a long diagnostic the beginning is kept") {
+  std::string status = kStatus;
+  status.insert(status.find("mailbox full"), std::string(100'000, 'x'));
+  const auto bounced = bounced_report(notice(status, kReturned));
+  REQUIRE(bounced);
+  CHECK(bounced->reason.size() == 512);
+  CHECK(bounced->reason.starts_with("5.2.2 552 5.2.2 xxx"));
+}
+
 TEST_CASE("what is no bounce of a report is none") {
   std::string delayed = kStatus;
   delayed.replace(delayed.find("failed"), 6, "delayed");

@@ -280,12 +280,16 @@ TEST_CASE("a preloaded pin protects first contact and yields to the domain's own
         "mx.other.example");
 }
 
-TEST_CASE("dane-only: a host without TLSA records is passed over and reported as dane-required") {
+AttemptSettings dane_only() {
   AttemptSettings settings = Walk::settings();
   auto strict = std::make_shared<LocalRule>();
   strict->level = LocalLevel::dane_only;
   settings.rule = strict;
-  Walk walk(std::move(settings), envelope());
+  return settings;
+}
+
+TEST_CASE("dane-only: a host without TLSA records is passed over and reported as dane-required") {
+  Walk walk(dane_only(), envelope());
   Step step = secure_mx(walk, {{10, "mx1.example.net"}}, verdict(nullptr));
   step = host_answers(walk, std::move(step), kNoTlsa);
   CHECK(only(step).result == Result::deferred);
@@ -293,11 +297,7 @@ TEST_CASE("dane-only: a host without TLSA records is passed over and reported as
 }
 
 TEST_CASE("dane-only: a host named by insecure MX records is reported as dane-required, too") {
-  AttemptSettings settings = Walk::settings();
-  auto strict = std::make_shared<LocalRule>();
-  strict->level = LocalLevel::dane_only;
-  settings.rule = strict;
-  Walk walk(std::move(settings), envelope());
+  Walk walk(dane_only(), envelope());
   const Step step = walk.to_hosts(verdict(nullptr), mx({{10, "mx1.example.net"}}));
   CHECK(only(step).result == Result::deferred);
   const auto& sessions = std::get<Finished>(step).sessions;
