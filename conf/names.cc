@@ -1,6 +1,7 @@
 #include "conf/names.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -32,24 +33,6 @@ bool is_account(std::string_view text) {
          std::ranges::all_of(text, [](char c) {
            return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.';
          });
-}
-
-std::optional<std::string> refuse_unless(bool fine, std::string_view text,
-                                         std::string_view expectation) {
-  if (fine) {
-    return std::nullopt;
-  }
-  return fmt::format("\"{}\" {}", text, expectation);
-}
-
-constexpr std::string_view kAscii =
-    "(internationalised names in their xn-- form, without a trailing dot)";
-
-std::optional<std::string> route_match_fault(std::string_view text) {
-  const std::string_view name = text.starts_with("*.") ? text.substr(2) : text;
-  return refuse_unless(
-      text == "*" || is_domain_name(name), text,
-      fmt::format("matches no domain; write example.com, *.example.com or * {}", kAscii));
 }
 
 bool is_path(std::string_view text) {
@@ -123,6 +106,98 @@ bool is_https_url(std::string_view text) {
   return is_domain_name(authority.substr(0, colon)) && port.size() <= 5 &&
          std::ranges::all_of(port, is_digit);
 }
+
+/// What a kind of text must be, and how a fault is told after the text itself.
+struct TextForm {
+  TextKind kind;
+  enum class Empty { refused, allowed } empty;
+  bool (*accepts)(std::string_view);
+  std::string_view expectation;
+};
+
+bool is_route_match(std::string_view text) {
+  return text == "*" || is_domain_name(text.starts_with("*.") ? text.substr(2) : text);
+}
+
+bool is_event_target(std::string_view text) {
+  return is_path(text) || (text.starts_with("https://") && parse_report_uri(text));
+}
+
+bool is_sender_target(std::string_view text) {
+  return is_mailbox(text) || (text.starts_with('@') && is_mailbox(fmt::format("x{}", text)));
+}
+
+constexpr auto kMayBeEmpty = TextForm::Empty::allowed;
+constexpr auto kNeverEmpty = TextForm::Empty::refused;
+
+constexpr std::array kTextForms{
+    TextForm{TextKind::host_name, kMayBeEmpty,
+             [](std::string_view text) {
+               return is_domain_name(text) && text.find('.') != std::string_view::npos &&
+                      text.find('_') == std::string_view::npos;
+             },
+             "is no fully qualified host name; write for example relay.example.com"},
+    TextForm{TextKind::user, kMayBeEmpty, is_user, "names no account; write a user, or user:group"},
+    // The daemon keeps the folder to itself.
+    TextForm{TextKind::directory, kNeverEmpty,
+             [](std::string_view text) {
+               return is_path(text) && text.find_first_not_of("/.") != std::string_view::npos;
+             },
+             "is no absolute path of a folder of its own; write for example /var/lib/stsrelay"},
+    TextForm{TextKind::file, kMayBeEmpty, is_path, "is no absolute path; it must begin with /"},
+    TextForm{TextKind::route_match, kMayBeEmpty, is_route_match,
+             "matches no domain; write example.com, *.example.com or * (internationalised names in "
+             "their xn-- form, without a trailing dot)"},
+    TextForm{TextKind::domain, kMayBeEmpty, is_domain_name,
+             "is no domain name; write for example example.com (internationalised names in their "
+             "xn-- form, without a trailing dot)"},
+    TextForm{TextKind::next_hop, kMayBeEmpty,
+             [](std::string_view text) { return is_domain_name(text) || is_ip(text); },
+             "is no host; write a host name, or an IP address without brackets and port"},
+    TextForm{TextKind::reason, kNeverEmpty, is_reason, kNoReason},
+    TextForm{TextKind::mailbox, kMayBeEmpty, is_mailbox,
+             "is no mail address; write for example tls-reports@example.com"},
+    TextForm{TextKind::socket_mode, kNeverEmpty, is_octal_mode,
+             "is no file mode; write three octal digits, for example \"0660\""},
+    TextForm{TextKind::sender_match, kNeverEmpty,
+             [](std::string_view text) { return parse_address_pattern(text).has_value(); },
+             "is no sender; write user@example.com, example.com or *.example.com (all below it)"},
+    TextForm{TextKind::sender_target, kNeverEmpty, is_sender_target,
+             "is no sender; write user@example.com, or @example.com to keep what stands before the "
+             "@"},
+    TextForm{TextKind::route_sender, kMayBeEmpty,
+             [](std::string_view text) {
+               return is_mailbox(text) || parse_rule_domain(text).has_value();
+             },
+             "is no sender; write an address, example.org, or *.example.org for all domains below "
+             "it"},
+    TextForm{TextKind::ipv4, kMayBeEmpty,
+             [](std::string_view text) {
+               return is_ip(text) && text.find(':') == std::string_view::npos;
+             },
+             "is no IPv4 address; write for example 192.0.2.1"},
+    TextForm{TextKind::ipv6, kMayBeEmpty,
+             [](std::string_view text) {
+               return is_ip(text) && text.find(':') != std::string_view::npos;
+             },
+             "is no IPv6 address; write for example 2001:db8::1, without brackets"},
+    TextForm{TextKind::https_url, kMayBeEmpty, is_https_url,
+             "is no URL of a token endpoint; write for example "
+             "https://login.example.com/oauth2/token"},
+    TextForm{TextKind::credential, kNeverEmpty, is_reason, kNoReason},
+    TextForm{TextKind::rate, kMayBeEmpty,
+             [](std::string_view text) { return parse_rate(text).has_value(); },
+             "is no rate; write for example 5/s, 100/m, 1000/h or 20000/d"},
+    TextForm{TextKind::reply_code, kMayBeEmpty, is_reply_code,
+             "is no beginning of a refusal's code; write for example 421, 45 or 4"},
+    TextForm{TextKind::enhanced_code, kMayBeEmpty, is_enhanced_code,
+             "is no beginning of an enhanced code; write for example 4.7 or 5.7.1"},
+    TextForm{TextKind::event_target, kMayBeEmpty, is_event_target,
+             "is neither a socket's absolute path nor an https address; write for example "
+             "https://hooks.example.com/mail"},
+    TextForm{TextKind::account_name, kNeverEmpty, is_account,
+             "is no name; write up to 32 letters, digits, - _ or ."},
+};
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -233,86 +308,10 @@ std::optional<std::string> parse_pattern(std::string_view text) {
 }
 
 std::optional<std::string> fault_of(TextKind kind, std::string_view text) {
-  const bool empty = text.empty();
-  switch (kind) {
-    case TextKind::host_name:
-      return refuse_unless(
-          empty || (is_domain_name(text) && text.find('.') != std::string_view::npos &&
-                    text.find('_') == std::string_view::npos),
-          text, "is no fully qualified host name; write for example relay.example.com");
-    case TextKind::user:
-      return refuse_unless(empty || is_user(text), text,
-                           "names no account; write a user, or user:group");
-    case TextKind::directory:
-      // The daemon keeps the folder to itself.
-      return refuse_unless(is_path(text) && text.find_first_not_of("/.") != std::string_view::npos,
-                           text,
-                           "is no absolute path of a folder of its own; write for example "
-                           "/var/lib/stsrelay");
-    case TextKind::file:
-      return refuse_unless(empty || is_path(text), text,
-                           "is no absolute path; it must begin with /");
-    case TextKind::route_match:
-      return empty ? std::nullopt : route_match_fault(text);
-    case TextKind::domain:
-      return refuse_unless(
-          empty || is_domain_name(text), text,
-          fmt::format("is no domain name; write for example example.com {}", kAscii));
-    case TextKind::next_hop:
-      return refuse_unless(
-          empty || is_domain_name(text) || is_ip(text), text,
-          "is no host; write a host name, or an IP address without brackets and port");
-    case TextKind::mailbox:
-      return refuse_unless(empty || is_mailbox(text), text,
-                           "is no mail address; write for example tls-reports@example.com");
-    case TextKind::socket_mode:
-      return refuse_unless(is_octal_mode(text), text,
-                           "is no file mode; write three octal digits, for example \"0660\"");
-    case TextKind::sender_match:
-      return refuse_unless(
-          parse_address_pattern(text).has_value(), text,
-          "is no sender; write user@example.com, example.com or *.example.com (all below it)");
-    case TextKind::sender_target:
-      return refuse_unless(
-          is_mailbox(text) || (text.starts_with('@') && is_mailbox(fmt::format("x{}", text))), text,
-          "is no sender; write user@example.com, or @example.com to keep what stands before the @");
-    case TextKind::event_target:
-      return refuse_unless(
-          empty || is_path(text) || (text.starts_with("https://") && parse_report_uri(text)), text,
-          "is neither a socket's absolute path nor an https address; write for example "
-          "https://hooks.example.com/mail");
-    case TextKind::account_name:
-      return refuse_unless(is_account(text), text,
-                           "is no name; write up to 32 letters, digits, - _ or .");
-    case TextKind::reason:
-      return refuse_unless(is_reason(text), text, kNoReason);
-    case TextKind::route_sender:
-      return refuse_unless(
-          empty || is_mailbox(text) || parse_rule_domain(text), text,
-          "is no sender; write an address, example.org, or *.example.org for all domains below it");
-    case TextKind::ipv4:
-      return refuse_unless(empty || (is_ip(text) && text.find(':') == std::string_view::npos), text,
-                           "is no IPv4 address; write for example 192.0.2.1");
-    case TextKind::ipv6:
-      return refuse_unless(empty || (is_ip(text) && text.find(':') != std::string_view::npos), text,
-                           "is no IPv6 address; write for example 2001:db8::1, without brackets");
-    case TextKind::https_url:
-      return refuse_unless(empty || is_https_url(text), text,
-                           "is no URL of a token endpoint; write for example "
-                           "https://login.example.com/oauth2/token");
-    case TextKind::credential:
-      return refuse_unless(is_reason(text), text, kNoReason);
-    case TextKind::reply_code:
-      return refuse_unless(empty || is_reply_code(text), text,
-                           "is no beginning of a refusal's code; write for example 421, 45 or 4");
-    case TextKind::enhanced_code:
-      return refuse_unless(empty || is_enhanced_code(text), text,
-                           "is no beginning of an enhanced code; write for example 4.7 or 5.7.1");
-    case TextKind::rate:
-      return refuse_unless(empty || parse_rate(text), text,
-                           "is no rate; write for example 5/s, 100/m, 1000/h or 20000/d");
-  }
-  return std::nullopt;
+  const auto* form = std::ranges::find(kTextForms, kind, &TextForm::kind);
+  const bool fine =
+      text.empty() && form->empty == TextForm::Empty::allowed ? true : form->accepts(text);
+  return fine ? std::nullopt : std::optional(fmt::format("\"{}\" {}", text, form->expectation));
 }
 
 std::optional<std::string> nearest(std::string_view text, const std::vector<std::string>& known) {

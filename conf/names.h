@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "conf/schema.h"
+#include "conf/rules.h"
 
 namespace conf {
 

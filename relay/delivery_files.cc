@@ -1,8 +1,9 @@
 #include "relay/delivery_files.h"
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -26,16 +27,13 @@ Expected<smtp::Secret, SecretFault> load_secret(const std::string& key, const st
     return Unexpected<SecretFault>(
         SecretFault{key, fmt::format("{} cannot be read: {}", path, text.error())});
   }
-  std::string line = text->substr(0, text->find_first_of("\r\n"));
-  ::explicit_bzero(text->data(), text->size());
-  if (line.empty() || line.find('\0') != std::string::npos || line.size() > 1000) {
-    ::explicit_bzero(line.data(), line.size());
+  const smtp::Secret whole(std::move(*text));
+  const auto line = std::string_view(whole.text()).substr(0, whole.text().find_first_of("\r\n"));
+  if (line.empty() || line.find('\0') != std::string_view::npos || line.size() > 1000) {
     return Unexpected<SecretFault>(SecretFault{
         key, fmt::format("{} has no secret of at most 1000 octets as its first line", path)});
   }
-  smtp::Secret secret(line);
-  ::explicit_bzero(line.data(), line.size());
-  return secret;
+  return smtp::Secret(std::string(line));
 }
 
 Expected<std::shared_ptr<const delivery::TokenEndpoint>, SecretFault> load_endpoint(

@@ -1,6 +1,7 @@
 #include "relay/control/queue_change.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "relay/control/answers.h"
 #include "relay/control/views.h"
@@ -16,10 +17,10 @@ constexpr std::size_t kNamed = 1000;  ///< ids that the answer lists
 }  // namespace
 
 QueueChanges::QueueChanges(spool::SpoolReader& reader, const net::Clock& clock,
-                           const DaemonActions& daemon, QueueChange request)
+                           DaemonActions daemon, QueueChange request)
     : reader_(reader),
       clock_(clock),
-      daemon_(daemon),
+      daemon_(std::move(daemon)),
       request_(std::move(request)),
       selection_(request_.filter, clock.wall()),
       started_(clock.wall()),

@@ -21,7 +21,7 @@ class QueueChanges : public std::enable_shared_from_this<QueueChanges> {
  public:
   using Respond = std::function<void(Response)>;
 
-  QueueChanges(spool::SpoolReader& reader, const net::Clock& clock, const DaemonActions& daemon,
+  QueueChanges(spool::SpoolReader& reader, const net::Clock& clock, DaemonActions daemon,
                QueueChange request);
   /// respond is called once, never before this returned.
   void start(Respond respond);

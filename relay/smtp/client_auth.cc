@@ -44,12 +44,16 @@ std::vector<Secret> lines(Texts... texts) {
 
 }  // namespace
 
+Secret::Secret(std::string text) : text_(std::move(text)) {
+  // A short string is copied by a move, not taken over.
+  ::explicit_bzero(text.data(), text.capacity());
+}
+
 Secret::~Secret() {
   ::explicit_bzero(text_.data(), text_.size());
 }
 
 Secret::Secret(Secret&& other) noexcept : text_(std::move(other.text_)) {
-  // A short string is copied by a move, not taken over.
   ::explicit_bzero(other.text_.data(), other.text_.capacity());
   other.text_.clear();
 }

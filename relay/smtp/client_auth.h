@@ -15,7 +15,7 @@ namespace relay::smtp {
 /// Text that is wiped at its end; never logged, never copied.
 class Secret {
  public:
-  explicit Secret(std::string text) : text_(std::move(text)) {}
+  explicit Secret(std::string text);
   ~Secret();
   Secret(Secret&& other) noexcept;
   Secret(const Secret&) = delete;
