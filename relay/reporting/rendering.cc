@@ -20,6 +20,11 @@ std::string part_text(const spool::ReportKey& key) {
   return key.part == 1 ? "" : fmt::format("{:03}", key.part);
 }
 
+bool has_failures(const rpt::Report& report) {
+  return std::ranges::any_of(
+      report.policies, [](const rpt::PolicySummary& policy) { return policy.failed_sessions > 0; });
+}
+
 }  // namespace
 
 rpt::Report make_report(const rpt::Tally& tally, const spool::ReportKey& key,
@@ -44,9 +49,13 @@ rpt::Report make_report(const rpt::Tally& tally, const spool::ReportKey& key,
   return report;
 }
 
-bool has_failures(const rpt::Report& report) {
-  return std::ranges::any_of(
-      report.policies, [](const rpt::PolicySummary& policy) { return policy.failed_sessions > 0; });
+std::string withheld(const rpt::Report& report, const ReportSettings& settings) {
+  const conf::ReportRule* const rule = settings.rule_of(report.domain);
+  if (rule != nullptr && !rule->send) {
+    return "off in the configuration";
+  }
+  // RFC 8460 §4.2.1: a report without failures says that reports work.
+  return settings.reports.success_only || has_failures(report) ? "" : "no failures";
 }
 
 spool::StoredReport rendered(const rpt::Report& report, const spool::ReportKey& key,

@@ -20,8 +20,8 @@ namespace relay::reporting {
                                       const std::vector<rpt::Destination>& destinations,
                                       const ReportSettings& settings);
 
-/// Whether any session failed.
-[[nodiscard]] bool has_failures(const rpt::Report& report);
+/// Why the operator does not want it sent; empty: nothing speaks against it.
+[[nodiscard]] std::string withheld(const rpt::Report& report, const ReportSettings& settings);
 
 /// The report, rendered at a moment, ready to be stored.
 [[nodiscard]] spool::StoredReport rendered(const rpt::Report& report, const spool::ReportKey& key,

@@ -165,7 +165,7 @@ void ReportSender::begin(const spool::ReportDelivery& delivery, rpt::Destination
   Job& job = place.first->second;
   switch (job.destination.scheme) {
     case rpt::Scheme::mailto:
-      return mail(job, **report);
+      return mail(job, std::move(**report));
     case rpt::Scheme::https:
       return post(job, std::move((*report)->content));
   }
@@ -190,9 +190,9 @@ void ReportSender::give_up(spool::ReportDelivery delivery, rpt::Destination dest
   });
 }
 
-void ReportSender::mail(Job& job, const spool::StoredReport& report) {
+void ReportSender::mail(Job& job, spool::StoredReport report) {
   const net::WallTime now = parts_.clock.wall();
-  const MailFacts facts{parts_.spool.new_id(), now, job.destination.mailbox};
+  MailFacts facts{parts_.spool.new_id(), now, job.destination.mailbox};
   spool::ReportDelivery& delivery = job.delivery;
   delivery.stage = rpt::Stage::handed_over;
   delivery.first_attempt = now;
@@ -200,11 +200,21 @@ void ReportSender::mail(Job& job, const spool::StoredReport& report) {
   delivery.message = facts.id;
   ++mails_;
   ++mails_at_[place_of(job.destination)];
+  job.work = parts_.side_thread.run(
+      parts_.loop,
+      [report = std::move(report), facts = std::move(facts), settings = job.settings] {
+        return report_mail(report, facts, *settings);
+      },
+      [this, key = Key{delivery.key, delivery.uri}](spool::Notice made) {
+        queue(key, std::move(made));
+      });
+}
+
+void ReportSender::queue(const Key& key, spool::Notice mail) {
   // In one transaction: there is never a mail without this note, nor a note without its mail.
   spool::ReportWrite write;
-  write.mails.push_back(report_mail(report, facts, *job.settings));
-  write.deliveries.push_back(delivery);
-  const Key key{delivery.key, delivery.uri};
+  write.mails.push_back(std::move(mail));
+  write.deliveries.push_back(running_.at(key).delivery);
   store(key, std::move(write), [this, key](Job& stored) {
     log_delivery(stored);
     finish(key);
@@ -218,7 +228,7 @@ void ReportSender::post(Job& job, std::string content) {
   write.deliveries.push_back(job.delivery);
   const Key key{job.delivery.key, job.delivery.uri};
   store(key, std::move(write), [this, key, content = std::move(content)](Job& stored) {
-    stored.post = poster_.post(stored.destination, content, stored.settings->private_addresses,
+    stored.work = poster_.post(stored.destination, content, stored.settings->private_addresses,
                                [this, key](const PostOutcome& outcome) { posted(key, outcome); });
   });
 }

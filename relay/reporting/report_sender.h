@@ -1,7 +1,7 @@
 // Brings rendered reports to their destinations (RFC 8460 §5.3 to §5.5): mail into our own queue,
 // HTTPS by POST; so many at once in all, and so many at one host. Each step is stored before it is
 // taken: after a crash there is one mail or none, and a POST is repeated with the same octets.
-// Threading: one loop.
+// Threading: one loop; mails are signed on a thread beside it.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include "relay/net/dns_client.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/https_client.h"
+#include "relay/net/side_thread.h"
 #include "relay/reporting/report_post.h"
 #include "relay/reporting/report_settings.h"
 #include "relay/spool/spool.h"
@@ -38,6 +39,7 @@ class ReportSender {
     net::DnsClient& dns;
     net::HttpsClient& https;
     Log& log;
+    net::SideThread& side_thread;  ///< where mails are signed
   };
   /// changed: a delivery got further, more may be due. Called from the loop.
   ReportSender(Parts parts, std::function<void()> changed);
@@ -60,7 +62,7 @@ class ReportSender {
     spool::ReportDelivery delivery;
     rpt::Destination destination;
     std::shared_ptr<const ReportSettings> settings;
-    net::Operation post;
+    net::Operation work;  ///< what is waited for: the signature, or the answer to the POST
   };
 
   /// Whether its host, its mail domain or our queue has not got enough to do already.
@@ -72,7 +74,8 @@ class ReportSender {
              const std::shared_ptr<const ReportSettings>& settings);
   void give_up(spool::ReportDelivery delivery, rpt::Destination destination,
                const std::string& why);
-  void mail(Job& job, const spool::StoredReport& report);
+  void mail(Job& job, spool::StoredReport report);
+  void queue(const Key& key, spool::Notice mail);
   void post(Job& job, std::string content);
   void posted(const Key& key, const PostOutcome& outcome);
   void store(const Key& key, spool::ReportWrite write, std::function<void(Job&)> then);

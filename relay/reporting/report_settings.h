@@ -25,6 +25,11 @@ struct ReportSettings {
   [[nodiscard]] const std::string& sender() const {
     return reports.from.empty() ? reports.contact : reports.from;
   }
+  /// What is set for one domain's reports; null: nothing.
+  [[nodiscard]] const conf::ReportRule* rule_of(const std::string& domain) const {
+    const auto found = reports.domains.find(domain);
+    return found == reports.domains.end() ? nullptr : &found->second;
+  }
 };
 
 }  // namespace relay::reporting

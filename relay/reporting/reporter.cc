@@ -44,7 +44,8 @@ Reporter::Reporter(Parts parts)
       settings_(std::move(parts.settings)),
       dns_(loop_, clock_, std::move(parts.dns)),
       https_(loop_, std::move(parts.https)),
-      sender_({loop_, clock_, spool_, *reader_, dns_, https_, log_}, [this] { wake(); }),
+      sender_({loop_, clock_, spool_, *reader_, dns_, https_, log_, side_thread_},
+              [this] { wake(); }),
       wake_(loop_, [this] { tick(); }) {}
 
 void Reporter::begin() {
@@ -197,14 +198,9 @@ void Reporter::start_due() {
   arm(due->next);
 }
 
-const conf::ReportRule* Reporter::rule_of(const std::string& domain) const {
-  const auto found = settings_->reports.domains.find(domain);
-  return found == settings_->reports.domains.end() ? nullptr : &found->second;
-}
-
 void Reporter::look_up(const spool::ReportKey& key) {
   net::Operation& operation = under_way_[key];
-  const conf::ReportRule* const rule = rule_of(key.domain);
+  const conf::ReportRule* const rule = settings_->rule_of(key.domain);
   if (rule != nullptr && !rule->send) {
     return withdraw(key, "off in the configuration");
   }
@@ -217,7 +213,7 @@ void Reporter::look_up(const spool::ReportKey& key) {
 }
 
 std::vector<rpt::Destination> Reporter::seen_destinations(const spool::ReportKey& key) {
-  const conf::ReportRule* const rule = rule_of(key.domain);
+  const conf::ReportRule* const rule = settings_->rule_of(key.domain);
   if (rule != nullptr && !rule->rua.empty()) {
     return destinations_of(rule->rua);
   }
@@ -242,15 +238,6 @@ void Reporter::decide(const spool::ReportKey& key, const rpt::Plan& plan) {
   store(std::move(report), {});
 }
 
-std::string Reporter::withheld(const rpt::Report& report) const {
-  const conf::ReportRule* const rule = rule_of(report.domain);
-  if (rule != nullptr && !rule->send) {
-    return "off in the configuration";
-  }
-  // RFC 8460 §4.2.1: a report without failures says that reports work.
-  return settings_->reports.success_only || has_failures(report) ? "" : "no failures";
-}
-
 void Reporter::render(const spool::ReportKey& key,
                       const std::vector<rpt::Destination>& destinations) {
   auto tally = reader_->unreported_tally(key.day, key.domain);
@@ -261,25 +248,36 @@ void Reporter::render(const spool::ReportKey& key,
   if (tally->counts().empty()) {
     return withdraw(key, "no sessions", {});
   }
-  const rpt::Report report = make_report(*tally, key, destinations, *settings_);
-  if (const std::string why = withheld(report); !why.empty()) {
-    return withdraw(key, why, std::move(*tally));
+  under_way_[key] = side_thread_.run(
+      loop_,
+      [key, destinations, settings = settings_, tally = std::move(*tally), now = clock_.wall()] {
+        const rpt::Report report = make_report(tally, key, destinations, *settings);
+        Rendered made{tally, destinations, withheld(report, *settings), {}};
+        if (made.withheld.empty()) {
+          made.report = rendered(report, key, now);
+        }
+        return made;
+      },
+      [this, key](Rendered made) { take(key, std::move(made)); });
+}
+
+void Reporter::take(const spool::ReportKey& key, Rendered made) {
+  if (!made.withheld.empty()) {
+    return withdraw(key, made.withheld, std::move(made.tally));
   }
-  const net::WallTime now = clock_.wall();
-  spool::StoredReport made = rendered(report, key, now);
   if (!settings_->reports.dry_run_folder.empty()) {
-    return write_to_folder(std::move(made), std::move(*tally));
+    return write_to_folder(std::move(made.report), std::move(made.tally));
   }
   spool::ReportWrite write;
-  for (const rpt::Destination& destination : destinations) {
+  for (const rpt::Destination& destination : made.destinations) {
     spool::ReportDelivery delivery;
     delivery.key = key;
     delivery.uri = rpt::uri_with_credentials(destination);
-    delivery.next_attempt = now;
+    delivery.next_attempt = made.report.rendered_at;
     write.deliveries.push_back(std::move(delivery));
   }
-  write.closed.push_back({key.day, std::move(*tally)});
-  store(std::move(made), std::move(write));
+  write.closed.push_back({key.day, std::move(made.tally)});
+  store(std::move(made.report), std::move(write));
 }
 
 void Reporter::write_to_folder(spool::StoredReport report, rpt::Tally tally) {
@@ -373,7 +371,7 @@ spool::Stored<std::optional<Preview>> Reporter::preview(const spool::ReportKey& 
                      : !settings_->reports.enabled() ? "reports.contact is not set"
                      : preview.destinations.empty()
                          ? "no destination is known: no record was seen on that day"
-                         : withheld(preview.report);
+                         : withheld(preview.report, *settings_);
   return preview;
 }
 

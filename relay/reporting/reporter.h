@@ -2,7 +2,7 @@
 // went to is planned for its moment in the window; then its record is asked for again, the report
 // rendered once and for all, and brought to its destinations; what is counted later is a further
 // part. What is to be done is read from the spool, so that a restart goes on where the daemon was.
-// Threading: one loop.
+// Threading: one loop; what takes a processor long is done on a thread beside it.
 #pragma once
 
 #include <chrono>
@@ -17,6 +17,7 @@
 #include "relay/net/dns_client.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/https_client.h"
+#include "relay/net/side_thread.h"
 #include "relay/reporting/report_sender.h"
 #include "relay/reporting/report_settings.h"
 #include "relay/spool/spool.h"
@@ -62,6 +63,13 @@ class Reporter {
 
  private:
   enum class State { idle, running, stopped };
+  /// What became of a part's counts.
+  struct Rendered {
+    rpt::Tally tally;
+    std::vector<rpt::Destination> destinations;
+    std::string withheld;  ///< why there is no report; empty: there is
+    spool::StoredReport report;
+  };
   void tick();
   [[nodiscard]] bool paused() const;
   void pause(const std::string& what, const spool::StoreFault& fault);
@@ -74,15 +82,14 @@ class Reporter {
   void answered(const spool::ReportKey& key, const rpt::RecordAnswer& answer);
   void decide(const spool::ReportKey& key, const rpt::Plan& plan);
   void render(const spool::ReportKey& key, const std::vector<rpt::Destination>& destinations);
+  void take(const spool::ReportKey& key, Rendered made);
   void write_to_folder(spool::StoredReport report, rpt::Tally tally);
   void withdraw(const spool::ReportKey& key, const std::string& why);
   void withdraw(const spool::ReportKey& key, const std::string& why, rpt::Tally tally);
   void store(spool::StoredReport report, spool::ReportWrite write);
   void stored(const spool::StoredReport& report, const spool::Stored<void>& written);
   [[nodiscard]] std::string already_made(const spool::ReportKey& key) const;
-  [[nodiscard]] const conf::ReportRule* rule_of(const std::string& domain) const;
   std::vector<rpt::Destination> seen_destinations(const spool::ReportKey& key);
-  [[nodiscard]] std::string withheld(const rpt::Report& report) const;
 
   net::EventLoop& loop_;
   const net::Clock& clock_;
@@ -92,6 +99,7 @@ class Reporter {
   std::shared_ptr<const ReportSettings> settings_;
   net::DnsClient dns_;
   net::HttpsClient https_;
+  net::SideThread side_thread_;  ///< renders and signs
   ReportSender sender_;
   net::Timer wake_;
   std::map<spool::ReportKey, net::Operation> under_way_;  ///< asked for, rendered or being stored
