@@ -50,7 +50,7 @@ class Fields {
   const std::vector<LogField>& fields_;
 };
 
-std::string or_else(std::string text, std::string_view otherwise) {
+std::string or_else(const std::string& text, std::string_view otherwise) {
   return text.empty() ? std::string(otherwise) : text;
 }
 

@@ -18,7 +18,7 @@ void ReceptionCounts::observe(const LogEntry& entry) {
   } else if (entry.event == "auth-failed") {
     ++auth_failures_;
   } else if (entry.event == "rejected") {
-    const auto found = std::ranges::find(kStageNames, entry.field("stage"));
+    const auto* const found = std::ranges::find(kStageNames, entry.field("stage"));
     const auto other = kStageNames.size() - 1;
     const auto stage = static_cast<std::size_t>(found - kStageNames.begin());
     ++rejected_.at(std::min(stage, other));

@@ -40,7 +40,7 @@ bool is_named(std::string_view field, std::string_view name) {
   return smtp::equal_ignoring_case(name_of(field), name);
 }
 
-std::string qualified(std::string address, const std::string& hostname) {
+std::string qualified(const std::string& address, const std::string& hostname) {
   return address.find('@') == std::string::npos ? address + "@" + hostname : address;
 }
 
@@ -132,9 +132,12 @@ std::string qualified_from(std::string field, const std::string& hostname) {
   if (!listed) {
     return field;
   }
-  for (auto each = listed->rbegin(); each != listed->rend(); ++each) {
-    if (each->text.find('@') == std::string::npos) {
-      field.insert(value + each->end, "@" + hostname);
+  const std::string suffix = "@" + hostname;
+  std::size_t inserted = 0;
+  for (const auto& each : *listed) {
+    if (each.text.find('@') == std::string::npos) {
+      field.insert(value + each.end + inserted, suffix);
+      inserted += suffix.size();
     }
   }
   return field;

@@ -44,8 +44,9 @@ std::vector<Secret> lines(Texts... texts) {
 
 }  // namespace
 
-Secret::Secret(std::string text) : text_(std::move(text)) {
-  // A short string is copied by a move, not taken over.
+Secret::Secret(std::string text) {
+  // A short string is copied, not taken over.
+  text_.swap(text);
   ::explicit_bzero(text.data(), text.capacity());
 }
 
@@ -53,9 +54,9 @@ Secret::~Secret() {
   ::explicit_bzero(text_.data(), text_.size());
 }
 
-Secret::Secret(Secret&& other) noexcept : text_(std::move(other.text_)) {
+Secret::Secret(Secret&& other) noexcept {
+  text_.swap(other.text_);
   ::explicit_bzero(other.text_.data(), other.text_.capacity());
-  other.text_.clear();
 }
 
 std::optional<AuthDialogue> AuthDialogue::choose(const ClientAuth& auth,
