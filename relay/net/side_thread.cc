@@ -1,5 +1,8 @@
 #include "relay/net/side_thread.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 namespace relay::net {
 
 namespace {
@@ -62,6 +65,10 @@ Operation SideThread::start(EventLoop& loop, std::function<void()> work,
 }
 
 void SideThread::run_all() {
+  if (priority_ == Priority::idle) {
+    const sched_param none{};
+    static_cast<void>(::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none));
+  }
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return stopping_ || !requests_.empty(); });

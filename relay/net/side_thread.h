@@ -22,7 +22,12 @@ Operation later(EventLoop& loop, std::function<void()> done);
 
 class SideThread {
  public:
-  SideThread() = default;
+  enum class Priority {
+    usual,
+    idle,  ///< gets what the other threads of the machine leave, as far as the system lets us
+  };
+
+  explicit SideThread(Priority priority) : priority_(priority) {}
   /// Work that waits is dropped without an answer.
   ~SideThread();
   SideThread(const SideThread&) = delete;
@@ -53,6 +58,7 @@ class SideThread {
   Operation start(EventLoop& loop, std::function<void()> work, std::function<void()> done);
   void run_all();
 
+  const Priority priority_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Request> requests_;

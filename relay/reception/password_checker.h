@@ -31,7 +31,7 @@ class PasswordChecker {
 
  private:
   const std::size_t capacity_;
-  net::SideThread thread_;
+  net::SideThread thread_{net::SideThread::Priority::usual};
 };
 
 }  // namespace relay::reception

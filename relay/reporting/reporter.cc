@@ -14,7 +14,7 @@ namespace relay::reporting {
 namespace {
 
 constexpr std::size_t kLookupsAtOnce = 20;
-constexpr std::size_t kPlannedAtOnce = 500;
+constexpr std::size_t kPlannedAtOnce = 100;
 /// Reports of earlier days are too late for anyone.
 constexpr std::chrono::days kReportedDays{3};
 /// How long counts and reports are kept.

@@ -99,7 +99,7 @@ class Reporter {
   std::shared_ptr<const ReportSettings> settings_;
   net::DnsClient dns_;
   net::HttpsClient https_;
-  net::SideThread side_thread_;  ///< renders and signs
+  net::SideThread side_thread_{net::SideThread::Priority::idle};  ///< renders and signs
   ReportSender sender_;
   net::Timer wake_;
   std::map<spool::ReportKey, net::Operation> under_way_;  ///< asked for, rendered or being stored

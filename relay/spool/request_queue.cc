@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::size_t kRequestsPerGroup = 1024;
 constexpr std::size_t kOctetsPerGroup = 4UL << 20;
+// Measured: longer groups make mail wait for their commit, shorter ones for the disk.
+constexpr std::size_t kReportsPerGroup = 16;
+constexpr std::chrono::milliseconds kGather{5};
 
 std::size_t octets(const Request& request) {
   if (const auto* write = std::get_if<WriteSlice>(&request)) {
@@ -21,14 +24,31 @@ std::size_t octets(const Request& request) {
   return 0;
 }
 
+/// Of a report, or of a mail that carries one: nobody waits for it.
+bool is_of_reporting(const Request& request) {
+  const auto* settle = std::get_if<Settle>(&request);
+  return std::holds_alternative<WriteReport>(request) ||
+         (settle != nullptr && settle->settlement.report);
+}
+
+void move_front(std::deque<Request>& from, std::vector<Request>& to) {
+  to.push_back(std::move(from.front()));
+  from.pop_front();
+}
+
 }  // namespace
 
 void RequestQueue::submit(Request request) {
   {
     const std::lock_guard lock(mutex_);
     if (!closed_) {
-      requests_.push_back(std::move(request));
-      if (waiting_) {
+      const bool later = is_of_reporting(request);
+      const bool joins = later && !reports_.empty();  // others that are waited for already
+      if (later && !joins) {
+        reports_due_ = std::chrono::steady_clock::now() + kGather;
+      }
+      (later ? reports_ : requests_).push_back(std::move(request));
+      if (waiting_ && !joins) {
         waiting_ = false;
         arrived_.notify_one();
       }
@@ -40,24 +60,35 @@ void RequestQueue::submit(Request request) {
   answers.post();
 }
 
+bool RequestQueue::gathered() const {
+  return !reports_.empty() && (closed_ || std::chrono::steady_clock::now() >= reports_due_);
+}
+
 std::vector<Request> RequestQueue::take(std::optional<std::chrono::milliseconds> patience) {
   std::unique_lock lock(mutex_);
-  const auto ready = [this] { return !requests_.empty() || closed_; };
-  if (!ready()) {
+  const auto end =
+      patience ? std::optional(std::chrono::steady_clock::now() + *patience) : std::nullopt;
+  while (requests_.empty() && !gathered() && !closed_) {
     waiting_ = true;
-    if (patience) {
-      arrived_.wait_for(lock, *patience, ready);
-    } else {
-      arrived_.wait(lock, ready);
+    const auto until = reports_.empty() ? end : reports_due_;
+    if (!until) {
+      arrived_.wait(lock);
+    } else if (arrived_.wait_until(lock, *until) == std::cv_status::timeout && reports_.empty()) {
+      break;
     }
-    waiting_ = false;
   }
+  waiting_ = false;
   std::vector<Request> group;
   std::size_t size = 0;
   while (!requests_.empty() && group.size() < kRequestsPerGroup && size < kOctetsPerGroup) {
     size += octets(requests_.front());
-    group.push_back(std::move(requests_.front()));
-    requests_.pop_front();
+    move_front(requests_, group);
+  }
+  if (gathered()) {
+    for (std::size_t i = 0; i < kReportsPerGroup && !reports_.empty(); ++i) {
+      move_front(reports_, group);
+    }
+    reports_due_ = std::chrono::steady_clock::now() + kGather;
   }
   return group;
 }

@@ -1,6 +1,7 @@
 #include "relay/net/side_thread.h"
 
 #include <future>
+#include <sched.h>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,7 +15,7 @@ using relay::net::SideThread;
 
 TEST_CASE("work is done beside the loop, its result comes on the loop and not at once") {
   EventLoop loop;
-  SideThread side;
+  SideThread side(SideThread::Priority::usual);
   const auto here = std::this_thread::get_id();
   std::thread::id worked;
   std::string result;
@@ -37,7 +38,7 @@ TEST_CASE("work is done beside the loop, its result comes on the loop and not at
 
 TEST_CASE("work is done in the order in which it came, cancelled work is not answered") {
   EventLoop loop;
-  SideThread side;
+  SideThread side(SideThread::Priority::usual);
   std::promise<void> begun;
   std::promise<void> go;
   const auto first = side.run(
@@ -84,7 +85,7 @@ TEST_CASE("what waits when the thread ends is dropped") {
   Operation first;
   Operation second;
   {
-    SideThread side;
+    SideThread side(SideThread::Priority::usual);
     first = side.run(
         loop, [] { return 1; }, [&answers](int) { ++answers; });
     second = side.run(
@@ -95,6 +96,20 @@ TEST_CASE("what waits when the thread ends is dropped") {
   loop.post([&loop] { loop.stop(); });
   loop.run();
   CHECK(answers == 0);
+}
+
+TEST_CASE("an idle thread leaves the processor to the others") {
+  EventLoop loop;
+  SideThread side(SideThread::Priority::idle);
+  int policy = SCHED_OTHER;
+  const auto operation = side.run(
+      loop, [] { return ::sched_getscheduler(0); },
+      [&](int given) {
+        policy = given;
+        loop.stop();
+      });
+  loop.run();
+  CHECK(policy == SCHED_IDLE);
 }
 
 TEST_CASE("an answer that is known comes on the loop, unless it is cancelled") {
