@@ -12,6 +12,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "conf/check.h"
+#include "conf/environment.h"
 #include "conf/findings.h"
 #include "conf/preload.h"
 #include "conf/reader.h"
@@ -159,7 +160,7 @@ tl::unexpected<std::vector<ConfigError>> refuse(ConfigError error) {
 
 /// What read(root, findings) makes of the one document that the text holds.
 template <class Read>
-auto read_document(std::string_view yaml, const Read& read)
+auto read_document(std::string_view yaml, const Read& read, Findings findings = {})
     -> tl::expected<std::invoke_result_t<Read, const YAML::Node&, Findings&>,
                     std::vector<ConfigError>> {
   if (auto fault = text_fault(yaml)) {
@@ -171,7 +172,6 @@ auto read_document(std::string_view yaml, const Read& read)
                      "is not part of the document that ends before; is \"---\" or a "
                      "bracket or quote too much?"});
     }
-    Findings findings;
     auto value = read(YAML::Load(std::string(yaml)), findings);
     if (findings.any()) {
       return tl::unexpected(findings.take_errors());
@@ -201,6 +201,11 @@ Preload read_preload(const YAML::Node& root, Findings& findings) {
 
 tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml) {
   return read_document(yaml, read);
+}
+
+tl::expected<Config, std::vector<ConfigError>> parse(std::string_view yaml,
+                                                     const Environment& environment) {
+  return read_document(yaml, read, Findings(environment));
 }
 
 tl::expected<Preload, std::vector<ConfigError>> parse_preload(std::string_view yaml) {

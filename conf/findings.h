@@ -7,11 +7,18 @@
 #include <vector>
 
 #include "conf/config.h"
+#include "conf/environment.h"
 
 namespace conf {
 
 class Findings {
  public:
+  Findings() = default;
+  /// environment: what ${NAME} in values stands for; outlives it.
+  explicit Findings(const Environment& environment) : environment_(&environment) {}
+  /// Null: ${NAME} stands for itself.
+  [[nodiscard]] const Environment* environment() const { return environment_; }
+
   void fail(std::size_t line, std::string key, std::string reason);
   /// For a key that was read before; its line is known then.
   void fail(const std::string& key, std::string reason) {
@@ -26,6 +33,7 @@ class Findings {
   [[nodiscard]] std::vector<ConfigError> take_errors();
 
  private:
+  const Environment* environment_ = nullptr;
   std::vector<ConfigError> errors_;
   std::map<std::string, std::size_t> lines_;
 };

@@ -66,8 +66,16 @@ const Reader::Entry* Reader::find(const char* key) {
 
 std::optional<Reader::Scalar> Reader::as_scalar(std::string path, std::size_t line,
                                                 const YAML::Node& node) {
-  if (node.IsScalar()) {
+  if (node.IsScalar() && findings_.environment() == nullptr) {
     return Scalar{std::move(path), line, node.Scalar()};
+  }
+  if (node.IsScalar()) {
+    auto text = filled_in(node.Scalar(), *findings_.environment());
+    if (!text) {
+      findings_.fail(line, std::move(path), std::move(text.error()));
+      return std::nullopt;
+    }
+    return Scalar{std::move(path), line, std::move(*text)};
   }
   findings_.fail(line, std::move(path),
                  node.IsNull() ? "has no value; give one or remove the line"

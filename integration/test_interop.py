@@ -33,10 +33,11 @@ SERVERS = {
     "postfix": {"PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "STARTTLS"},
     "exim": {"PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "STARTTLS"},
     "opensmtpd": {"8BITMIME", "DSN"},
+    "sendmail": {"PIPELINING", "8BITMIME", "DSN", "STARTTLS"},
     "chasquid": {"PIPELINING", "8BITMIME", "SMTPUTF8", "STARTTLS"},
     "aiosmtpd": {"8BITMIME", "SMTPUTF8", "STARTTLS"},
 }
-REPORTERS = ("postfix", "exim")  # of success; OpenSMTPD takes NOTIFY and reports to nobody
+REPORTERS = ("postfix", "exim", "sendmail")  # of success; OpenSMTPD takes NOTIFY and reports to nobody
 MANY = 40
 LARGE = "".join(f"{n:07d} " + "x" * 60 + "\n" for n in range(45_000))  # 3 MB
 # What is sent: the body, and which extension it needs. What no row names goes with every client.
@@ -88,6 +89,11 @@ class Row:
             case "opensmtpd":
                 program = foreign.OpenSmtpd(folder, self._packages("opensmtpd"), *at, host)
                 self.inbox = program.inbox / "new"
+            case "sendmail":
+                packages = self._packages("sendmail-bin", "sendmail-cf", "sendmail-base", "m4",
+                                          "libwrap0", "liblockfile1")
+                program = foreign.Sendmail(folder, packages, *at, host, domain, pem)
+                self.inbox = program.inbox
             case "chasquid":
                 program = software.Chasquid(folder, *at, host, domain, pem)
                 self.inbox = program.inbox

@@ -103,6 +103,16 @@ def test_ipv6_only_host_is_reached(world):
     assert host.messages
 
 
+def test_ipv6_is_switched_off_for_a_domain(make_world):
+    world = make_world(delivery={"domains": {"four.example": {"ipv6": False}}})
+    host = world.add_mx("mx.six.example", ip="::1")
+    for domain, result in (("six.example", "delivered"), ("four.example", "deferred")):
+        world.set_mx(domain, host)
+        _send(world, domain, result)
+    assert [message.to for message in host.messages] == [["x@six.example"]]
+    assert len(host.sessions) == 1
+
+
 def test_domain_that_is_an_alias_is_followed(world):
     host = world.add_domain("real.example")
     world.dns.set("alias.example", "CNAME", "real.example.")

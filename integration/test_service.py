@@ -180,6 +180,9 @@ def test_ready_probe_says_why_no_mail_is_taken(watched):
 
 def test_metrics_count_what_happened(watched):
     world = watched()
+    clients = 'stsrelay_inbound_connections_total{listener="%s:%d",result="accepted"}' % (
+        world.listener)
+    before = value(get(world, "/metrics")[1], clients)
     world.add_domain("good.example", "enforce")
     world.add_domain("busy.example", rules={"MAIL": "451 4.3.0 later"})
     bad = world.add_domain("bad.example", starttls="454 4.7.0 not now")
@@ -197,6 +200,9 @@ def test_metrics_count_what_happened(watched):
             'stsrelay_queue_messages{state="held"}': 0,
             "stsrelay_messages_stored_total": 3,
             "stsrelay_policy_cache_entries": 2,
+            'stsrelay_policy_lookups_total{result="absent"}': 1,
+            'stsrelay_policy_lookups_total{result="unknown"}': 0,
+            'stsrelay_reports_total{via="mail",result="accepted"}': 0,
             'stsrelay_tls_sessions_total{policy="sts",result="success"}': 1,
             'stsrelay_tls_sessions_total{policy="sts",result="failure"}': 1,
             "stsrelay_message_delay_seconds_count": 1,
@@ -205,6 +211,7 @@ def test_metrics_count_what_happened(watched):
         assert value(text, sample) == expected, sample
     assert sum(map(float, re.findall(r"^stsrelay_policy_failures_total\S* (\S+)$", text,
                                      re.M))) == 1
+    assert value(text, clients) == before + 3
     assert value(text, "stsrelay_queue_bytes") > 0
     assert 0 < value(text, "stsrelay_queue_oldest_seconds") < 600
 
@@ -214,6 +221,13 @@ def test_metrics_pass_prometheus_own_check(watched):
     result = subprocess.run(["promtool", "check", "metrics"], input=get(watched(), "/metrics")[1],
                             capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_metric_has_its_entry_in_the_manual_and_no_other(watched):
+    manual = (REPOSITORY / "conf" / "man" / "stsrelay.1").read_text()
+    entries = re.findall(r"^\.It (Li .*)$", manual, re.M)
+    named = {f"stsrelay_{name}" for entry in entries for name in re.findall(r"Li (\w+)", entry)}
+    assert named == set(re.findall(r"^# TYPE (\S+)", get(watched(), "/metrics")[1], re.M))
 
 
 # --- alert rules and dashboard -----------------------------------------------------------------------

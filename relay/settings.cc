@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <ifaddrs.h>
 #include <memory>
 #include <netdb.h>
+#include <optional>
 #include <thread>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "conf/environment.h"
 #include "relay/file_text.h"
 
 namespace relay {
@@ -128,13 +131,23 @@ Expected<message::DkimKey, std::string> load_dkim_key(const std::string& path) {
   return std::move(*key);
 }
 
+namespace {
+
+std::optional<std::string> environment(const std::string& name) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here changes the environment.
+  const char* const value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+}  // namespace
+
 Expected<conf::Config, std::vector<std::string>> load_config(const std::string& path) {
   const auto text = file_text(path);
   if (!text) {
     return Unexpected<std::vector<std::string>>(std::vector{
         fmt::format("{}: cannot be read: {}; name the file with --config", path, text.error())});
   }
-  auto config = conf::parse(*text);
+  auto config = conf::parse(*text, environment);
   if (!config) {
     return Unexpected<std::vector<std::string>>(lines_of(path, config.error()));
   }

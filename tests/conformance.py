@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Which test shows which requirement on a sender: tests/data/conformance.yaml as a table.
+"""Which test shows which requirement: tests/data/conformance.yaml and features.yaml as tables.
 
     tests/conformance.py                 writes tests/CONFORMANCE.md
     tests/conformance.py --check         the table is up to date, every named test exists
@@ -27,24 +27,29 @@ import yaml
 
 TESTS = Path(__file__).resolve().parent
 INTEGRATION = TESTS.parent / "integration"
-DATA = TESTS / "data" / "conformance.yaml"
+DATA = TESTS / "data"
 TABLE = TESTS / "CONFORMANCE.md"
 
-HEAD = """# What a sender has to do, and what shows it
+SENDER = """# What a sender has to do, and what shows it
 
-Made by tests/conformance.py from tests/data/conformance.yaml, and checked with it: a requirement
-whose tests are missing or fail breaks the build. The numbers are this project's; "own" marks a
+Made by tests/conformance.py from tests/data/conformance.yaml and features.yaml, and checked with
+it: a requirement whose tests are missing or fail breaks the build. The numbers are this project's; "own" marks a
 decision where the RFCs are silent or contradict themselves. A test in quotes is a case of the unit
 test program before it; all others are integration tests, with all their parameters unless one is
 named.
 """
+RELAY = """# What a relay is expected to do
+
+Not by an RFC alone, but by those who run one.
+"""
+PARTS = {"conformance.yaml": SENDER, "features.yaml": RELAY}
 
 
 @dataclass(frozen=True)
 class Requirement:
     id: str
-    rfc: str
     text: str
+    rfc: str = ""
     tests: tuple[str, ...] = ()
     missing: str = ""
 
@@ -167,8 +172,8 @@ class Check:
 
 
 # --- the table ---------------------------------------------------------------------------------
-def table(groups: list[tuple[str, list[Requirement]]], unit: dict[str, str]) -> str:
-    lines = [HEAD]
+def table(head: str, groups: list[tuple[str, list[Requirement]]], unit: dict[str, str]) -> str:
+    lines = [head]
     for title, requirements in groups:
         lines += [f"## {title}", "", "| | RFC | requirement | shown by |", "|---|---|---|---|"]
         for requirement in requirements:
@@ -189,10 +194,12 @@ def main() -> int:
     parser.add_argument("--results", nargs="+", type=Path, metavar="FILE", default=[])
     options = parser.parse_args()
 
-    groups = read_groups(DATA.read_text(encoding="utf-8"))
-    requirements = [requirement for _, rows in groups for requirement in rows]
+    parts = {head: read_groups((DATA / file).read_text(encoding="utf-8"))
+             for file, head in PARTS.items()}
+    requirements = [requirement for groups in parts.values() for _, rows in groups
+                    for requirement in rows]
     check = Check(requirements)
-    text = table(groups, check.unit)
+    text = "\n".join(table(head, groups, check.unit) for head, groups in parts.items())
     if not options.check:
         TABLE.write_text(text, encoding="utf-8")
         return 0

@@ -15,7 +15,6 @@
 #include "conf/config.h"
 #include "relay/control/control_protocol.h"
 #include "relay/control/queue_import.h"
-#include "relay/delivery/duration_counts.h"
 #include "relay/delivery/group.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/notifier.h"
@@ -67,15 +66,15 @@ struct StatusFacts {
   std::uint64_t upstream_auth_failures = 0;
   delivery::PolicyTotals policies;
   delivery::TlsTotals tls;
-  delivery::DurationTotals attempts, delays;
+  net::DurationTotals attempts{net::kMailDurations}, delays{net::kMailDurations};
   delivery::NoticeTotals notices;
   std::uint64_t accepted = 0, auth_failures = 0;  ///< messages; failed logins
   std::map<std::string, std::uint64_t> rejected;  ///< by SMTP command
   std::uint64_t events_sent = 0, events_lost = 0;
   std::size_t events_waiting = 0;
-  reception::ConnectionCounts::Served clients;  ///< since the start
-  std::string dnssec_mode;                      ///< "trust_ad" or "validate"
-  std::string dnssec_state;                     ///< "secure", or "not-secure: " and why
+  std::map<std::string, reception::ConnectionCounts::Served> clients;  ///< by listener
+  std::string dnssec_mode;                                             ///< "trust_ad" or "validate"
+  std::string dnssec_state;  ///< "secure", or "not-secure: " and why
 };
 
 struct Reloaded {

@@ -62,7 +62,7 @@ std::string requiretls_advice(const Fate& fate) {
 }
 
 /// For a person: domain, host, policy and rule. A reply that is all there is to say is left to the
-/// notice, which quotes it unbroken.
+/// notice, which quotes it unbroken. lifetime: that its recipient had.
 std::string explanation(const Fate& fate, std::chrono::milliseconds lifetime) {
   const std::string& text = fate.outcome->text;
   const std::string& reply = fate.outcome->remote_reply;
@@ -85,7 +85,7 @@ std::string explanation(const Fate& fate, std::chrono::milliseconds lifetime) {
   return fmt::format("The message cannot be delivered to {}: {}", where(fate), text);
 }
 
-message::DsnRecipient dsn_recipient(const Fate& fate, spool::MessageTls tls,
+message::DsnRecipient dsn_recipient(const Fate& fate, const spool::Envelope& envelope,
                                     const NoticeFacts& facts) {
   message::DsnRecipient recipient;
   recipient.address = fate.recipient->address;
@@ -100,8 +100,8 @@ message::DsnRecipient dsn_recipient(const Fate& fate, spool::MessageTls tls,
     // RFC 3464 §2.3.5: a host that reported nothing is none to name here.
     recipient.remote_mta = fate.outcome->host;
   }
-  recipient.explanation = explanation(fate, facts.lifetime);
-  if (tls == spool::MessageTls::required) {
+  recipient.explanation = explanation(fate, fate.expires - start_of_life(envelope));
+  if (envelope.tls == spool::MessageTls::required) {
     recipient.advice = requiretls_advice(fate);
   }
   const net::WallTime tried = fate.last_try.value_or(facts.now);
@@ -135,7 +135,7 @@ spool::Notice status_notice(const NoticeSubject& subject, const spool::Envelope&
   dsn.smtputf8 = envelope.smtputf8 ? message::SmtpUtf8::needed : message::SmtpUtf8::not_needed;
   dsn.recipients.reserve(fates.size());
   for (const Fate& fate : fates) {
-    dsn.recipients.push_back(dsn_recipient(fate, envelope.tls, facts));
+    dsn.recipients.push_back(dsn_recipient(fate, envelope, facts));
   }
   message::DsnMessage made = message::status_notice(dsn, {original, envelope.size});
 

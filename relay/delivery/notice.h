@@ -20,7 +20,7 @@ struct NoticeFacts {
   std::string hostname;
   spool::MessageId id;  ///< of the notice
   net::WallTime now{};
-  std::chrono::milliseconds lifetime{};
+  std::chrono::milliseconds lifetime{};                     ///< of the notice
   std::uint64_t return_size = conf::Notices{}.return_size;  ///< octets of the original, at most
 };
 

@@ -95,6 +95,9 @@ void PolicyKeeper::load_policy(const std::shared_ptr<const sts::CachedPolicy>& p
 
 void PolicyKeeper::keep(const Outcome& outcome) {
   const auto& [domain, before, purpose, fetched_for, verdict] = outcome;
+  if (purpose == sts::Purpose::delivery || purpose == sts::Purpose::recheck) {
+    ++gauges_.lookups.at(static_cast<std::size_t>(found_by(verdict)));
+  }
   if (!is_known(outcome)) {
     const bool fetched = verdict.source == sts::PolicyVerdict::Source::fetched;
     const bool was_troubled = fetched && !trouble_of(domain).empty();

@@ -28,6 +28,33 @@ void FetchFailures::add_to(Counts& sums) const {
   }
 }
 
+PolicyFound found_by(const sts::PolicyVerdict& verdict) {
+  if (verdict.policy != nullptr) {
+    return verdict.source == sts::PolicyVerdict::Source::fetched ? PolicyFound::fetched
+                                                                 : PolicyFound::cached;
+  }
+  if (verdict.fault) {
+    return PolicyFound::failed;
+  }
+  return verdict.record_unknown ? PolicyFound::unknown : PolicyFound::absent;
+}
+
+std::string_view name(PolicyFound found) {
+  switch (found) {
+    case PolicyFound::cached:
+      return "cached";
+    case PolicyFound::fetched:
+      return "fetched";
+    case PolicyFound::absent:
+      return "absent";
+    case PolicyFound::unknown:
+      return "unknown";
+    case PolicyFound::failed:
+      return "failed";
+  }
+  return "";
+}
+
 void FailingPolicies::set(std::vector<FailingPolicy> all) {
   std::vector<FailingPolicy> first = earliest(std::move(all));
   const std::lock_guard lock(mutex_);
@@ -59,6 +86,9 @@ void PolicyTotals::add(const PolicyGauges& gauges) {
     earliest_expiry = earliest_of;
   }
   gauges.failures.add_to(fetch_failures);
+  for (std::size_t i = 0; i < lookups.size(); ++i) {
+    lookups.at(i) += gauges.lookups.at(i);
+  }
   const auto more = gauges.failing_policies.first();
   failing_policies.insert(failing_policies.end(), more.begin(), more.end());
   failing_policies = delivery::earliest(std::move(failing_policies));

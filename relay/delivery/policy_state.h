@@ -1,17 +1,21 @@
 // What a worker knows about one policy domain now, and about all of its domains. Values.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "relay/net/clock.h"
+#include "sts/discovery.h"
 #include "sts/policy_cache.h"
 #include "sts/refresh.h"
 
@@ -38,6 +42,18 @@ class FetchFailures {
   mutable std::mutex mutex_;
   Counts counts_;
 };
+
+/// How a lookup of a policy for mail ended.
+enum class PolicyFound {
+  cached,
+  fetched,
+  absent,   ///< the domain publishes none
+  unknown,  ///< nobody answered whether it does
+  failed,   ///< it does, but it cannot be had, and none was cached
+};
+inline constexpr std::size_t kPolicyFoundKinds = 5;
+[[nodiscard]] PolicyFound found_by(const sts::PolicyVerdict& verdict);
+[[nodiscard]] std::string_view name(PolicyFound found);
 
 /// A policy in force that could not be refreshed lately.
 struct FailingPolicy {
@@ -66,6 +82,8 @@ struct PolicyGauges {
   std::atomic<std::int64_t> earliest_expiry{0};  ///< of the failing: ms since 1970; 0: none
   std::atomic<std::size_t> unsaved{0};           ///< in memory only: the store refused them
   FetchFailures failures;
+  /// Lookups for mail by PolicyFound; those of a domain at the same moment are one.
+  std::array<std::atomic<std::uint64_t>, kPolicyFoundKinds> lookups{};
   FailingPolicies failing_policies;
 
   /// When the first of the failing policies expires.
@@ -81,6 +99,7 @@ struct PolicyTotals {
   std::optional<net::WallTime> earliest_expiry;  ///< of the failing
   std::vector<FailingPolicy> failing_policies;   ///< the first of them to expire
   FetchFailures::Counts fetch_failures;
+  std::array<std::uint64_t, kPolicyFoundKinds> lookups{};  ///< as those of PolicyGauges
 
   void add(const PolicyGauges& gauges);
 };

@@ -47,7 +47,7 @@ Fate deferral_or_expiry(const spool::Envelope& envelope, const spool::Recipient&
   fate.expires = retry.expires;
   fate.next_try =
       spool::next_try(retry.waits, {recipient.attempts + 1, now, retry.expires, retry.jitter});
-  const net::WallTime warning = envelope.received_at + retry.warn_after;
+  const net::WallTime warning = start_of_life(envelope) + retry.warn_after;
   if (fate.next_try && now < warning && delay_matters(envelope, recipient, retry.warn_after)) {
     fate.next_try = std::min(*fate.next_try, warning);
   }
@@ -123,6 +123,10 @@ RetryRules RetryRules::of(const conf::Queue& queue, const spool::Envelope& envel
           queue.warn_after};
 }
 
+net::WallTime start_of_life(const spool::Envelope& envelope) {
+  return envelope.life_from == net::WallTime{} ? envelope.received_at : envelope.life_from;
+}
+
 net::WallTime end_of_life(const conf::Queue& queue, const spool::Envelope& envelope,
                           const std::string& domain) {
   const conf::QueueRule* const rule = conf::find_rule(queue.domains, domain);
@@ -131,8 +135,7 @@ net::WallTime end_of_life(const conf::Queue& queue, const spool::Envelope& envel
   if (!own_life) {
     return envelope.expires_at;
   }
-  const bool fresh = envelope.life_from == net::WallTime{};
-  return (fresh ? envelope.received_at : envelope.life_from) + rule->lifetime;
+  return start_of_life(envelope) + rule->lifetime;
 }
 
 std::string_view name(Fate::Kind kind) {
@@ -224,7 +227,7 @@ bool wants_relayed_notice(const spool::Envelope& envelope, const Fate& fate) {
 bool wants_delay_notice(const spool::Envelope& envelope, const Fate& fate,
                         std::chrono::milliseconds warn_after, net::WallTime now) {
   return fate.kind == Fate::Kind::deferred && is_waited_for(fate.outcome->staged) &&
-         now >= envelope.received_at + warn_after &&
+         now >= start_of_life(envelope) + warn_after &&
          delay_matters(envelope, *fate.recipient, warn_after);
 }
 

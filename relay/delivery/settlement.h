@@ -20,8 +20,8 @@ struct RetryRules {
   std::span<const std::chrono::milliseconds> waits;
   net::WallTime expires{};  ///< the end of the recipients' life
   double jitter = 0;        ///< this attempt's share of the wait, already drawn
-  /// When the sender is told of the delay, from acceptance on; 0: never. A wait across that moment
-  /// ends there.
+  /// When the sender is told of the delay, from start_of_life() on; 0: never. A wait across that
+  /// moment ends there.
   std::chrono::milliseconds warn_after{0};
 
   /// Those of a recipient domain. queue outlives them.
@@ -29,8 +29,12 @@ struct RetryRules {
                        const std::string& domain, double jitter);
 };
 
+/// What lifetimes and the delay notice count from: arrival, later by the time it was held, or the
+/// requeue.
+[[nodiscard]] net::WallTime start_of_life(const spool::Envelope& envelope);
+
 /// When the recipients of a domain have had their time: what the domain's lifetime says, if it has
-/// one, counted from envelope.life_from; or else envelope.expires_at. Reports have their own.
+/// one, counted from start_of_life(); or else envelope.expires_at. Reports have their own.
 [[nodiscard]] net::WallTime end_of_life(const conf::Queue& queue, const spool::Envelope& envelope,
                                         const std::string& domain);
 
@@ -40,7 +44,7 @@ struct Fate {
   const spool::Recipient* recipient = nullptr;
   const RecipientOutcome* outcome = nullptr;
   std::optional<net::WallTime> next_try;  ///< deferred only
-  net::WallTime expires{};                ///< of a deferred one: when it is given up
+  net::WallTime expires{};                ///< of a deferred or expired one: the end of its life
   /// The end of its last attempt, if that was not this one; the epoch: there was none.
   std::optional<net::WallTime> last_try{};
 };

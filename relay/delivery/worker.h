@@ -16,7 +16,6 @@
 
 #include "conf/config.h"
 #include "relay/delivery/credentials.h"
-#include "relay/delivery/duration_counts.h"
 #include "relay/delivery/local_rules.h"
 #include "relay/delivery/notifier.h"
 #include "relay/delivery/pauses.h"
@@ -71,8 +70,9 @@ struct WorkerGauges {
   std::atomic<std::uint64_t> would_refuse{0};
   WouldRefuse would_refuse_domains;
   TlsCounts tls;
-  DurationCounts attempts;  ///< of one message at one domain
-  DurationCounts delays;    ///< of recipients, from acceptance to delivery
+  net::DurationCounts attempts{net::kMailDurations};  ///< of one message at one domain
+  /// Of recipients, from acceptance to delivery.
+  net::DurationCounts delays{net::kMailDurations};
 };
 
 class Worker {

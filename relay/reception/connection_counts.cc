@@ -12,20 +12,21 @@ ConnectionCounts::Place::~Place() {
 }
 
 std::variant<std::unique_ptr<ConnectionCounts::Place>, ConnectionCounts::Full>
-ConnectionCounts::take(const std::string& client, const Caps& caps) {
+ConnectionCounts::take(const std::string& client, const Caps& caps, const std::string& listener) {
   const std::lock_guard lock(mutex_);
+  Served& served = served_[listener];
   if (total_ >= caps.total) {
-    ++served_.refused_total;
+    ++served.refused_total;
     return Full::total;
   }
   auto& count = by_client_[client];
   if (count >= caps.per_client) {
-    ++served_.refused_client;
+    ++served.refused_client;
     return Full::client;
   }
   ++count;
   ++total_;
-  ++served_.accepted;
+  ++served.accepted;
   return std::make_unique<Place>(shared_from_this(), client);
 }
 
@@ -34,7 +35,7 @@ std::size_t ConnectionCounts::total() const {
   return total_;
 }
 
-ConnectionCounts::Served ConnectionCounts::served() const {
+std::map<std::string, ConnectionCounts::Served> ConnectionCounts::served() const {
   const std::lock_guard lock(mutex_);
   return served_;
 }

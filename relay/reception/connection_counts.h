@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -33,22 +34,24 @@ class ConnectionCounts : public std::enable_shared_from_this<ConnectionCounts> {
     std::size_t per_client;
   };
 
-  /// A place for one more connection of client, or which cap it would break.
+  /// A place for one more connection of client at a listener, or which cap it would break.
   [[nodiscard]] std::variant<std::unique_ptr<Place>, Full> take(const std::string& client,
-                                                                const Caps& caps);
+                                                                const Caps& caps,
+                                                                const std::string& listener);
   [[nodiscard]] std::size_t total() const;
   /// What became of the connections since the start, by which cap was full.
   struct Served {
     std::uint64_t accepted = 0, refused_total = 0, refused_client = 0;
   };
-  [[nodiscard]] Served served() const;
+  /// By listener; none of those that nobody came to.
+  [[nodiscard]] std::map<std::string, Served> served() const;
 
  private:
   void give_back(const std::string& client);
 
   mutable std::mutex mutex_;
   std::size_t total_ = 0;
-  Served served_;
+  std::map<std::string, Served> served_;
   std::unordered_map<std::string, std::size_t> by_client_;
 };
 

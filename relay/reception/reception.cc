@@ -61,7 +61,8 @@ void Reception::accepted(std::unique_ptr<net::Connection> connection,
   const auto client = client_of(*connection).name;
   const auto& limits = context_.settings->limits;
   auto place = context_.connections->take(
-      client, {cap(limits.connections), cap(limits.connections_per_client)});
+      client, {cap(limits.connections), cap(limits.connections_per_client)},
+      listener.rules.address.text());
   if (const auto* full = std::get_if<ConnectionCounts::Full>(&place)) {
     turn_away(std::move(connection), listener, client, *full);
     return;

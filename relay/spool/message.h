@@ -73,8 +73,8 @@ struct Envelope {
   Priority priority = Priority::normal;
   std::string held;         ///< why nothing is tried until it is released; empty: it is not held
   net::WallTime held_at{};  ///< since when, if held
-  /// What lifetimes by domain count from: arrival, later by the time it was held, or the requeue.
-  /// The epoch in a new message: received_at.
+  /// What lifetimes by domain and the delay notice count from: arrival, later by the time it was
+  /// held, or the requeue. The epoch in a new message: received_at.
   net::WallTime life_from{};
   /// Its id in the queue that it was exported from; 0: it came in the ordinary way. With
   /// received_at it tells whether the message was imported before. Not stored with the message.

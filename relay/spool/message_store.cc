@@ -72,8 +72,8 @@ Sql<std::unique_ptr<MessageStore>> MessageStore::open(Database& database) {
        "life_from = life_from + max(0, ?2 - held_at), held = '', held_at = 0 "
        "WHERE id = ?1 AND held != ''"},
       {&s.requeue_,
-       "UPDATE messages SET expires_at = ?3, life_from = ?2, held = '', held_at = 0 "
-       "WHERE id = ?1"},
+       "UPDATE messages SET expires_at = ?3, life_from = ?2, held = '', held_at = 0, "
+       "flags = flags & ~?4 WHERE id = ?1"},
       {&s.imported_,
        "SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at = ?2) OR "
        "EXISTS (SELECT 1 FROM queue_imports WHERE id = ?1 AND received_at = ?2)"},
@@ -234,8 +234,8 @@ Sql<std::size_t> MessageStore::change(const MessageChange& change) {
     case MessageChange::Kind::retry:
       return as_size(reschedule_.run(keys.first, keys.last, stored_time(change.at)));
     case MessageChange::Kind::requeue: {
-      auto changed =
-          requeue_.run(change.id.value(), stored_time(change.at), stored_time(change.expires_at));
+      auto changed = requeue_.run(change.id.value(), stored_time(change.at),
+                                  stored_time(change.expires_at), kDelayTold);
       if (!changed || *changed == 0) {
         return as_size(std::move(changed));
       }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "relay/net/clock.h"
+#include "relay/net/duration_counts.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
 #include "relay/spool/message.h"
@@ -21,6 +22,7 @@
 #include "relay/spool/policy_override.h"
 #include "relay/spool/policy_trouble.h"
 #include "relay/spool/report.h"
+#include "relay/spool/report_counts.h"
 #include "relay/spool/store_fault.h"
 #include "rpt/result.h"
 #include "sts/policy_cache.h"
@@ -174,7 +176,8 @@ class Spool {
 
   struct Statistics {
     std::uint64_t commits = 0, requests = 0, messages_stored = 0, settlements = 0;
-    std::chrono::microseconds commit_time{0};  ///< that the commits took, together
+    net::DurationTotals commit_times{net::kDiskDurations};  ///< how long each commit took
+    ReportTotals reports;
   };
   [[nodiscard]] Statistics statistics() const;
 

@@ -63,8 +63,14 @@ void Writer::set_stored_observer(std::function<void(std::shared_ptr<const Envelo
 }
 
 Spool::Statistics Writer::statistics() const {
-  return {commits_, requests_, messages_stored_, settlements_,
-          std::chrono::microseconds(commit_time_.load())};
+  Spool::Statistics all;
+  all.commits = commits_;
+  all.requests = requests_;
+  all.messages_stored = messages_stored_;
+  all.settlements = settlements_;
+  commit_times_.add_to(all.commit_times);
+  all.reports = reports_.totals();
+  return all;
 }
 
 void Writer::run() {
@@ -145,8 +151,7 @@ Sql<void> Writer::commit(std::span<Request> group) {
   const auto start = std::chrono::steady_clock::now();
   auto committed = tables_->commit(group);
   if (committed) {
-    const auto took = std::chrono::steady_clock::now() - start;
-    commit_time_ += std::chrono::duration_cast<std::chrono::microseconds>(took).count();
+    commit_times_.count(std::chrono::steady_clock::now() - start);
     ++commits_;
     checkpointed_ = false;
   }
@@ -166,6 +171,7 @@ void Writer::make_room() {
 void Writer::answer_stored(std::span<Request> group) {
   Answers answers;
   for (auto& request : group) {
+    count_reports(request);
     answers.stored(request);
   }
   requests_ += group.size();
@@ -184,6 +190,15 @@ void Writer::answer_stored(std::span<Request> group) {
   answers.post();
   for (const auto& slices : answers.take_loose()) {
     queue_->submit(Sweep{slices});
+  }
+}
+
+void Writer::count_reports(const Request& request) {
+  if (const auto* write = std::get_if<WriteReport>(&request)) {
+    reports_.count(write->write);
+  } else if (const auto* settle = std::get_if<Settle>(&request);
+             settle != nullptr && settle->settlement.report) {
+    reports_.count(*settle->settlement.report);
   }
 }
 

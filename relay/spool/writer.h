@@ -10,11 +10,13 @@
 #include <thread>
 #include <vector>
 
+#include "relay/net/duration_counts.h"
 #include "relay/spool/database.h"
 #include "relay/spool/directory.h"
 #include "relay/spool/group_commit.h"
 #include "relay/spool/id_source.h"
 #include "relay/spool/occupancy.h"
+#include "relay/spool/report_counts.h"
 #include "relay/spool/request_queue.h"
 #include "relay/spool/spool.h"
 
@@ -48,6 +50,7 @@ class Writer {
   Sql<void> commit(std::span<Request> group);
   void make_room();
   void answer_stored(std::span<Request> group);
+  void count_reports(const Request& request);
   void answer_refused(std::span<Request> group, const StoreFault& fault);
   void fail(const SqlError& error);
   void checkpoint_if_due();
@@ -69,7 +72,8 @@ class Writer {
   bool checkpointed_ = true;  // nothing in the log that a checkpoint would move
   std::atomic<bool> failed_ = false;
   std::atomic<std::uint64_t> commits_ = 0;
-  std::atomic<std::int64_t> commit_time_ = 0;  // µs
+  net::DurationCounts commit_times_{net::kDiskDurations};
+  ReportCounts reports_;
   std::atomic<std::uint64_t> requests_ = 0;
   std::atomic<std::uint64_t> messages_stored_ = 0;
   std::atomic<std::uint64_t> settlements_ = 0;

@@ -40,14 +40,14 @@ class Exposition {
   void counters(const char* name, const char* help, const std::vector<Sample>& samples) {
     add(name, help, prometheus::MetricType::Counter, samples);
   }
-  void histogram(const char* name, const char* help, const delivery::DurationTotals& totals) {
+  void histogram(const char* name, const char* help, const net::DurationTotals& totals) {
     prometheus::ClientMetric metric;
     std::uint64_t count = 0;
     for (std::size_t i = 0; i < totals.counts.size(); ++i) {
       count += totals.counts.at(i);
-      const bool bounded = i < delivery::DurationTotals::kBounds.size();
-      metric.histogram.bucket.push_back({count, bounded ? delivery::DurationTotals::kBounds.at(i)
-                                                        : std::numeric_limits<double>::infinity()});
+      const bool bounded = i < totals.bounds.size();
+      metric.histogram.bucket.push_back(
+          {count, bounded ? totals.bounds[i] : std::numeric_limits<double>::infinity()});
     }
     metric.histogram.sample_count = count;
     metric.histogram.sample_sum = totals.seconds;
@@ -110,10 +110,25 @@ void add_daemon(Exposition& out, const control::StatusFacts& facts) {
   out.gauges("open_connections", "Connections now.",
              by("direction", {{"inbound", facts.inbound_connections},
                               {"outbound", facts.outbound_connections}}));
-  out.counters("inbound_connections_total", "Connections of clients, and those turned away.",
-               by("result", {{"accepted", facts.clients.accepted},
-                             {"refused_total", facts.clients.refused_total},
-                             {"refused_client", facts.clients.refused_client}}));
+}
+
+/// Listeners that nobody came to yet are there, too.
+void add_connections(Exposition& out, const control::StatusFacts& facts) {
+  auto by_listener = facts.clients;
+  for (const std::string& listener : facts.listeners) {
+    by_listener[listener];
+  }
+  std::vector<Sample> samples;
+  for (const auto& [listener, served] : by_listener) {
+    for (Sample& sample : by("result", {{"accepted", served.accepted},
+                                        {"refused_total", served.refused_total},
+                                        {"refused_client", served.refused_client}})) {
+      sample.labels.insert(sample.labels.begin(), {"listener", listener});
+      samples.push_back(std::move(sample));
+    }
+  }
+  out.counters("inbound_connections_total",
+               "Connections of clients, and those turned away, by listener.", samples);
 }
 
 void add_reception(Exposition& out, const control::StatusFacts& facts) {
@@ -205,12 +220,33 @@ void add_tls(Exposition& out, const delivery::TlsTotals& tls) {
                failures);
 }
 
+void add_reports(Exposition& out, const spool::ReportTotals& reports) {
+  std::vector<Sample> samples;
+  for (const auto& [via, ends] : {std::pair("mail", reports.mail), {"https", reports.https}}) {
+    for (Sample& sample :
+         by("result",
+            {{"accepted", ends.accepted}, {"refused", ends.refused}, {"expired", ends.expired}})) {
+      sample.labels.insert(sample.labels.begin(), {"via", via});
+      samples.push_back(std::move(sample));
+    }
+  }
+  out.counters("reports_total", "TLS reports by destination, by what became of them in the end.",
+               samples);
+}
+
 void add_policies(Exposition& out, const delivery::PolicyTotals& policies) {
   out.gauge("policy_cache_entries", "MTA-STS policies in memory.", policies.cached);
   out.gauge("policy_cache_failing_entries", "Of these, those whose refresh fails.",
             policies.failing);
   out.gauge("policy_cache_unsaved_entries", "Policies in memory only: the store refused them.",
             policies.unsaved);
+  std::vector<Sample> lookups;
+  for (std::size_t i = 0; i < policies.lookups.size(); ++i) {
+    const std::string found(delivery::name(static_cast<delivery::PolicyFound>(i)));
+    lookups.push_back({{{"result", found}}, static_cast<double>(policies.lookups.at(i))});
+  }
+  out.counters("policy_lookups_total", "Lookups of MTA-STS policies for mail, by what was found.",
+               lookups);
   std::vector<Sample> expiries;
   for (const auto& [domain, failing] : policies.failing_policies) {
     expiries.push_back({{{"domain", domain}}, seconds(failing.expires_at)});
@@ -236,8 +272,8 @@ void add_store(Exposition& out, const control::StatusFacts& facts) {
   out.counter("store_settlements_total", "Delivery attempts whose outcome was stored.",
               facts.statistics.settlements);
   out.counter("store_requests_total", "Requests to the store.", facts.statistics.requests);
-  out.counters("store_commit_seconds_total", "Time that the store's transactions took, together.",
-               {{{}, std::chrono::duration<double>(facts.statistics.commit_time).count()}});
+  out.histogram("store_commit_seconds", "How long each of the store's transactions took.",
+                facts.statistics.commit_times);
   out.counter("store_commits_total", "Transactions of the store, each of many requests.",
               facts.statistics.commits);
 }
@@ -248,6 +284,7 @@ std::string exposition(const control::StatusFacts& facts, const spool::SpoolRead
                        net::WallTime now) {
   Exposition out;
   add_daemon(out, facts);
+  add_connections(out, facts);
   add_reception(out, facts);
   if (queue != nullptr) {
     add_queue(out, *queue, now);
@@ -256,6 +293,7 @@ std::string exposition(const control::StatusFacts& facts, const spool::SpoolRead
   add_notices(out, facts.notices);
   add_events(out, facts);
   add_tls(out, facts.tls);
+  add_reports(out, facts.statistics.reports);
   add_policies(out, facts.policies);
   add_store(out, facts);
   return out.text();

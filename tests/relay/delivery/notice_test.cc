@@ -29,6 +29,7 @@ struct Case {
     outcome.text = std::move(text);
     outcome.remote_reply = std::move(reply);
     fate.kind = kind;
+    fate.expires = kNow;
     fate.recipient = &envelope.recipients.front();
     fate.outcome = &outcome;
   }

@@ -148,6 +148,35 @@ TEST_CASE("a failure without a sender goes to the postmaster, or into the log") 
   CHECK(totals.dropped_null_sender == 1);
 }
 
+TEST_CASE("the notice of an expiry names the lifetime that applied") {
+  struct Row {
+    std::chrono::hours domain;  // 0: it has none of its own
+    std::chrono::hours life_from;
+    const char* text;
+  };
+  for (const Row& row :
+       {Row{0h, 0h, "was tried for 5 hours and"}, Row{2h, 0h, "was tried for 2 hours and"},
+        Row{3h, 1h, "was tried for 3 hours and"}}) {
+    CAPTURE(row.text);
+    Told told;
+    told.queue_rules.domains["a.example"].lifetime = row.domain;
+    told.part.expires_at = told.part.received_at + 5h;
+    told.part.life_from = told.part.received_at + row.life_from;
+    told.outcome.status = "4.0.0";
+    told.outcome.text = "451 later";
+    told.outcome.index = told.part.recipients[0].index;
+    Finished finished;
+    finished.outcomes = {told.outcome};
+    SettledAttempt settled =
+        settle(told.part, finished, RetryRules::of(told.queue_rules, told.part, "a.example", 0),
+               told.world.clock.wall());
+    REQUIRE(settled.fates[0].kind == Fate::Kind::expired);
+    told.notifier.add(told.part, settled, told.rules);
+    REQUIRE(settled.settlement.notices.size() == 1);
+    CHECK(holds(settled.settlement.notices[0], row.text));
+  }
+}
+
 TEST_CASE("no storm of notices to one address") {
   Told told;
   told.notices.per_hour = 2;

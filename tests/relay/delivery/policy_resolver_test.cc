@@ -39,6 +39,35 @@ TEST_CASE("a fetched policy is cached, stored and used without a second fetch") 
   CHECK(stored[0]->policy.body == body("enforce"));
 }
 
+TEST_CASE("lookups for mail are counted by what was found; those at one moment are one") {
+  World world;
+  world.start();
+  const auto found = [&world](relay::delivery::PolicyFound kind) {
+    return world.resolver->gauges().lookups.at(static_cast<std::size_t>(kind)).load();
+  };
+  using relay::delivery::PolicyFound;
+  const auto together = world.ask("a.example", [](const sts::PolicyVerdict& /*verdict*/) {});
+  world.resolve();
+  world.resolve();
+  world.resolve();
+  CHECK(found(PolicyFound::fetched) == 1);
+  CHECK(found(PolicyFound::cached) == 2);
+  world.host.answer_with("500 No");
+  world.resolve("b.example");
+  world.no_record();
+  world.resolve("c.example");
+  world.refresh("c.example");  // not for mail
+  world.name_server.set_script([](const support::DnsAsked& asked) {
+    return std::vector<std::string>{support::DnsPacket(asked.question).rcode(2).bytes()};
+  });
+  world.resolve("d.example");
+  CHECK(found(PolicyFound::failed) == 1);
+  CHECK(found(PolicyFound::absent) == 1);
+  CHECK(found(PolicyFound::unknown) == 1);
+  CHECK(found(PolicyFound::fetched) == 1);
+  CHECK(found(PolicyFound::cached) == 2);
+}
+
 TEST_CASE("policies loaded at the start are used, expired ones stay on disk and are told once") {
   World world;
   world.start();

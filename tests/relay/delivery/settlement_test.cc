@@ -236,6 +236,22 @@ TEST_CASE("a delay is told once it is long enough, to who wants to know, and onc
   }
 }
 
+TEST_CASE("the delay of a message with a new life counts from there") {
+  spool::Envelope envelope = envelope_of(1);
+  envelope.sender = "s@e.org";
+  envelope.received_at = kNow - 50h;
+  envelope.life_from = kNow - 3h;
+  const RecipientOutcome outcome;
+  Fate fate;
+  fate.recipient = envelope.recipients.data();
+  fate.outcome = &outcome;
+  CHECK_FALSE(wants_delay_notice(envelope, fate, 4h, kNow));
+  CHECK(wants_delay_notice(envelope, fate, 4h, kNow + 1h));
+  const Finished end = finished({Result::deferred});
+  const std::vector<std::chrono::milliseconds> waits{2h};
+  CHECK(settle(envelope, end, {waits, kNow + 40h, 0, 4h}, kNow).fates[0].next_try == kNow + 1h);
+}
+
 TEST_CASE("a wait across the time of the delay notice ends there, if one will be sent") {
   struct Row {
     const char* sender;

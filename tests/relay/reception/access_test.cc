@@ -67,14 +67,16 @@ TEST_CASE("a certificate may relay by its print, or by a name that somebody vouc
 TEST_CASE("connections are capped in all and by client, and places come back") {
   const auto counts = std::make_shared<ConnectionCounts>();
   const ConnectionCounts::Caps caps{3, 2};
-  auto a1 = counts->take("a", caps);
-  auto a2 = counts->take("a", caps);
-  CHECK(std::get<ConnectionCounts::Full>(counts->take("a", caps)) ==
+  auto a1 = counts->take("a", caps, "");
+  auto a2 = counts->take("a", caps, "");
+  CHECK(std::get<ConnectionCounts::Full>(counts->take("a", caps, "")) ==
         ConnectionCounts::Full::client);
-  auto b1 = counts->take("b", caps);
-  CHECK(std::get<ConnectionCounts::Full>(counts->take("c", caps)) == ConnectionCounts::Full::total);
+  auto b1 = counts->take("b", caps, "");
+  CHECK(std::get<ConnectionCounts::Full>(counts->take("c", caps, "")) ==
+        ConnectionCounts::Full::total);
   CHECK(counts->total() == 3);
   std::get<0>(a1).reset();
   CHECK(counts->total() == 2);
-  CHECK(std::holds_alternative<std::unique_ptr<ConnectionCounts::Place>>(counts->take("a", caps)));
+  CHECK(std::holds_alternative<std::unique_ptr<ConnectionCounts::Place>>(
+      counts->take("a", caps, "")));
 }

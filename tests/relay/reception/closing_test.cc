@@ -99,7 +99,7 @@ TEST_CASE("clients over the limit of all connections are turned away, and the pl
   config.limits.connections = 1;
   World world(config);
   {
-    const auto place = world.connections().take("192.0.2.1", {1, 1});
+    const auto place = world.connections().take("192.0.2.1", {1, 1}, "");
     CHECK(converse(world, "") == "421 4.7.0 relay.example Too many connections\r\n");
     const auto refused = lines(world, "refused");
     REQUIRE(refused.size() == 1);

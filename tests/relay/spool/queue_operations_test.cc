@@ -86,13 +86,15 @@ TEST_CASE("held messages: released, their life goes on where the hold stopped it
   CHECK(pending(directory.spool()) == 1);
 }
 
-TEST_CASE("requeue: released, attempts and life begin anew") {
+TEST_CASE("requeue: released, attempts, life and the notice of a delay begin anew") {
   const TemporaryDirectory directory;
   ManualClock clock;
   LoopThread thread;
   const auto spool = open_spool(directory.spool(), clock);
   auto stored = timed_envelope(clock, {"a.example"});
   stored.recipients[0].attempts = 7;
+  stored.delay_told = true;
+  stored.eight_bit = true;
   const auto id = store(*spool, thread, stored, 10);
   change(*spool, thread, {hold(id, clock.wall(), "first")});
   clock.advance(hours(50));
@@ -103,6 +105,8 @@ TEST_CASE("requeue: released, attempts and life begin anew") {
   CHECK(envelope->held.empty());
   CHECK(envelope->life_from == now);
   CHECK(envelope->expires_at == now + hours(96));
+  CHECK_FALSE(envelope->delay_told);
+  CHECK(envelope->eight_bit);
   CHECK(envelope->recipients[0].attempts == 0);
   CHECK(envelope->recipients[0].next_try == now);
 }

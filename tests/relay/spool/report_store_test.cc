@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -232,6 +233,33 @@ TEST_CASE("reports: mails in the queue are known by their destinations, until th
   settlement.report = ReportMailOutcome{};
   REQUIRE(settle(*world.spool, world.thread, settlement));
   CHECK(*world.reader->queued_reports() == std::vector<std::string>{"mailto:t@b.example"});
+}
+
+TEST_CASE("reports: deliveries that end are counted by scheme and outcome, when that is stored") {
+  ReportWorld world;
+  ReportWrite write;
+  for (const auto& [uri, stage] : {std::pair("https://r.example/v1", rpt::Stage::accepted),
+                                   {"https://r.example/v2", rpt::Stage::accepted},
+                                   {"https://r.example/v3", rpt::Stage::expired},
+                                   {"https://r.example/v4", rpt::Stage::rendered},
+                                   {"mailto:gone@a.example", rpt::Stage::refused}}) {
+    write.deliveries.push_back(delivery_to(uri));
+    write.deliveries.back().stage = stage;
+  }
+  world.write(write);
+  Settlement settlement;
+  settlement.id = hand_over(world, "mailto:t@a.example");
+  settlement.report = ReportMailOutcome{rpt::Stage::handed_over, "451 later", {}};
+  REQUIRE(settle(*world.spool, world.thread, settlement));
+  CHECK(world.spool->statistics().reports.mail.accepted == 0);
+  settlement.report = ReportMailOutcome{};
+  REQUIRE(settle(*world.spool, world.thread, settlement));
+  const ReportTotals reports = world.spool->statistics().reports;
+  CHECK(reports.https.accepted == 2);
+  CHECK(reports.https.refused == 0);
+  CHECK(reports.https.expired == 1);
+  CHECK(reports.mail.accepted == 1);
+  CHECK(reports.mail.refused == 1);
 }
 
 TEST_CASE("reports: only closed days without a report are to be planned") {

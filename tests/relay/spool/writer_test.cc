@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <thread>
 
 #include <doctest/doctest.h>
@@ -113,6 +114,24 @@ TEST_CASE("the log on disk stays small however long mail keeps coming") {
   }
   // More than 200 times 60 KB went through it; a page has 8 KiB.
   CHECK(std::filesystem::file_size(directory.spool() + "/spool.db-wal") < 200 * 8192);
+}
+
+TEST_CASE("every commit's time is counted, by bounds that suit a disk") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  LoopThread thread;
+  const auto spool = open_spool(directory.spool(), clock);
+  const Spool::Statistics before = spool->statistics();
+  store(*spool, thread, envelope_to({"a.example"}), 10);
+  store(*spool, thread, envelope_to({"a.example"}), 10);
+  const Spool::Statistics after = spool->statistics();
+  const auto number = [](const Spool::Statistics& of) {
+    return std::accumulate(of.commit_times.counts.begin(), of.commit_times.counts.end(),
+                           std::uint64_t{0});
+  };
+  CHECK(after.commits >= before.commits + 2);
+  CHECK(number(after) == after.commits);
+  CHECK(after.commit_times.seconds > before.commit_times.seconds);
 }
 
 TEST_CASE("the observer may be set after requests that carry no message") {
