@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -37,6 +38,8 @@ class ConnectionCounts : public std::enable_shared_from_this<ConnectionCounts> {
   [[nodiscard]] std::variant<std::unique_ptr<Place>, Full> take(const std::string& client,
                                                                 const Caps& caps);
   [[nodiscard]] std::size_t total() const;
+  /// Of clients that have any.
+  [[nodiscard]] std::map<std::string, std::size_t> by_client() const;
   /// What became of the connections since the start, by which cap was full.
   struct Served {
     std::uint64_t accepted = 0, refused_total = 0, refused_client = 0;
