@@ -148,14 +148,41 @@ void check_kind(const Listener& listener, const std::string& path, Findings& fin
   }
 }
 
+bool has_rate(const ClientLimits& limits) {
+  return !limits.messages.value_or("").empty() || !limits.recipients.value_or("").empty();
+}
+
+/// What nobody's mail can be over.
+void check_limits(const Listener& listener, const std::string& path, Findings& findings) {
+  const bool any_rate = has_rate(listener.limits) ||
+                        std::ranges::any_of(listener.client_rules, [](const ClientRule& rule) {
+                          return rule.limits && has_rate(*rule.limits);
+                        });
+  if (any_rate) {
+    return;
+  }
+  constexpr std::string_view kNoRate =
+      "is of no use without a rate that mail can be over; set messages or recipients beside it, "
+      "for example messages: 100/h";
+  if (listener.limits.over == ClientLimits::Over::refuse) {
+    findings.fail(path + ".limits.over", std::string(kNoRate));
+  }
+  for (std::size_t i = 0; i < listener.client_rules.size(); ++i) {
+    const auto& limits = listener.client_rules[i].limits;
+    if (limits && limits->over) {
+      findings.fail(fmt::format("{}.client_rules[{}].limits.over", path, i), std::string(kNoRate));
+    }
+  }
+}
+
 void check_client_rules(const Listener& listener, const std::string& path, Findings& findings) {
   for (std::size_t i = 0; i < listener.client_rules.size(); ++i) {
     const ClientRule& rule = listener.client_rules[i];
     const std::string key = fmt::format("{}.client_rules[{}]", path, i);
     if (rule.users.empty() && rule.networks.empty()) {
       findings.fail(key,
-                    "names no client; list some in users or networks, or write the filters "
-                    "beside address, where they are for all clients");
+                    "names no client; list some in users or networks, or write the filters and "
+                    "limits beside address, where they are for all clients");
     }
   }
   for (std::size_t i = 0; i < listener.rewrite_senders.size(); ++i) {
@@ -185,6 +212,7 @@ void check_listeners(const Config& config, Findings& findings) {
     check_open_relay(listener, path, findings);
     check_kind(listener, path, findings);
     check_client_rules(listener, path, findings);
+    check_limits(listener, path, findings);
     check_listener_tls(listener.tls, path + ".tls", findings);
     check_client_proofs(listener, path, findings);
   }

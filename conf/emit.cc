@@ -49,6 +49,17 @@ class Writer {
       this->value(key, *value, rule);
     }
   }
+  template <std::integral T>
+  void value(const char* key, std::optional<T>& value, const Number& rule) {
+    if (value) {
+      this->value(key, *value, rule);
+    }
+  }
+  void value(const char* key, const std::optional<std::string>& text, const Text& rule) {
+    if (text) {
+      value(key, *text, rule);
+    }
+  }
   void value(const char* key, const std::vector<std::string>& texts,
              const FingerprintList& /*rule*/) {
     list_of(key, texts, [](const std::string& text) { return text; });

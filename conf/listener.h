@@ -59,11 +59,25 @@ struct AddressFilter {
   friend bool operator==(const AddressFilter&, const AddressFilter&) = default;
 };
 
-/// More filters, for some clients of a listener.
+/// How much one client may send and how often it may be connected. What is not given is as in the
+/// next wider one: for a user, for a network, for all clients of the listener.
+struct ClientLimits {
+  std::optional<int> connections;       ///< at once; 0: only limits.connections_per_client
+  std::optional<std::string> messages;  ///< "100/h"; "": any number
+  std::optional<std::string> recipients;
+  /// What becomes of mail over the rates: it is taken and held, all of it, until an operator
+  /// releases the client; or it is refused for now.
+  enum class Over { hold, refuse };
+  std::optional<Over> over;
+  friend bool operator==(const ClientLimits&, const ClientLimits&) = default;
+};
+
+/// More filters and other limits, for some clients of a listener.
 struct ClientRule {
   std::vector<std::string> users;  ///< names of AUTH, "uid:1000" on a UNIX socket
   std::vector<Network> networks;
   AddressFilter senders, recipients;
+  std::optional<ClientLimits> limits{};
   friend bool operator==(const ClientRule&, const ClientRule&) = default;
 };
 
@@ -88,11 +102,12 @@ struct Listener {
   std::vector<std::string> allow_certificates;
   std::vector<Network> normalize_networks;  ///< clients whose bare LF/CR are mended, not refused
   AddressFilter senders, recipients;
-  std::vector<ClientRule> client_rules;        ///< all that fit a client count
-  std::vector<SenderRewrite> rewrite_senders;  ///< the first match counts
-  bool add_missing_headers = true;             ///< Date and Message-ID
-  bool hide_client = false;                    ///< in the Received field
-  Priority priority = Priority::normal;        ///< of what comes in, unless its user has one
+  ClientLimits limits{0, "", "", ClientLimits::Over::hold};  ///< of each client
+  std::vector<ClientRule> client_rules;                      ///< all that fit a client count
+  std::vector<SenderRewrite> rewrite_senders;                ///< the first match counts
+  bool add_missing_headers = true;                           ///< Date and Message-ID
+  bool hide_client = false;                                  ///< in the Received field
+  Priority priority = Priority::normal;  ///< of what comes in, unless its user has one
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 

@@ -48,10 +48,19 @@ void visit_filters(Visitor& visitor, AddressFilter& senders, AddressFilter& reci
 }
 
 template <class Visitor>
+void visit(Visitor& visitor, ClientLimits& limits) {
+  visitor.value("connections", limits.connections, Number{0, 1'000'000});
+  visitor.value("messages", limits.messages, Text{TextKind::rate});
+  visitor.value("recipients", limits.recipients, Text{TextKind::rate});
+  visitor.value("over", limits.over, kOverLimits);
+}
+
+template <class Visitor>
 void visit(Visitor& visitor, ClientRule& rule) {
   visitor.value("users", rule.users, UserNameList{});
   visitor.value("networks", rule.networks, NetworkList{});
   visit_filters(visitor, rule.senders, rule.recipients);
+  visitor.optional_section("limits", rule.limits);
 }
 
 template <class Visitor>
@@ -71,6 +80,7 @@ void visit(Visitor& visitor, Listener& listener) {
   visitor.value("allow_networks", listener.allow_networks, NetworkList{});
   visitor.value("normalize_networks", listener.normalize_networks, NetworkList{});
   visit_filters(visitor, listener.senders, listener.recipients);
+  visitor.section("limits", listener.limits);
   visitor.list("client_rules", listener.client_rules);
   visitor.list("rewrite_senders", listener.rewrite_senders);
   visitor.value("add_missing_headers", listener.add_missing_headers, Flag{});

@@ -245,6 +245,15 @@ void Reader::value(const char* key, std::string& target, const Text& rule) {
   target = std::move(read->text);
 }
 
+void Reader::value(const char* key, std::optional<std::string>& target, const Text& rule) {
+  auto read = target.value_or("");
+  const std::size_t errors = findings_.count();
+  value(key, read, rule);
+  if (entries_.contains(key) && findings_.count() == errors) {
+    target = std::move(read);
+  }
+}
+
 void Reader::value(const char* key, AddressLiteral& target, const Address& rule) {
   const auto read = scalar(key);
   if (!read) {

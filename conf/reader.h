@@ -46,6 +46,9 @@ class Reader {
   void value(const char* key, std::vector<Network>& target, const NetworkList& rule);
   template <class Enum, std::size_t N>
   void value(const char* key, std::optional<Enum>& target, const Choice<N>& rule);
+  template <std::integral T>
+  void value(const char* key, std::optional<T>& target, const Number& rule);
+  void value(const char* key, std::optional<std::string>& target, const Text& rule);
   void value(const char* key, std::vector<std::string>& target, const FingerprintList& rule);
   void value(const char* key, std::vector<std::string>& target, const MxPatternList& rule);
   void value(const char* key, std::vector<std::string>& target, const ReportUriList& rule);
@@ -130,6 +133,13 @@ template <class Enum, std::size_t N>
 void Reader::value(const char* key, std::optional<Enum>& target, const Choice<N>& rule) {
   if (const auto index = choice(key, rule.names.data(), N)) {
     target = static_cast<Enum>(*index);
+  }
+}
+
+template <std::integral T>
+void Reader::value(const char* key, std::optional<T>& target, const Number& rule) {
+  if (const auto read = number(key, rule)) {
+    target = static_cast<T>(*read);
   }
 }
 

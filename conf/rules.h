@@ -107,6 +107,7 @@ inline constexpr Choice<2> kFirstContacts{{"deliver", "hold"}};
 inline constexpr Choice<2> kOnDnsFailures{{"proceed", "defer"}};
 inline constexpr Choice<2> kFaultPlaces{{"submission", "delivery"}};
 inline constexpr Choice<3> kFaultConnections{{"kept", "dropped", "tls_failed"}};
+inline constexpr Choice<2> kOverLimits{{"hold", "refuse"}};
 inline constexpr Choice<3> kPriorities{{"high", "normal", "bulk"}};
 inline constexpr Choice<2> kUpstreamTls{{"starttls", "implicit"}};
 // Of TlsLevel, the first four.

@@ -121,7 +121,8 @@ std::string to_text(std::chrono::milliseconds duration) {
 
 std::optional<Rate> parse_rate(std::string_view text) {
   const std::size_t slash = text.find('/');
-  if (slash == std::string_view::npos || slash == 0) {
+  // One unit, so that "100/30m" is not taken for 130 minutes.
+  if (slash == std::string_view::npos || slash == 0 || text.size() != slash + 2) {
     return std::nullopt;
   }
   const auto span = parse_duration("1" + std::string(text.substr(slash + 1)));
@@ -132,6 +133,18 @@ std::optional<Rate> parse_rate(std::string_view text) {
     return std::nullopt;
   }
   return Rate{count, *span};
+}
+
+std::string to_text(const Rate& rate) {
+  return fmt::format("{}/{}", rate.count, to_text(rate.per).substr(1));
+}
+
+std::string in_words(const Rate& rate, std::string_view noun) {
+  const char* const span = rate.per == std::chrono::seconds(1)   ? "second"
+                           : rate.per == std::chrono::minutes(1) ? "minute"
+                           : rate.per == std::chrono::hours(1)   ? "hour"
+                                                                 : "day";
+  return fmt::format("{} {}{} per {}", rate.count, noun, rate.count == 1 ? "" : "s", span);
 }
 
 std::optional<std::uint64_t> parse_size(std::string_view text) {

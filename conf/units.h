@@ -19,9 +19,13 @@ namespace conf {
 struct Rate {
   std::uint32_t count = 0;
   std::chrono::milliseconds per{0};
+  friend bool operator==(const Rate&, const Rate&) = default;
 };
 /// "5/s", "100/m", "1000/h", "20000/d"; nullopt for anything else.
 [[nodiscard]] std::optional<Rate> parse_rate(std::string_view text);
+[[nodiscard]] std::string to_text(const Rate& rate);
+/// "100 messages per hour", for a noun in the singular.
+[[nodiscard]] std::string in_words(const Rate& rate, std::string_view noun);
 
 /// "1024", "64KiB", "25MiB", "1GiB".
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);

@@ -34,9 +34,9 @@ def subcommands(*command: str) -> list[str]:
 def all_commands(*above: str) -> list[tuple[str, ...]]:
     """Every subcommand that does something."""
     below = subcommands(*above)
-    if not below:
-        return [above]
-    return [leaf for name in below for leaf in all_commands(*above, name)]
+    # In brackets: it does something without one, too.
+    alone = not below or "[SUBCOMMAND]" in help_of(*above)
+    return [above] * alone + [leaf for name in below for leaf in all_commands(*above, name)]
 
 
 def options(*command: str) -> set[str]:
@@ -125,6 +125,8 @@ def complete(*words: str, folder: Path) -> list[str]:
     (["policy", "override", "a.example", "--fi"], ["--fingerprint"]),
     (["run", "--config", "rel"], ["relay.yaml"]),
     (["report", "read", "rel"], ["relay.yaml"]),
+    (["clients", "re"], ["release"]),
+    (["clients", "release", "app1", "--ke"], ["--keep-messages"]),
     (["queue", "nothing-of-this-name"], [])])
 def test_completion_offers(words, offered, tmp_path):
     (tmp_path / "relay.yaml").touch()

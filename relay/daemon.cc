@@ -65,8 +65,9 @@ Expected<void, std::string> Daemon::start() {
   net::raise_descriptor_limit();
   for (const auto step :
        {&Daemon::take_sockets, &Daemon::bind_listeners, &Daemon::bind_web, &Daemon::drop_privileges,
-        &Daemon::open_spool, &Daemon::open_rules, &Daemon::make_watchers, &Daemon::make_workers,
-        &Daemon::load_queue, &Daemon::make_reporter, &Daemon::start_control, &Daemon::start_web}) {
+        &Daemon::open_spool, &Daemon::open_rules, &Daemon::open_clients, &Daemon::make_watchers,
+        &Daemon::make_workers, &Daemon::load_queue, &Daemon::make_reporter, &Daemon::start_control,
+        &Daemon::start_web}) {
     if (auto done = (this->*step)(); !done) {
       return done;
     }
@@ -112,17 +113,27 @@ void Daemon::announce() {
   announce_reports();
   announce_exposed_credentials();
   rules_->announce();
+  announce_stops();
+  log_.info("ready", {{"version", std::string(control::kVersion)},
+                      {"hostname", config_->hostname},
+                      {"config", config_path_},
+                      {"workers", std::to_string(threads_.size())}});
+  ::sd_notify(0, "READY=1");
+}
+
+void Daemon::announce_stops() {
   for (const spool::Pause& pause : pauses_->all()) {
     log_.warning("paused", {{"what", delivery::subject_of(pause)},
                             {"reason", pause.reason},
                             {"by", pause.by},
                             {"since", control::to_rfc3339(pause.since)}});
   }
-  log_.info("ready", {{"version", std::string(control::kVersion)},
-                      {"hostname", config_->hostname},
-                      {"config", config_path_},
-                      {"workers", std::to_string(threads_.size())}});
-  ::sd_notify(0, "READY=1");
+  for (const spool::ClientHold& hold : clients_->holds()) {
+    log_.warning("client-held", {{"client", hold.name},
+                                 {"reason", hold.reason},
+                                 {"by", hold.by},
+                                 {"since", control::to_rfc3339(hold.since)}});
+  }
 }
 
 void Daemon::announce_staging() {

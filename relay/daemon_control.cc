@@ -26,6 +26,7 @@ constexpr std::chrono::seconds kPurgeStep{1};
 control::DaemonActions Daemon::control_actions() {
   control::DaemonActions actions;
   add_queue_actions(actions);
+  add_client_actions(actions);
   actions.set_override = [this](const spool::PolicyOverride& rule,
                                 std::function<void(spool::Stored<void>)> done) {
     rules_->set(rule, std::move(done));
@@ -124,6 +125,8 @@ control::StatusFacts Daemon::status() const {
     facts.events_waiting = events.waiting;
   }
   facts.pauses = pauses_->all();
+  facts.held_clients = clients_->holds();
+  facts.client_limits = clients_->totals();
   facts.spool_failed = spool_->failed();
   facts.obstacle = obstacle();
   facts.test_world = config_->test_world.has_value();

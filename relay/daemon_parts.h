@@ -78,6 +78,7 @@ class Daemon {
   /// Where `queue import` puts messages.
   Expected<void, std::string> make_import_folder();
   Expected<void, std::string> open_rules();
+  Expected<void, std::string> open_clients();
   /// Who else sees what is logged: programs that want events, and `trace`.
   Expected<void, std::string> make_watchers();
   Expected<std::unique_ptr<EventSink>, std::string> event_sink();
@@ -95,6 +96,8 @@ class Daemon {
   void announce();
   void announce_reports();
   void announce_staging();
+  /// What rests, and whose mail is held.
+  void announce_stops();
   void announce_exposed_credentials();
   void stop();
   void worker_drained();
@@ -105,6 +108,7 @@ class Daemon {
   void add_queue_actions(control::DaemonActions& actions);
   void add_pause_actions(control::DaemonActions& actions);
   void add_queue_facts(control::DaemonActions& actions);
+  void add_client_actions(control::DaemonActions& actions);
   void change_queue(std::vector<spool::MessageChange> changes,
                     control::DaemonActions::Changed done);
   /// Has delivery take note of what the spool now says rests.
@@ -148,6 +152,7 @@ class Daemon {
   std::shared_ptr<const delivery::Pauses> pauses_ = std::make_shared<const delivery::Pauses>();
   std::shared_ptr<reception::ConnectionCounts> connections_ =
       std::make_shared<reception::ConnectionCounts>();
+  std::unique_ptr<reception::Clients> clients_;
   std::unique_ptr<reporting::Reporter> reporter_;
   std::unique_ptr<delivery::Dispatcher> dispatcher_;
   std::unique_ptr<control::ControlActions> actions_;

@@ -70,6 +70,18 @@ void Daemon::add_pause_actions(control::DaemonActions& actions) {
   };
 }
 
+void Daemon::add_client_actions(control::DaemonActions& actions) {
+  actions.clients = [this] { return clients_->states(); };
+  actions.hold_client = [this](const spool::ClientHold& hold,
+                               std::function<void(spool::Stored<void>)> done) {
+    clients_->hold(hold, std::move(done));
+  };
+  actions.release_client = [this](const std::string& name, const std::string& by,
+                                  control::DaemonActions::Counted done) {
+    clients_->release(name, by, std::move(done));
+  };
+}
+
 void Daemon::add_queue_facts(control::DaemonActions& actions) {
   actions.queue_settings = [this] { return config_->queue; };
   actions.notice_facts = [this] {

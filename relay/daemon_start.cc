@@ -179,6 +179,17 @@ Expected<void, std::string> Daemon::open_rules() {
   return {};
 }
 
+Expected<void, std::string> Daemon::open_clients() {
+  const auto holds = reader_->client_holds();
+  if (!holds) {
+    return Unexpected<std::string>(
+        fmt::format("the clients that are held cannot be read: {}", holds.error().reason));
+  }
+  clients_ = std::make_unique<reception::Clients>(
+      reception::Clients::Parts{main_loop_, clock_, *spool_, log_}, *holds);
+  return {};
+}
+
 Expected<void, std::string> Daemon::make_watchers() {
   log_.watch(reception_counts_);
   log_.watch(trace_memory_);
@@ -277,7 +288,7 @@ Expected<void, std::string> Daemon::make_workers() {
     thread->worker = std::make_unique<delivery::Worker>(std::move(parts));
     thread->reception = std::make_unique<reception::Reception>(
         reception::ReceptionContext{thread->loop, clock_, *spool_, log_, passwords_, throttle_,
-                                    receiving, connections_},
+                                    receiving, connections_, *clients_},
         bindings);
     places.push_back({&thread->loop, thread->worker.get()});
     threads_.push_back(std::move(thread));

@@ -55,6 +55,8 @@ void add_queue_changes(CLI::App& queue, Invocation& invocation);
 void add_queue_export(CLI::App& queue, Invocation& invocation);
 /// `queue import`, below `queue`.
 void add_queue_import(CLI::App& queue, Invocation& invocation);
+/// `clients`, and `clients hold` and `release`.
+void add_clients(CLI::App& app, Invocation& invocation);
 void add_policy(CLI::App& app, Invocation& invocation);
 /// `policy override`, below `policy`.
 void add_policy_override(CLI::App& policy, Invocation& invocation);

@@ -55,6 +55,13 @@ class JsonWriter {
   void value(const char* key, const std::optional<Enum>& value, const conf::Choice<N>& rule) {
     object_[key] = value ? Json(rule.names.at(static_cast<std::size_t>(*value))) : Json();
   }
+  template <std::integral T>
+  void value(const char* key, const std::optional<T>& value, const conf::Number& /*rule*/) {
+    object_[key] = value ? Json(*value) : Json();
+  }
+  void value(const char* key, const std::optional<std::string>& text, const conf::Text& /*rule*/) {
+    object_[key] = text ? Json(*text) : Json();
+  }
   void value(const char* key, const std::vector<std::string>& texts,
              const conf::AddressPatternList& /*rule*/) {
     object_[key] = texts;

@@ -81,6 +81,7 @@ int run_command(int argc, char** argv) {
   add_check(app, invocation);
   add_config(app, invocation);
   add_queue(app, invocation);
+  add_clients(app, invocation);
   add_policy(app, invocation);
   add_status(app, invocation);
   add_health(app, invocation);

@@ -77,6 +77,19 @@ void print_pauses(const Json& pauses, net::WallTime time) {
   print(fmt::format("\nResting by `stsrelay queue pause`:\n{}", table.text()));
 }
 
+void print_held_clients(const Json& clients, net::WallTime time) {
+  if (clients.empty()) {
+    return;
+  }
+  Table table({"CLIENT HELD", "SINCE", "WHY", "BY"});
+  for (const Json& client : clients) {
+    const std::string by = text_of(client, "by");
+    table.add({text_of(client, "name"), moment(client["since"], time), text_of(client, "reason"),
+               by.empty() ? "its limits" : by});
+  }
+  print(fmt::format("\nTheir mail is held until `stsrelay clients release`:\n{}", table.text()));
+}
+
 void print_status(const Json& status, net::WallTime time) {
   const Json& queue = status["queue"];
   const Json& spool = status["spool"];
@@ -158,6 +171,7 @@ void print_status(const Json& status, net::WallTime time) {
   }
   print(table.text());
   print_pauses(status["pauses"], time);
+  print_held_clients(status["held_clients"], time);
   print_failing(policies["failing_domains"], time);
   print_rules("Exempt from TLS policies", tls["exemptions"], time);
   print_rules("TLS rules that ended in the last 7 days", tls["ended"], time);

@@ -24,6 +24,11 @@ void ControlActions::execute(const Request& request, Respond respond) {
     void operator()(const QueueChange& change) { actions.change_queue(change, std::move(respond)); }
     void operator()(const QueuePause& pause) { actions.pause(pause, std::move(respond)); }
     void operator()(const QueueResume& resume) { actions.resume(resume, std::move(respond)); }
+    void operator()(const ClientList& list) const { respond(actions.list_clients(list)); }
+    void operator()(const ClientHoldSet& hold) { actions.hold_client(hold, std::move(respond)); }
+    void operator()(const ClientRelease& release) {
+      actions.release_client(release, std::move(respond));
+    }
     void operator()(const QueueTop& top) { respond(actions.top(top)); }
     void operator()(const QueueWhy& why) { actions.why(why.id, std::move(respond)); }
     void operator()(const QueueImportRequest& /*request*/) {

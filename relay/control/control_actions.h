@@ -26,6 +26,7 @@
 #include "relay/net/clock.h"
 #include "relay/net/domain_name.h"
 #include "relay/net/expected.h"
+#include "relay/reception/clients.h"
 #include "relay/reception/connection_counts.h"
 #include "relay/reporting/reporter.h"
 #include "relay/spool/spool.h"
@@ -49,6 +50,8 @@ struct StatusFacts {
   std::size_t deliveries_waiting = 0;  ///< for their next time
   std::size_t deliveries_resting = 0;  ///< due, but their destination rests
   std::vector<spool::Pause> pauses;
+  std::vector<spool::ClientHold> held_clients;
+  reception::Clients::Totals client_limits;
   // Recipients since the start, by what an attempt came to.
   std::uint64_t delivered = 0, deferred = 0, failed = 0;
   bool spool_failed = false;
@@ -99,6 +102,13 @@ struct DaemonActions {
   /// Lets a destination rest, and lets it no longer rest (answer: how many did, 0 or 1).
   std::function<void(spool::Pause, std::function<void(spool::Stored<void>)>)> pause;
   std::function<void(const QueueResume&, Counted)> resume;
+  /// Whom mail comes from, by name.
+  std::function<std::vector<reception::ClientState>()> clients;
+  /// Holds a client's mail, and no longer holds it (answer: whether it did, 0 or 1; what was to be
+  /// held before is in the queue by then).
+  std::function<void(const spool::ClientHold&, std::function<void(spool::Stored<void>)>)>
+      hold_client;
+  std::function<void(const std::string& name, const std::string& by, Counted)> release_client;
   /// Takes in what lies in import_folder(), and removes it there.
   std::function<void(std::function<void(Imported)>)> import_queue;
   std::function<conf::Queue()> queue_settings;
@@ -149,6 +159,9 @@ class ControlActions {
   [[nodiscard]] Response show_message(spool::MessageId id);
   void change_queue(const QueueChange& request, Respond respond);
   void pause(const QueuePause& request, Respond respond) const;
+  [[nodiscard]] Response list_clients(const ClientList& request) const;
+  void hold_client(const ClientHoldSet& request, Respond respond) const;
+  void release_client(const ClientRelease& request, Respond respond);
   void resume(const QueueResume& request, Respond respond) const;
   [[nodiscard]] Response top(const QueueTop& request);
   void why(spool::MessageId id, Respond respond);

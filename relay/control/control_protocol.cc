@@ -35,6 +35,9 @@ constexpr std::array<Command, std::variant_size_v<Request>> kCommands{{
     {"queue top", [](Members& members) -> Request { return read_queue_top(members); }},
     {"queue why", [](Members& members) -> Request { return QueueWhy{members.id()}; }},
     {"queue import", [](Members& /*members*/) -> Request { return QueueImportRequest{}; }},
+    {"client list", [](Members& members) -> Request { return read_client_list(members); }},
+    {"client hold", [](Members& members) -> Request { return read_client_hold(members); }},
+    {"client release", [](Members& members) -> Request { return read_client_release(members); }},
     {"policy list",
      [](Members& members) -> Request {
        return PolicyList{members.limit(), members.text("after")};
@@ -120,6 +123,9 @@ struct Writer {
   void operator()(const QueueTop& request) const { write_members(json, request); }
   void operator()(const QueueWhy& request) const { json["id"] = request.id.text(); }
   void operator()(const QueueImportRequest& /*request*/) const {}
+  void operator()(const ClientList& request) const { write_members(json, request); }
+  void operator()(const ClientHoldSet& request) const { write_members(json, request); }
+  void operator()(const ClientRelease& request) const { write_members(json, request); }
   void operator()(const PolicyList& request) const {
     json["limit"] = request.limit;
     put(json, "after", request.after);

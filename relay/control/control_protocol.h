@@ -110,11 +110,12 @@ struct Trace {
 };
 inline constexpr std::size_t kLongestTrace = 86400;  // s
 
-using Request = std::variant<QueueList, QueueShow, QueueChange, QueuePause, QueueResume, QueueTop,
-                             QueueWhy, QueueImportRequest, PolicyList, PolicyShow, PolicyExport,
-                             PolicyRefresh, PolicyHistory, OverrideList, OverrideSet,
-                             OverrideRemove, Status, Results, ReportList, ReportPreview, ReportShow,
-                             ReportSend, ReportSuppress, ReportBounced, Reload, Trace>;
+using Request =
+    std::variant<QueueList, QueueShow, QueueChange, QueuePause, QueueResume, QueueTop, QueueWhy,
+                 QueueImportRequest, ClientList, ClientHoldSet, ClientRelease, PolicyList,
+                 PolicyShow, PolicyExport, PolicyRefresh, PolicyHistory, OverrideList, OverrideSet,
+                 OverrideRemove, Status, Results, ReportList, ReportPreview, ReportShow, ReportSend,
+                 ReportSuppress, ReportBounced, Reload, Trace>;
 
 /// One request without its line end. The error is a sentence about what is wrong with it.
 [[nodiscard]] Expected<Request, std::string> parse_request(std::string_view line);

@@ -78,7 +78,7 @@ void read_subject(Members& members, Request& request) {
 
 bool QueueFilter::empty() const {
   return domain.empty() && sender.empty() && recipient.empty() && older_than.count() == 0 &&
-         newer_than.count() == 0 && !held && held_for.empty();
+         newer_than.count() == 0 && !held && held_for.empty() && held_client.empty();
 }
 
 std::string import_folder(const std::string& queue_path) {
@@ -139,6 +139,18 @@ QueueResume read_queue_resume(Members& members) {
   return resume;
 }
 
+ClientList read_client_list(Members& members) {
+  return {members.limit(), members.text("after")};
+}
+
+ClientHoldSet read_client_hold(Members& members) {
+  return {members.required_text("name"), members.text("reason"), {}};
+}
+
+ClientRelease read_client_release(Members& members) {
+  return {members.required_text("name"), members.flag("keep_messages"), {}};
+}
+
 QueueTop read_queue_top(Members& members) {
   return {members.flag("by_sender"), members.number("limit", 20, kMaxLimit)};
 }
@@ -172,6 +184,21 @@ void write_members(Json& json, const QueuePause& request) {
 void write_members(Json& json, const QueueResume& request) {
   json["kind"] = kPauseKinds.at(static_cast<std::size_t>(request.kind));
   put(json, "name", request.name);
+}
+
+void write_members(Json& json, const ClientList& request) {
+  json["limit"] = request.limit;
+  put(json, "after", request.after);
+}
+
+void write_members(Json& json, const ClientHoldSet& request) {
+  json["name"] = request.name;
+  put(json, "reason", request.reason);
+}
+
+void write_members(Json& json, const ClientRelease& request) {
+  json["name"] = request.name;
+  put_flag(json, "keep_messages", request.keep_messages);
 }
 
 void write_members(Json& json, const QueueTop& request) {

@@ -26,6 +26,7 @@ struct QueueFilter {
   std::chrono::seconds newer_than{0};
   bool held = false;  ///< only held ones
   std::string held_for;
+  std::string held_client;  ///< only held because of this client; never in a request
   [[nodiscard]] bool empty() const;
 };
 
@@ -62,6 +63,24 @@ struct QueuePause {
 struct QueueResume {
   spool::Pause::Kind kind = spool::Pause::Kind::everything;
   std::string name;
+  std::string by;  ///< filled in by sign()
+};
+
+/// Clients that mail comes from, by name.
+struct ClientList {
+  std::size_t limit = kDefaultLimit;
+  std::string after;  ///< the next of the page before
+};
+/// Takes a client's mail from here on, but holds it.
+struct ClientHoldSet {
+  std::string name;
+  std::string reason;
+  std::string by;  ///< filled in by sign()
+};
+/// Ends a client's hold, and of its messages unless they are to stay held.
+struct ClientRelease {
+  std::string name;
+  bool keep_messages = false;
   std::string by;  ///< filled in by sign()
 };
 

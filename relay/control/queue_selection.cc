@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "relay/control/answers.h"
+#include "relay/spool/client_hold.h"
 
 namespace relay::control {
 namespace {
@@ -18,6 +19,7 @@ QueueSelection::QueueSelection(const QueueFilter& filter, net::WallTime now)
       sender_(lower(filter.sender)),
       recipient_(lower(filter.recipient)),
       held_for_(lower(filter.held_for)),
+      held_client_(filter.held_client),
       held_(filter.held || !filter.held_for.empty()) {
   if (filter.older_than.count() > 0) {
     before_ = now - filter.older_than;
@@ -39,7 +41,9 @@ std::optional<spool::Envelope> QueueSelection::apply(spool::Envelope envelope) c
 
 bool QueueSelection::matches(const spool::Envelope& envelope) const {
   return contains(envelope.sender, sender_) && (!held_ || !envelope.held.empty()) &&
-         contains(envelope.held, held_for_) && (!before_ || envelope.received_at <= *before_) &&
+         contains(envelope.held, held_for_) &&
+         (held_client_.empty() || spool::is_held_for_client(envelope.held, held_client_)) &&
+         (!before_ || envelope.received_at <= *before_) &&
          (!after_ || envelope.received_at >= *after_);
 }
 

@@ -22,7 +22,7 @@ class QueueSelection {
   [[nodiscard]] bool matches(const spool::Envelope& envelope) const;
   [[nodiscard]] bool matches(const spool::Recipient& recipient) const;
 
-  std::string domain_, sender_, recipient_, held_for_;
+  std::string domain_, sender_, recipient_, held_for_, held_client_;
   bool held_;
   std::optional<net::WallTime> before_, after_;  ///< when it arrived
 };

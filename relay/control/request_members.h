@@ -169,12 +169,18 @@ void put(nlohmann::ordered_json& json, const char* name, const std::vector<std::
 [[nodiscard]] QueueChange read_queue_change(Members& members);
 [[nodiscard]] QueuePause read_queue_pause(Members& members);
 [[nodiscard]] QueueResume read_queue_resume(Members& members);
+[[nodiscard]] ClientList read_client_list(Members& members);
+[[nodiscard]] ClientHoldSet read_client_hold(Members& members);
+[[nodiscard]] ClientRelease read_client_release(Members& members);
 [[nodiscard]] QueueTop read_queue_top(Members& members);
 
 void write_members(nlohmann::ordered_json& json, const QueueList& request);
 void write_members(nlohmann::ordered_json& json, const QueueChange& request);
 void write_members(nlohmann::ordered_json& json, const QueuePause& request);
 void write_members(nlohmann::ordered_json& json, const QueueResume& request);
+void write_members(nlohmann::ordered_json& json, const ClientList& request);
+void write_members(nlohmann::ordered_json& json, const ClientHoldSet& request);
+void write_members(nlohmann::ordered_json& json, const ClientRelease& request);
 void write_members(nlohmann::ordered_json& json, const QueueTop& request);
 
 }  // namespace relay::control

@@ -119,6 +119,19 @@ Json pauses_view(const std::vector<spool::Pause>& pauses) {
   return list;
 }
 
+Json held_clients_view(const std::vector<spool::ClientHold>& holds) {
+  Json list = Json::array();
+  for (const spool::ClientHold& hold : holds) {
+    list.push_back(client_hold_view(hold));
+  }
+  return list;
+}
+
+/// "100/h"; null: any number.
+Json rate_view(const std::optional<conf::Rate>& rate) {
+  return rate ? Json(conf::to_text(*rate)) : Json();
+}
+
 Json held_view(const std::vector<delivery::UpstreamStates::Held>& held) {
   Json list = Json::array();
   for (const auto& [upstream, reply, since] : held) {
@@ -144,6 +157,25 @@ Json message_details(const spool::Envelope& envelope) {
   put_known(json, "client_helo", envelope.client_helo);
   put_known(json, "user", envelope.user);
   return json;
+}
+
+Json client_hold_view(const spool::ClientHold& hold) {
+  return {{"name", hold.name},
+          {"reason", hold.reason},
+          {"since", to_rfc3339(hold.since)},
+          {"by", hold.by}};
+}
+
+Json client_view(const reception::ClientState& client) {
+  const reception::SendingLimits& limits = client.limits;
+  return {{"name", client.name},
+          {"messages", client.messages},
+          {"messages_limit", rate_view(limits.messages)},
+          {"recipients", client.recipients},
+          {"recipients_limit", rate_view(limits.recipients)},
+          {"connections", client.connections},
+          {"connections_limit", limits.connections == 0 ? Json() : Json(limits.connections)},
+          {"held", client.hold ? client_hold_view(*client.hold) : Json()}};
 }
 
 Json pause_view(const spool::Pause& pause) {
@@ -264,6 +296,7 @@ Json status_view(const StatusFacts& facts, const spool::SpoolReader::Totals& tot
       {"deliveries_waiting", facts.deliveries_waiting},
       {"deliveries_resting", facts.deliveries_resting},
       {"pauses", pauses_view(facts.pauses)},
+      {"held_clients", held_clients_view(facts.held_clients)},
       {"recipients",
        Json{
            {"delivered", facts.delivered}, {"deferred", facts.deferred}, {"failed", facts.failed}}},

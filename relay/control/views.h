@@ -16,6 +16,8 @@ inline constexpr std::size_t kListedRecipients = 20;
 
 [[nodiscard]] Json message_summary(const spool::Envelope& envelope);
 [[nodiscard]] Json message_details(const spool::Envelope& envelope);
+[[nodiscard]] Json client_hold_view(const spool::ClientHold& hold);
+[[nodiscard]] Json client_view(const reception::ClientState& client);
 [[nodiscard]] Json pause_view(const spool::Pause& pause);
 [[nodiscard]] Json policy_summary(const sts::CachedPolicy& policy, net::WallTime now);
 [[nodiscard]] Json policy_details(const sts::CachedPolicy& policy, net::WallTime now);

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <unordered_map>
 
+#include "conf/rate_bucket.h"
 #include "conf/units.h"
 #include "relay/net/clock.h"
 
@@ -28,13 +28,9 @@ class RateLimits {
               net::WallTime now);
 
  private:
-  struct Bucket {
-    std::int64_t room = 0;
-    net::WallTime filled_at{};
-  };
-  Bucket& filled(const std::string& way, const conf::Rate& rate, net::WallTime now);
+  conf::RateBucket& filled(const std::string& way, const conf::Rate& rate, net::WallTime now);
 
-  std::unordered_map<std::string, Bucket> buckets_;
+  std::unordered_map<std::string, conf::RateBucket> buckets_;
   std::unordered_map<std::string, net::WallTime> pauses_;
 };
 

@@ -43,14 +43,20 @@ bool is_allowed(const conf::Listener& listener, const net::ClientCertificate& ce
                      });
 }
 
+Fit fit(const conf::ClientRule& rule, const Client& client, std::string_view user) {
+  if (is_one(rule.users, user) || (client.ip.empty() && is_one(rule.users, client.name))) {
+    return Fit::user;
+  }
+  return any_contains(rule.networks, client.ip) ? Fit::network : Fit::none;
+}
+
 smtp::EnvelopeRules envelope_rules(const conf::Listener& listener, const Client& client,
                                    std::string_view user) {
   smtp::EnvelopeRules rules;
   rules.senders.push_back(filter(listener.senders));
   rules.recipients.push_back(filter(listener.recipients));
   for (const conf::ClientRule& rule : listener.client_rules) {
-    if (is_one(rule.users, user) || (client.ip.empty() && is_one(rule.users, client.name)) ||
-        any_contains(rule.networks, client.ip)) {
+    if (fit(rule, client, user) != Fit::none) {
       rules.senders.push_back(filter(rule.senders));
       rules.recipients.push_back(filter(rule.recipients));
     }

@@ -31,6 +31,11 @@ struct Client {
 [[nodiscard]] bool is_allowed(const conf::Listener& listener,
                               const net::ClientCertificate& certificate);
 
+/// By what a rule means a client.
+enum class Fit { none, network, user };
+/// user: by AUTH; empty: nobody. user goes before network.
+[[nodiscard]] Fit fit(const conf::ClientRule& rule, const Client& client, std::string_view user);
+
 /// user: by AUTH; empty: nobody.
 [[nodiscard]] smtp::EnvelopeRules envelope_rules(const conf::Listener& listener,
                                                  const Client& client, std::string_view user);

@@ -35,6 +35,11 @@ std::size_t ConnectionCounts::total() const {
   return total_;
 }
 
+std::map<std::string, std::size_t> ConnectionCounts::by_client() const {
+  const std::lock_guard lock(mutex_);
+  return {by_client_.begin(), by_client_.end()};
+}
+
 std::map<std::string, ConnectionCounts::Served> ConnectionCounts::served() const {
   const std::lock_guard lock(mutex_);
   return served_;

@@ -39,6 +39,8 @@ class ConnectionCounts : public std::enable_shared_from_this<ConnectionCounts> {
                                                                 const Caps& caps,
                                                                 const std::string& listener);
   [[nodiscard]] std::size_t total() const;
+  /// Of clients that have any.
+  [[nodiscard]] std::map<std::string, std::size_t> by_client() const;
   /// What became of the connections since the start, by which cap was full.
   struct Served {
     std::uint64_t accepted = 0, refused_total = 0, refused_client = 0;

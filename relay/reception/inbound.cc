@@ -101,13 +101,14 @@ Client client_of(const net::Connection& connection) {
   return {{}, "uid:" + number, "uid " + number};
 }
 
-Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
+Inbound::Inbound(Parts parts, std::unique_ptr<net::Connection> connection, Standing standing,
                  const ListenerSettings& listener, std::function<void(Inbound*)> finished)
     : parts_(std::move(parts)),
       connection_(std::move(connection)),
       finished_(std::move(finished)),
       listener_(listener),
       client_(client_of(*connection_)),
+      standing_(std::move(standing)),
       permission_(permission(listener.rules, client_.ip)),
       session_(server_settings(*parts_.settings, listener, client_, permission_)),
       patience_(parts_.settings->limits, parts_.clock.steady()),
@@ -254,7 +255,15 @@ void Inbound::shook_hands(net::TlsServerOutcome outcome) {
   (void)pump();
 }
 
-smtp::Room Inbound::room() const {
+smtp::Room Inbound::room() {
+  auto own = parts_.clients.room(standing_);
+  const bool over = !own.refusal.empty();
+  session_.set_client_room(std::move(own));
+  const auto general = store_room();
+  return general == smtp::Room::available && over ? smtp::Room::client_over : general;
+}
+
+smtp::Room Inbound::store_room() const {
   if (parts_.spool.failed()) {
     return smtp::Room::store_failed;
   }

@@ -21,6 +21,7 @@
 #include "relay/net/tls_server.h"
 #include "relay/reception/access.h"
 #include "relay/reception/auth_throttle.h"
+#include "relay/reception/clients.h"
 #include "relay/reception/connection_counts.h"
 #include "relay/reception/password_checker.h"
 #include "relay/reception/patience.h"
@@ -69,10 +70,12 @@ class Inbound final : private net::Connection::Observer {
     AuthThrottle& throttle;
     std::shared_ptr<const ReceptionSettings> settings;    ///< kept for the whole session
     std::shared_ptr<const ConnectionCounts> connections;  ///< of all workers
+    Clients& clients;                                     ///< of all workers
   };
 
-  /// listener: as it is now. finished: called once, as the last act, when the session is over.
-  Inbound(Parts parts, std::unique_ptr<net::Connection> connection,
+  /// standing: as whom the connection is counted from the start. listener: as it is now. finished:
+  /// called once, as the last act, when the session is over.
+  Inbound(Parts parts, std::unique_ptr<net::Connection> connection, Standing standing,
           const ListenerSettings& listener, std::function<void(Inbound*)> finished);
   ~Inbound() = default;
   Inbound(const Inbound&) = delete;
@@ -83,6 +86,7 @@ class Inbound final : private net::Connection::Observer {
 
  private:
   enum class Life { goes_on, over };
+  enum class Admitted { yes, no };
 
   void on_bytes(std::string_view bytes) override;
   void on_drained() override;
@@ -94,6 +98,9 @@ class Inbound final : private net::Connection::Observer {
   void shook_hands(net::TlsServerOutcome outcome);
 
   // inbound_auth.cc: who the client is.
+  /// The connection counts as this client's from here on, unless it has too many; then the session
+  /// is told so.
+  [[nodiscard]] Admitted become(std::string name, std::string_view user);
   void check_certificate();
   void check_credentials();
   void checked_credentials(PasswordChecker::Answer answer);
@@ -106,12 +113,14 @@ class Inbound final : private net::Connection::Observer {
   void open_message();
   void append(std::string_view content);
   void commit();
+  void store(spool::Envelope whole, const Ruling& ruling);
   void committed(const spool::Envelope& envelope, const spool::Stored<void>& result);
   [[nodiscard]] spool::Envelope envelope() const;
   [[nodiscard]] spool::Priority priority() const;
   [[nodiscard]] net::WallTime first_try(const std::string& domain,
                                         const spool::Envelope& envelope) const;
-  [[nodiscard]] smtp::Room room() const;
+  [[nodiscard]] smtp::Room room();
+  [[nodiscard]] smtp::Room store_room() const;
   [[nodiscard]] std::string received_header() const;
   [[nodiscard]] std::string staging_header() const;
   [[nodiscard]] std::optional<message::SubmissionHeader> submission_header() const;
@@ -131,6 +140,7 @@ class Inbound final : private net::Connection::Observer {
   std::function<void(Inbound*)> finished_;
   ListenerSettings listener_;
   Client client_;
+  Standing standing_;
   Permission permission_;
   smtp::ServerSession session_;
   std::optional<net::TlsAccepted> tls_;

@@ -5,8 +5,20 @@
 
 namespace relay::reception {
 
+Inbound::Admitted Inbound::become(std::string name, std::string_view user) {
+  const auto limits = sending_limits(listener_.rules, client_, user);
+  auto standing = parts_.clients.admit(std::move(name), limits);
+  if (!standing) {
+    session_.turn_away(too_many_connections(limits));
+    return Admitted::no;
+  }
+  standing_ = *std::move(standing);
+  return Admitted::yes;
+}
+
 void Inbound::check_certificate() {
-  if (tls_->certificate && is_allowed(listener_.rules, *tls_->certificate)) {
+  if (tls_->certificate && is_allowed(listener_.rules, *tls_->certificate) &&
+      become(counted_name(*tls_->certificate), {}) == Admitted::yes) {
     certificate_ = tls_->certificate->sha256;
     permission_.relaying = smtp::Relaying::allowed;
     session_.identified();
@@ -31,6 +43,11 @@ void Inbound::check_credentials() {
 void Inbound::checked_credentials(PasswordChecker::Answer answer) {
   switch (answer) {
     case PasswordChecker::Answer::right:
+      if (become(claimed_user_, claimed_user_) == Admitted::no) {
+        checking_credentials_ = false;
+        (void)pump();
+        return;
+      }
       permission_.relaying = smtp::Relaying::allowed;
       session_.set_envelope_rules(envelope_rules(listener_.rules, client_, claimed_user_));
       decide_credentials(smtp::AuthVerdict::accepted);

@@ -183,7 +183,24 @@ void Inbound::commit() {
     header_->finish(rest);
     append(rest);
   }
-  auto whole = envelope();
+  const std::size_t recipients = session_.transaction().recipients.size();
+  parts_.clients.take(standing_, recipients,
+                      [this](const Ruling& ruling) { store(envelope(), ruling); });
+}
+
+void Inbound::store(spool::Envelope whole, const Ruling& ruling) {
+  if (ruling.what == Ruling::What::refused) {
+    // Others of its connections have used up meanwhile what there was room for at MAIL.
+    committing_ = false;
+    message_.reset();
+    session_.set_client_room({ruling.reason});
+    session_.stored(smtp::Room::client_over, {});
+    return;
+  }
+  if (ruling.what == Ruling::What::held) {
+    whole.held = ruling.reason;
+    whole.held_at = whole.received_at;
+  }
   auto logged = whole;
   message_->commit(std::move(whole),
                    [this, logged = std::move(logged)](const spool::Stored<void>& result) {
@@ -198,6 +215,7 @@ void Inbound::committed(const spool::Envelope& envelope, const spool::Stored<voi
   if (result) {
     log_accepted(envelope);
   } else {
+    parts_.clients.give_back(standing_, session_.transaction().recipients.size());
     outcome = result.error().kind == spool::StoreFault::Kind::disk_full ? smtp::Room::disk_full
                                                                         : smtp::Room::store_failed;
     parts_.log.error("store-failed", {{"id", envelope.id.text()},
@@ -238,6 +256,7 @@ void Inbound::log_accepted(const spool::Envelope& envelope) {
                    {"protocol", std::string(session_.protocol())},
                    {"cipher", tls_ ? tls_->version + " " + tls_->cipher : ""},
                    {"size", std::to_string(envelope.size)},
+                   {"held", envelope.held},
                    {"tls", asked_of_tls(envelope)}});
 }
 

@@ -1,6 +1,7 @@
 #include "relay/reception/reception.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -58,21 +59,36 @@ void Reception::reconfigure(std::shared_ptr<const ReceptionSettings> settings) {
 
 void Reception::accepted(std::unique_ptr<net::Connection> connection,
                          const ListenerSettings& listener) {
-  const auto client = client_of(*connection).name;
+  const Client peer = client_of(*connection);
+  const std::string& client = peer.name;
   const auto& limits = context_.settings->limits;
   auto place = context_.connections->take(
       client, {cap(limits.connections), cap(limits.connections_per_client)},
       listener.rules.address.text());
   if (const auto* full = std::get_if<ConnectionCounts::Full>(&place)) {
-    turn_away(std::move(connection), listener, client, *full);
+    const bool own = *full == ConnectionCounts::Full::client;
+    turn_away(std::move(connection), listener, client,
+              {own ? "limits.connections_per_client" : "limits.connections",
+               own ? "Too many connections from your address" : "Too many connections"});
     return;
+  }
+  // Who has yet to prove that it may send is counted once it has.
+  std::optional<Standing> standing = Standing{};
+  if (permission(listener.rules, peer.ip).relaying == smtp::Relaying::allowed) {
+    const auto own = sending_limits(listener.rules, peer, {});
+    standing = context_.clients.admit(counted_name(peer), own);
+    if (!standing) {
+      turn_away(std::move(connection), listener, client,
+                {"listen.limits.connections", too_many_connections(own)});
+      return;
+    }
   }
   context_.log.debug("connect", {{"client", client}, {"listener", listener.rules.address.text()}});
   auto inbound = std::make_unique<Inbound>(
       Inbound::Parts{context_.loop, context_.clock, context_.spool, context_.log,
-                     context_.passwords, context_.throttle, context_.settings,
-                     context_.connections},
-      std::move(connection), listener, [this](Inbound* one) { ended(one); });
+                     context_.passwords, context_.throttle, context_.settings, context_.connections,
+                     context_.clients},
+      std::move(connection), *std::move(standing), listener, [this](Inbound* one) { ended(one); });
   auto* key = inbound.get();
   sessions_.emplace(key,
                     Session{std::get<std::unique_ptr<ConnectionCounts::Place>>(std::move(place)),
@@ -81,14 +97,10 @@ void Reception::accepted(std::unique_ptr<net::Connection> connection,
 
 void Reception::turn_away(std::unique_ptr<net::Connection> connection,
                           const ListenerSettings& listener, const std::string& client,
-                          ConnectionCounts::Full full) {
-  const bool own = full == ConnectionCounts::Full::client;
-  context_.log.info("refused",
-                    {{"client", client},
-                     {"reason", own ? "limits.connections_per_client" : "limits.connections"}});
+                          const Crowd& crowd) {
+  context_.log.info("refused", {{"client", client}, {"reason", crowd.reason}});
   if (listener.rules.tls.mode != conf::ListenerTls::Mode::implicit) {
-    connection->write(fmt::format("421 4.7.0 {} Too many connections{}\r\n",
-                                  context_.settings->hostname, own ? " from your address" : ""));
+    connection->write(fmt::format("421 4.7.0 {} {}\r\n", context_.settings->hostname, crowd.text));
   }
   net::Connection::close_gracefully(std::move(connection));
 }

@@ -25,6 +25,7 @@ struct ReceptionContext {
   AuthThrottle& throttle;
   std::shared_ptr<const ReceptionSettings> settings;
   std::shared_ptr<ConnectionCounts> connections;  ///< of all workers
+  Clients& clients;                               ///< of all workers
 };
 
 /// A bound socket and the rules of the listener it was bound for.
@@ -56,8 +57,12 @@ class Reception {
 
   void accepted(std::unique_ptr<net::Connection> connection, const ListenerSettings& listener);
   net::ProxyRules proxy_rules(const ListenerBinding& binding);
+  struct Crowd {
+    std::string reason;  ///< the setting, for the log
+    std::string text;    ///< for the client
+  };
   void turn_away(std::unique_ptr<net::Connection> connection, const ListenerSettings& listener,
-                 const std::string& client, ConnectionCounts::Full full);
+                 const std::string& client, const Crowd& crowd);
   void ended(Inbound* inbound);
   void report_drained();
 

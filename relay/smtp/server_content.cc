@@ -83,7 +83,8 @@ void ServerSession::opened(Room room) {
       break;
     case Room::disk_full:
     case Room::queue_full:
-    case Room::sender_full: {
+    case Room::sender_full:
+    case Room::client_over: {
       const Refusal full = refusal_of(room);
       if (chunked) {
         chunk_refusal_ = full;
@@ -241,7 +242,8 @@ void ServerSession::stored(Room room, std::string_view queue_id) {
       break;
     case Room::disk_full:
     case Room::queue_full:
-    case Room::sender_full: {
+    case Room::sender_full:
+    case Room::client_over: {
       const auto text = coded(refusal_of(room));
       note({"content", {}, recipients_text(), text, {}});
       reply(text);

@@ -83,12 +83,15 @@ std::optional<Refusal> ServerSession::unacceptable_transaction() const {
   return std::nullopt;
 }
 
-Refusal refusal_of(Room room) {
+/// What a client is told where there is no room; not for available and store_failed.
+Refusal ServerSession::refusal_of(Room room) const {
   switch (room) {
     case Room::queue_full:
       return {452, "4.3.1", "The queue is full, try again later"};
     case Room::sender_full:
       return {452, "4.3.1", "Too much mail of this sender waits here already, try again later"};
+    case Room::client_over:
+      return {450, "4.7.1", client_room_.refusal};
     case Room::disk_full:
     case Room::available:
     case Room::store_failed:
@@ -108,7 +111,8 @@ void ServerSession::checked(Room room) {
       break;
     case Room::disk_full:
     case Room::queue_full:
-    case Room::sender_full: {
+    case Room::sender_full:
+    case Room::client_over: {
       const auto text = coded(refusal_of(room));
       note({"MAIL", {}, {}, text, {}});
       reply(text);
@@ -142,10 +146,10 @@ void ServerSession::on_rcpt(const Command& command) {
 
 void ServerSession::accept_recipient(RcptCommand rcpt) {
   auto address = rcpt.recipient.text();
-  if (add_recipient(std::move(rcpt))) {
-    reply("250 2.1.5 Ok");
+  if (const auto surplus = add_recipient(std::move(rcpt))) {
+    refuse_surplus(*surplus, std::move(address));
   } else {
-    refuse_surplus(std::move(address));
+    reply("250 2.1.5 Ok");
   }
 }
 
@@ -170,8 +174,7 @@ std::optional<Refusal> ServerSession::unacceptable_recipient(const Address& reci
 
 // RFC 5321 §4.5.3.1.10: no error of the client's, it sends the rest in a new transaction; but one
 // that goes on and on does not listen.
-void ServerSession::refuse_surplus(std::string address) {
-  const Refusal surplus{452, "4.5.3", "Too many recipients"};
+void ServerSession::refuse_surplus(const Refusal& surplus, std::string address) {
   if (++surplus_recipients_ > settings_.recipients) {
     refuse("RCPT", surplus, std::move(address));
     return;
@@ -181,20 +184,23 @@ void ServerSession::refuse_surplus(std::string address) {
 }
 
 // A repeated recipient collapses into the first.
-bool ServerSession::add_recipient(RcptCommand rcpt) {
+std::optional<Refusal> ServerSession::add_recipient(RcptCommand rcpt) {
   auto text = rcpt.recipient.text();
   if (known_recipients_.contains(text)) {
-    return true;
+    return std::nullopt;
   }
   if (transaction_.recipients.size() >= settings_.recipients) {
-    return false;
+    return Refusal{452, "4.5.3", "Too many recipients"};
+  }
+  if (transaction_.recipients.size() >= client_room_.recipients) {
+    return Refusal{450, "4.7.1", client_room_.recipients_refusal};
   }
   known_recipients_.insert(std::move(text));
   transaction_.needs_smtputf8 =
       transaction_.needs_smtputf8 || rcpt.recipient.utf8 || rcpt.orcpt_utf8;
   transaction_.recipients.push_back(
       {std::move(rcpt.recipient), std::move(rcpt.notify), std::move(rcpt.orcpt)});
-  return true;
+  return std::nullopt;
 }
 
 }  // namespace relay::smtp

@@ -162,6 +162,16 @@ void ServerSession::cut_off(std::string_view stage, std::string_view reason, con
   close_with(text);
 }
 
+// Also in answer to AUTH: 421 may answer any command (RFC 5321 §3.8), and says that the session is
+// over and why. 454 would be taken for the credentials' failure: mail programs ask for another
+// password then, libraries report an authentication error, and the connection would stay.
+void ServerSession::turn_away(std::string text) {
+  if (demand_ != Demand::close) {
+    cut_off(demand_ == Demand::check_credentials ? "AUTH" : stage(), "connections",
+            {421, "4.7.0", std::move(text)});
+  }
+}
+
 void ServerSession::timed_out(Overrun overrun) {
   if (demand_ == Demand::close || demand_ == Demand::store_message) {
     return;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -104,10 +105,16 @@ enum class Room {
   disk_full,
   queue_full,   ///< as much as is allowed waits already
   sender_full,  ///< as much as one sender may have waits already
+  client_over,  ///< the client has sent as much as it may for now: ClientRoom says the rest
   store_failed,
 };
-/// What a client is told where there is no room; not for available and store_failed.
-[[nodiscard]] Refusal refusal_of(Room room);
+
+/// What a client may send now, as far as limits of its own go.
+struct ClientRoom {
+  std::string refusal;  ///< what it is told with Room::client_over
+  std::size_t recipients = std::numeric_limits<std::size_t>::max();  ///< of one message
+  std::string recipients_refusal{};  ///< what it is told when it names more
+};
 
 /// A bound on time that a client broke; the driver keeps the clock.
 enum class Overrun {
@@ -125,7 +132,7 @@ struct Rejection {
   /// Why the session ended, in a word: "silence", "rate", "session", "line-length", "junk",
   /// "errors", "auth-failures", "http", "tls-hello", "proxy-header", "nul", "out-of-step",
   /// "smuggling", "staging", "starttls-injection", "tls-failed", "store-failed", "shutdown",
-  /// "lost". Empty: it goes on.
+  /// "connections", "lost". Empty: it goes on.
   std::string end;
 };
 
@@ -152,6 +159,8 @@ class ServerSession {
   void receive(std::string_view bytes);
   void resumed();
   void checked(Room room);
+  /// From here on; before what a Room of client_over is told with.
+  void set_client_room(ClientRoom room) { client_room_ = std::move(room); }
   void opened(Room room);
   /// queue_id: for the reply, when room is available: the message is on disk.
   void stored(Room room, std::string_view queue_id);
@@ -162,6 +171,8 @@ class ServerSession {
   void authenticated(const std::string& user, AuthVerdict verdict);
   /// From here on; what is known of the client decides which they are.
   void set_envelope_rules(EnvelopeRules rules) { settings_.envelope = std::move(rules); }
+  /// The client, as whom we know it now, has too many connections: 421.
+  void turn_away(std::string text);
   /// The client has proved otherwise than by AUTH that it may relay.
   void identified();
   void timed_out(Overrun overrun);
@@ -212,6 +223,7 @@ class ServerSession {
   [[nodiscard]] std::string_view stage() const;
   [[nodiscard]] std::string coded(const Refusal& refusal) const;
   [[nodiscard]] bool between_messages() const;
+  [[nodiscard]] Refusal refusal_of(Room room) const;
 
   // server_greeting.cc: EHLO, and commands without use.
   void greet();
@@ -236,8 +248,8 @@ class ServerSession {
   [[nodiscard]] std::optional<Refusal> unacceptable_transaction() const;
   [[nodiscard]] std::optional<Refusal> unacceptable_recipient(const Address& recipient) const;
   void on_rcpt(const Command& command);
-  [[nodiscard]] bool add_recipient(RcptCommand rcpt);
-  void refuse_surplus(std::string address);
+  [[nodiscard]] std::optional<Refusal> add_recipient(RcptCommand rcpt);
+  void refuse_surplus(const Refusal& surplus, std::string address);
   void accept_recipient(RcptCommand rcpt);
 
   // server_staging.cc: a relay in staging.
@@ -284,11 +296,12 @@ class ServerSession {
   bool identified_ = false;
 
   // The transaction in progress.
+  ClientRoom client_room_;
   bool mail_given_ = false;
   bool smtputf8_ = false;
   ServerTransaction transaction_;
   std::unordered_set<std::string> known_recipients_;
-  std::size_t surplus_recipients_ = 0;  // refused because of the limit
+  std::size_t surplus_recipients_ = 0;  // refused because of a limit
   bool receiving_ = false;
   DotUnstuffer unstuffer_;
   ContentCheck check_;

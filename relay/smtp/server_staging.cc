@@ -28,8 +28,8 @@ bool ServerSession::simulate(const RcptCommand& rcpt) {
   }
   const bool refused = !fault->reply.empty() && fault->reply.front() != '2';
   if (!refused) {
-    if (!add_recipient(rcpt)) {
-      refuse_surplus(std::move(address));
+    if (const auto surplus = add_recipient(rcpt)) {
+      refuse_surplus(*surplus, std::move(address));
       return true;
     }
     answer_after(fault->delay, fault->reply.empty() ? "250 2.1.5 Ok" : fault->reply);

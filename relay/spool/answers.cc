@@ -112,6 +112,19 @@ void Answers::on_stored(RemovePause& request) {
   }
 }
 
+void Answers::on_stored(SaveClientHold& request) {
+  if (request.done) {
+    add(request.loop, [done = std::move(request.done)] { done({}); });
+  }
+}
+
+void Answers::on_stored(RemoveClientHold& request) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), removed = request.removed] { done(removed); });
+  }
+}
+
 void Answers::on_stored(SaveTrouble& /*request*/) {}
 
 void Answers::on_stored(PurgePolicies& request) {
@@ -190,6 +203,20 @@ void Answers::on_refused(SavePause& request, const StoreFault& fault) {
 }
 
 void Answers::on_refused(RemovePause& request, const StoreFault& fault) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
+  }
+}
+
+void Answers::on_refused(SaveClientHold& request, const StoreFault& fault) {
+  if (request.done) {
+    add(request.loop,
+        [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });
+  }
+}
+
+void Answers::on_refused(RemoveClientHold& request, const StoreFault& fault) {
   if (request.done) {
     add(request.loop,
         [done = std::move(request.done), fault] { done(Unexpected<StoreFault>(fault)); });

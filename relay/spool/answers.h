@@ -42,6 +42,8 @@ class Answers {
   void on_stored(ChangeMessages& request);
   void on_stored(SavePause& request);
   void on_stored(RemovePause& request);
+  void on_stored(SaveClientHold& request);
+  void on_stored(RemoveClientHold& request);
   void on_stored(SavePolicy& request);
   void on_stored(ForgetPolicy& request);
   void on_stored(SaveTrouble& request);
@@ -57,6 +59,8 @@ class Answers {
   void on_refused(ChangeMessages& request, const StoreFault& fault);
   void on_refused(SavePause& request, const StoreFault& fault);
   void on_refused(RemovePause& request, const StoreFault& fault);
+  void on_refused(SaveClientHold& request, const StoreFault& fault);
+  void on_refused(RemoveClientHold& request, const StoreFault& fault);
   void on_refused(SavePolicy& request, const StoreFault& fault);
   void on_refused(ForgetPolicy& request, const StoreFault& fault);
   void on_refused(SaveTrouble& request, const StoreFault& fault);

@@ -34,6 +34,7 @@ Sql<std::unique_ptr<GroupCommit>> GroupCommit::open(Database& database, const Id
   open(group->results_);
   open(group->reports_);
   open(group->pauses_);
+  open(group->client_holds_);
   if (!done) {
     return Unexpected<SqlError>(std::move(done.error()));
   }
@@ -245,6 +246,19 @@ Sql<void> GroupCommit::apply(SavePause& request) {
 
 Sql<void> GroupCommit::apply(RemovePause& request) {
   auto removed = pauses_->remove(request.kind, request.name);
+  if (!removed) {
+    return Unexpected<SqlError>(std::move(removed.error()));
+  }
+  request.removed = static_cast<std::size_t>(*removed);
+  return {};
+}
+
+Sql<void> GroupCommit::apply(SaveClientHold& request) {
+  return client_holds_->save(request.hold);
+}
+
+Sql<void> GroupCommit::apply(RemoveClientHold& request) {
+  auto removed = client_holds_->remove(request.name);
   if (!removed) {
     return Unexpected<SqlError>(std::move(removed.error()));
   }

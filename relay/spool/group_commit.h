@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 
+#include "relay/spool/client_hold_store.h"
 #include "relay/spool/database.h"
 #include "relay/spool/id_source.h"
 #include "relay/spool/message_store.h"
@@ -40,6 +41,8 @@ class GroupCommit {
   Sql<void> apply(ChangeMessages& request);
   Sql<void> apply(SavePause& request);
   Sql<void> apply(RemovePause& request);
+  Sql<void> apply(SaveClientHold& request);
+  Sql<void> apply(RemoveClientHold& request);
   Sql<void> apply(SavePolicy& request);
   Sql<void> apply(ForgetPolicy& request);
   Sql<void> apply(SaveTrouble& request);
@@ -64,6 +67,7 @@ class GroupCommit {
   std::unique_ptr<ResultStore> results_;
   std::unique_ptr<ReportStore> reports_;
   std::unique_ptr<PauseStore> pauses_;
+  std::unique_ptr<ClientHoldStore> client_holds_;
   std::map<std::chrono::sys_days, rpt::Tally> tallies_;  // of the transaction under way
   std::int64_t id_ceiling_ = 0;                          // on disk: ids below it may be in use
 };

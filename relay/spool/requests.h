@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "relay/net/event_loop.h"
+#include "relay/spool/client_hold.h"
 #include "relay/spool/incoming.h"
 #include "relay/spool/message.h"
 #include "relay/spool/message_change.h"
@@ -73,6 +74,19 @@ struct RemovePause {
   std::size_t removed = 0;  ///< found while applying
 };
 
+struct SaveClientHold {
+  ClientHold hold;
+  std::reference_wrapper<net::EventLoop> loop;
+  std::function<void(Stored<void>)> done;
+};
+
+struct RemoveClientHold {
+  std::string name;
+  std::reference_wrapper<net::EventLoop> loop;
+  std::function<void(Stored<std::size_t>)> done;
+  std::size_t removed = 0;  ///< found while applying
+};
+
 struct SavePolicy {
   sts::CachedPolicy policy;
   PolicyWrite write;
@@ -119,8 +133,9 @@ struct Sweep {
   LooseSlices slices;
 };
 
-using Request = std::variant<WriteSlice, CommitMessage, Settle, Count, ChangeMessages, SavePause,
-                             RemovePause, SavePolicy, ForgetPolicy, SaveTrouble, PurgePolicies,
-                             SaveOverride, RemoveOverride, WriteReport, Sweep>;
+using Request =
+    std::variant<WriteSlice, CommitMessage, Settle, Count, ChangeMessages, SavePause, RemovePause,
+                 SaveClientHold, RemoveClientHold, SavePolicy, ForgetPolicy, SaveTrouble,
+                 PurgePolicies, SaveOverride, RemoveOverride, WriteReport, Sweep>;
 
 }  // namespace relay::spool

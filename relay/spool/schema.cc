@@ -236,6 +236,15 @@ CREATE TABLE queue_imports (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX queue_imports_by_message ON queue_imports (message);
 )",
+    // 7: clients whose mail is held.
+    R"(
+CREATE TABLE client_holds (
+  name TEXT PRIMARY KEY,
+  reason TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  set_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+)",
 };
 constexpr std::int64_t kVersion = 1 + std::int64_t{kSteps.size()};
 

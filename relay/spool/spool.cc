@@ -173,6 +173,16 @@ void Spool::remove_pause(Pause::Kind kind, std::string name, net::EventLoop& loo
   state_->queue->submit(RemovePause{kind, std::move(name), loop, std::move(done)});
 }
 
+void Spool::save_client_hold(ClientHold hold, net::EventLoop& loop,
+                             std::function<void(Stored<void>)> done) {
+  state_->queue->submit(SaveClientHold{std::move(hold), loop, std::move(done)});
+}
+
+void Spool::remove_client_hold(std::string name, net::EventLoop& loop,
+                               std::function<void(Stored<std::size_t>)> done) {
+  state_->queue->submit(RemoveClientHold{std::move(name), loop, std::move(done)});
+}
+
 void Spool::save_policy(sts::CachedPolicy policy, PolicyWrite write) {
   state_->queue->submit(SavePolicy{std::move(policy), std::move(write)});
 }

@@ -16,6 +16,7 @@
 #include "relay/net/duration_counts.h"
 #include "relay/net/event_loop.h"
 #include "relay/net/expected.h"
+#include "relay/spool/client_hold.h"
 #include "relay/spool/message.h"
 #include "relay/spool/message_change.h"
 #include "relay/spool/occupancy.h"
@@ -151,6 +152,12 @@ class Spool {
   /// Answer: how many there were, 0 or 1.
   void remove_pause(Pause::Kind kind, std::string name, net::EventLoop& loop,
                     std::function<void(Stored<std::size_t>)> done);
+  /// Stores (replaces) a client's hold. done may be empty, as the next one's.
+  void save_client_hold(ClientHold hold, net::EventLoop& loop,
+                        std::function<void(Stored<void>)> done);
+  /// Answer: how many there were, 0 or 1.
+  void remove_client_hold(std::string name, net::EventLoop& loop,
+                          std::function<void(Stored<std::size_t>)> done);
   /// Stores (replaces) or forgets a domain's cached policy, in one transaction with the history
   /// entry of a different one that it takes the place of. Its troubles are forgotten.
   void save_policy(sts::CachedPolicy policy, PolicyWrite write = {});

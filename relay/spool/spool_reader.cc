@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "relay/spool/client_hold_store.h"
 #include "relay/spool/database.h"
 #include "relay/spool/directory.h"
 #include "relay/spool/message_row.h"
@@ -307,6 +308,10 @@ Stored<std::vector<PolicyOverride>> SpoolReader::overrides() {
 
 Stored<std::vector<Pause>> SpoolReader::pauses() {
   return answer(read_pauses(state_->database));
+}
+
+Stored<std::vector<ClientHold>> SpoolReader::client_holds() {
+  return answer(read_client_holds(state_->database));
 }
 
 Stored<rpt::Tally> SpoolReader::tally(std::chrono::sys_days day) {

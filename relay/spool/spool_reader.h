@@ -65,6 +65,8 @@ class SpoolReader {
   Stored<std::vector<PolicyOverride>> overrides();
   /// Destinations that rest.
   Stored<std::vector<Pause>> pauses();
+  /// Clients whose mail is held.
+  Stored<std::vector<ClientHold>> client_holds();
   /// The counts of a UTC day.
   Stored<rpt::Tally> tally(std::chrono::sys_days day);
   /// The same for one report domain.

@@ -138,6 +138,14 @@ void add_reception(Exposition& out, const control::StatusFacts& facts) {
     rejected.push_back({{{"stage", stage}}, static_cast<double>(count)});
   }
   out.counters("rejections_total", "What clients were refused, by SMTP command.", rejected);
+  out.gauge("clients_held", "Clients whose mail is taken and held until an operator releases them.",
+            facts.held_clients.size());
+  out.counters("client_limits_total",
+               "Messages held, messages refused and connections turned away, by their client's "
+               "limits or hold.",
+               by("result", {{"held", facts.client_limits.messages_held},
+                             {"refused", facts.client_limits.messages_refused},
+                             {"turned_away", facts.client_limits.connections_refused}}));
   out.counter("auth_failures_total", "Logins of clients that failed.", facts.auth_failures);
 }
 

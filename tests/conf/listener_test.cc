@@ -57,6 +57,26 @@ listen:
   CHECK(conf::parse(conf::to_yaml(*config))->listen == config->listen);
 }
 
+TEST_CASE("limits of clients are read, and written again") {
+  const auto config = conf::parse(R"(
+listen:
+  - limits: {messages: 100/h, connections: 5}
+    client_rules:
+      - users: [app]
+        limits: {recipients: 5000/d, over: refuse}
+      - networks: [192.0.2.0/24]
+        limits: {messages: "", connections: 0}
+)");
+  REQUIRE(config);
+  const conf::Listener& listener = config->listen[0];
+  using Over = conf::ClientLimits::Over;
+  CHECK(listener.limits == conf::ClientLimits{5, "100/h", "", Over::hold});
+  CHECK(listener.client_rules[0].limits ==
+        conf::ClientLimits{std::nullopt, std::nullopt, "5000/d", Over::refuse});
+  CHECK(listener.client_rules[1].limits == conf::ClientLimits{0, "", std::nullopt, std::nullopt});
+  CHECK(conf::parse(conf::to_yaml(*config))->listen == config->listen);
+}
+
 TEST_CASE("what makes no sense at a listener is refused with its remedy") {
   struct Row {
     std::string yaml, error;
@@ -76,6 +96,17 @@ TEST_CASE("what makes no sense at a listener is refused with its remedy") {
            " is longer than the 107 octets that a socket's path may have; write a shorter one"},
       {"[{address: 'unix:/run/a'}, {address: 'unix:/run/a'}]",
        "listen[1].address: unix:/run/a is listened on already; remove one of the two"},
+      {"[{limits: {messages: 100}}]",
+       "listen[0].limits.messages: \"100\" is no rate; write for example 5/s, 100/m, 1000/h or "
+       "20000/d"},
+      {"[{limits: {over: drop}}]",
+       "listen[0].limits.over: \"drop\" is not known; write one of hold, refuse"},
+      {"[{limits: {over: refuse}}]",
+       "listen[0].limits.over: is of no use without a rate that mail can be over; set messages or "
+       "recipients beside it, for example messages: 100/h"},
+      {"[{client_rules: [{users: [a], limits: {over: hold}}]}]",
+       "listen[0].client_rules[0].limits.over: is of no use without a rate that mail can be over; "
+       "set messages or recipients beside it, for example messages: 100/h"},
       {"[{socket: {mode: '0600'}}]",
        "listen[0].socket: is for a UNIX socket only; set address: unix:/path, or remove this"},
       {"[{address: 'unix:/run/a', socket: {mode: rw}}]",
@@ -95,7 +126,7 @@ TEST_CASE("what makes no sense at a listener is refused with its remedy") {
        "or *.example.com (all below it)"},
       {"[{client_rules: [{senders: {deny: [a.example]}}]}]",
        "listen[0].client_rules[0]: names no client; list some in users or networks, or write the "
-       "filters beside address, where they are for all clients"},
+       "filters and limits beside address, where they are for all clients"},
       {"[{rewrite_senders: [{to: a@b.example}]}]",
        "listen[0].rewrite_senders[0]: has no match; write for example match: host.local, to: "
        "\"@example.com\""},

@@ -141,7 +141,8 @@ dkim: [{domain: Example.ORG, selector: S1, key_file: /k}]
   CHECK(config->dkim.at(0).domain == "example.org");
   CHECK(conf::parse(conf::to_yaml(*config)) == config);
 
-  for (const char* const wrong : {"100", "0/h", "/h", "5/", "5/x", "-5/h", "5/2", "5/ms", "5 /h"}) {
+  for (const char* const wrong :
+       {"100", "0/h", "/h", "5/", "5/x", "-5/h", "5/2", "5/ms", "5 /h", "5/30m"}) {
     CAPTURE(wrong);
     CHECK_FALSE(conf::parse_rate(wrong));
   }

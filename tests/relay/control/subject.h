@@ -51,6 +51,15 @@ class Subject {
     daemon.resume = [this](const QueueResume& wanted, DaemonActions::Counted done) {
       spool->remove_pause(wanted.kind, wanted.name, thread.loop(), std::move(done));
     };
+    daemon.clients = [this] { return clients; };
+    daemon.hold_client = [this](relay::spool::ClientHold hold,
+                                std::function<void(relay::spool::Stored<void>)> done) {
+      spool->save_client_hold(std::move(hold), thread.loop(), std::move(done));
+    };
+    daemon.release_client = [this](const std::string& name, const std::string& /*by*/,
+                                   DaemonActions::Counted done) {
+      spool->remove_client_hold(name, thread.loop(), std::move(done));
+    };
     daemon.queue_settings = [] { return conf::Queue{}; };
     daemon.notice_facts = [this] {
       return relay::delivery::NoticeFacts{"relay.example", spool->new_id(), clock.wall(),
@@ -137,6 +146,7 @@ class Subject {
   std::optional<StoreFault> change_fault;
   std::vector<relay::delivery::GroupKey> busy;
   std::vector<std::string> audit;
+  std::vector<relay::reception::ClientState> clients;
   relay::delivery::PolicyState policy_state;
   sts::PolicyVerdict verdict;
   std::string asked_about;

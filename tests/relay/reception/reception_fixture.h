@@ -70,11 +70,14 @@ class World {
     options.directory = directory_.spool();
     options.min_free_bytes = 0;
     spool_ = std::move(*spool::Spool::open(options, clock_));
+    clients_ = std::make_unique<Clients>(Clients::Parts{loop_, clock_, *spool_, log_},
+                                         std::vector<spool::ClientHold>{});
     socket_ = *net::ListeningSocket::bind(*net::SocketAddress::from_ip("127.0.0.1", 0));
     listener.rules.allow_networks = {*conf::Network::parse("127.0.0.0/8")};
     reception_ = std::make_unique<Reception>(
         ReceptionContext{loop_, clock_, *spool_, log_, passwords_, throttle_,
-                         ReceptionSettings::from(config_, {listener.files}), connections_},
+                         ReceptionSettings::from(config_, {listener.files}), connections_,
+                         *clients_},
         std::vector{ListenerBinding{socket_, listener}});
   }
 
@@ -83,10 +86,14 @@ class World {
   [[nodiscard]] net::SocketAddress address() const { return *socket_->address(); }
   [[nodiscard]] std::string log() const { return file_.text(); }
   ConnectionCounts& connections() { return *connections_; }
+  Clients& clients() { return *clients_; }
 
   std::vector<spool::Envelope> queue() {
     const auto reader = std::move(*spool::SpoolReader::open(directory_.spool()));
     return *reader->list(std::nullopt, 100);
+  }
+  std::vector<spool::ClientHold> stored_holds() {
+    return *std::move(*spool::SpoolReader::open(directory_.spool()))->client_holds();
   }
   std::string content(spool::MessageId id) {
     const auto reader = std::move(*spool::SpoolReader::open(directory_.spool()));
@@ -113,6 +120,7 @@ class World {
   std::unique_ptr<spool::Spool> spool_;
   std::shared_ptr<net::ListeningSocket> socket_;
   std::shared_ptr<ConnectionCounts> connections_ = std::make_shared<ConnectionCounts>();
+  std::unique_ptr<Clients> clients_;
   std::unique_ptr<Reception> reception_;
 };
 

@@ -8,6 +8,47 @@
 
 namespace relay::smtp::testing {
 
+TEST_CASE("a client over its limits is told so at MAIL, DATA and the end of content, as no error") {
+  const std::string told = "450 4.7.1 No more than 2 messages per hour from you\r\n";
+  for (const auto& [at_mail, at_data] : {std::pair{Room::client_over, Room::available},
+                                         std::pair{Room::available, Room::client_over},
+                                         std::pair{Room::available, Room::available}}) {
+    auto server = after_ehlo();
+    server.session.set_client_room({"No more than 2 messages per hour from you"});
+    server.room = at_mail;
+    server.room_for_data = at_data;
+    server.stored = Room::client_over;
+    server.receive("MAIL FROM:<a@b.example>\r\nRCPT TO:<x@d.example>\r\nDATA\r\n");
+    if (at_mail == at_data) {
+      server.receive("\r\n.\r\n");
+    }
+    CHECK(server.take_output().find(told) != std::string::npos);
+    CHECK(server.session.demand() == ServerSession::Demand::read);
+  }
+}
+
+TEST_CASE("recipients over a client's room are refused, and a repeated one is none") {
+  auto server = after_ehlo();
+  server.session.set_client_room({"", 1, "No more"});
+  server.receive("MAIL FROM:<a@b.example>\r\nRCPT TO:<x@d.example>\r\n");
+  (void)server.take_output();
+  server.receive("RCPT TO:<y@d.example>\r\nRCPT TO:<x@d.example>\r\n");
+  CHECK(server.take_output() == "450 4.7.1 No more\r\n250 2.1.5 Ok\r\n");
+  CHECK(server.session.transaction().recipients.size() == 1);
+}
+
+TEST_CASE("who is turned away gets 421 at once, also in the place of an answer to AUTH") {
+  auto server = after_ehlo();
+  server.session.turn_away("Too many connections");
+  CHECK(server.take_output().ends_with(" Too many connections\r\n"));
+  CHECK(server.session.demand() == ServerSession::Demand::close);
+  const auto rejections = server.session.take_rejections();
+  REQUIRE(rejections.size() == 1);
+  CHECK(rejections[0].end == "connections");
+  server.session.turn_away("Too many connections");
+  CHECK(server.take_output().empty());
+}
+
 TEST_CASE("commands get their codes") {
   struct Row {
     std::string line, code;

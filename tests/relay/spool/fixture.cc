@@ -230,7 +230,13 @@ std::vector<std::size_t> change(Spool& spool, LoopThread& thread,
       .value_or(std::vector<std::size_t>{});
 }
 
+void forget_client_holds(const std::string& database) {
+  run_sql(database, "DROP TABLE client_holds");
+  run_sql(database, "PRAGMA user_version = 6");
+}
+
 void forget_queue_operations(const std::string& database) {
+  forget_client_holds(database);
   run_sql(database, "DROP TABLE queue_pauses");
   run_sql(database, "DROP TABLE queue_imports");
   for (const char* column : {"messages DROP COLUMN priority", "messages DROP COLUMN user",
