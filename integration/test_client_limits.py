@@ -17,7 +17,7 @@ from peers.network import free_port
 from peers.world import submit
 
 CONTENT = b"From: alice@sender.example\r\nSubject: test\r\n\r\nbody\r\n"
-HELD = "client app1 sent more than 3 messages per hour"
+HELD = "client app1: sent more than 3 messages per hour"
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_recipients_count_with_their_message(make):
     first = send(world, "app1", to=["x@example.org", "y@example.org"])[0]
     second = send(world, "app1", to=["x@example.org", "y@example.org"])[0]
     world.wait_for_delivery(first, "delivered")
-    assert held(world) == {second: "client app1 sent to more than 3 recipients per hour"}
+    assert held(world) == {second: "client app1: sent to more than 3 recipients per hour"}
     assert clients(world)["app1"]["recipients"] == 4
     assert clients(world)["app1"]["recipients_limit"] == "3/h"
 
@@ -132,7 +132,7 @@ def test_an_operator_holds_and_releases_a_client(make):
     world = make()
     world.daemon.ctl("clients", "hold", "app1", "--reason", "password leaked")
     id = send(world, "app1")[0]
-    assert held(world) == {id: "client app1 is held by the operator: password leaked"}
+    assert held(world) == {id: "client app1: is held by the operator: password leaked"}
     world.wait_for_delivery(send(world, "app2")[0], "delivered")
     assert "app1" in world.daemon.run("status").stdout
     assert "password leaked" in world.daemon.run("clients").stdout

@@ -17,7 +17,8 @@ struct ClientHold {
   friend bool operator==(const ClientHold&, const ClientHold&) = default;
 };
 
-/// What its messages are held for: "client app1 sent more than 100 messages per hour".
+/// What its messages are held for: "client app1: sent more than 100 messages per hour"; names of
+/// clients never hold a colon and a space.
 [[nodiscard]] std::string held_for(const ClientHold& hold);
 /// Whether a message with this reason (Envelope::held) is held because of the client, by this hold
 /// or an earlier one.

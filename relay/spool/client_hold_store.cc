@@ -5,7 +5,7 @@
 namespace relay::spool {
 
 std::string held_for(const ClientHold& hold) {
-  return "client " + hold.name + " " + hold.reason;
+  return "client " + hold.name + ": " + hold.reason;
 }
 
 bool is_held_for_client(std::string_view held, std::string_view client) {

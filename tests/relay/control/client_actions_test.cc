@@ -52,9 +52,9 @@ TEST_CASE("a released client's messages are released with it, and nobody else's"
   Subject subject;
   CHECK(subject.data(ClientHoldSet{"app1", "hacked", "uid:0"})["reason"] ==
         "is held by the operator: hacked");
-  const auto now = put_held(subject, "client app1 is held by the operator: hacked");
-  const auto before = put_held(subject, "client app1 sent more than 100 messages per hour");
-  const auto other = put_held(subject, "client app11 sent more than 100 messages per hour");
+  const auto now = put_held(subject, "client app1: is held by the operator: hacked");
+  const auto before = put_held(subject, "client app1: sent more than 100 messages per hour");
+  const auto other = put_held(subject, "client app11: sent more than 100 messages per hour");
   const auto operators = put_held(subject, "ticket 7: client app1 complained");
   CHECK(subject.reader->client_holds()->size() == 1);
   const Json answer = subject.data(ClientRelease{"app1", false, "uid:0"});
@@ -74,7 +74,7 @@ TEST_CASE("a released client's messages are released with it, and nobody else's"
 TEST_CASE("messages may stay held when their client is released, and be released later") {
   Subject subject;
   (void)subject.data(ClientHoldSet{"app1", "", ""});
-  const auto id = put_held(subject, "client app1 is held by the operator");
+  const auto id = put_held(subject, "client app1: is held by the operator");
   CHECK(subject.data(ClientRelease{"app1", true, ""})["messages"] == 0);
   CHECK(is_held(subject, id));
   CHECK(subject.data(ClientRelease{"app1", false, ""})["messages"] == 1);

@@ -54,7 +54,7 @@ TEST_CASE("the first message over a rate holds its client, and no other") {
   CHECK(taken(counts, "app1", limits, 3, kMorning) == 3);
   const auto fourth = counts.take("app1", limits, 1, kMorning);
   CHECK(fourth.what == What::held);
-  CHECK(fourth.reason == "client app1 sent more than 3 messages per hour");
+  CHECK(fourth.reason == "client app1: sent more than 3 messages per hour");
   REQUIRE(fourth.begun);
   CHECK(*fourth.begun ==
         spool::ClientHold{"app1", "sent more than 3 messages per hour", kMorning, ""});
@@ -77,13 +77,13 @@ TEST_CASE("a released client begins anew, and one that an operator holds needs n
   ClientCounts counts({{"app1", "was held before the restart", kMorning, ""}});
   const auto limits = three_an_hour(Over::hold);
   CHECK(counts.take("app1", limits, 1, kMorning).reason ==
-        "client app1 was held before the restart");
+        "client app1: was held before the restart");
   CHECK(taken(counts, "app1", limits, 10, kMorning) == 0);
   CHECK(counts.release("app1"));
   CHECK_FALSE(counts.release("app1"));
   CHECK(taken(counts, "app1", limits, 4, kMorning) == 3);
   counts.hold({"free", "is held by the operator", kMorning, "uid:0"});
-  CHECK(counts.take("free", {}, 1, kMorning).reason == "client free is held by the operator");
+  CHECK(counts.take("free", {}, 1, kMorning).reason == "client free: is held by the operator");
   // Not even where the limits would have it refused.
   const auto refusing = three_an_hour(Over::refuse);
   for (int i = 0; i < 10; ++i) {
@@ -123,7 +123,7 @@ TEST_CASE("recipients count with their message") {
   const auto holding = ten_recipients(Over::hold);
   CHECK(counts.room("b", holding, kMorning).recipients > 1'000'000);
   CHECK(counts.take("b", holding, 11, kMorning).reason ==
-        "client b sent to more than 10 recipients per hour");
+        "client b: sent to more than 10 recipients per hour");
 }
 
 TEST_CASE("other limits take over the counts, and a listener without any forgets none") {

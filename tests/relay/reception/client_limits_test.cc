@@ -40,13 +40,13 @@ TEST_CASE("messages over the rate are taken and held, those that come later, too
   auto queue = world.queue();
   REQUIRE(queue.size() == 4);
   CHECK(queue[1].held.empty());
-  CHECK(queue[2].held == "client 127.0.0.1 sent more than 2 messages per hour");
+  CHECK(queue[2].held == "client 127.0.0.1: sent more than 2 messages per hour");
   CHECK(queue[2].held_at == queue[2].received_at);
   CHECK(held_in(queue) == 2);
   const auto log = world.log();
   CHECK(log.find("level=warning event=client-held client=127.0.0.1 reason=\"sent more than 2 "
                  "messages per hour\"") != std::string::npos);
-  CHECK(log.find("held=\"client 127.0.0.1 sent") != std::string::npos);
+  CHECK(log.find("held=\"client 127.0.0.1: sent") != std::string::npos);
   (void)converse(world, limit_mail(1));
   CHECK(held_in(world.queue()) == 3);
   CHECK(world.clients().totals().messages_held == 3);
@@ -151,7 +151,7 @@ TEST_CASE("a user is one client whatever it connects from, and too many connecti
   auto queue = world.queue();
   REQUIRE(queue.size() == 2);
   CHECK(queue[0].held.empty());
-  CHECK(queue[1].held == "client tim sent more than 1 message per hour");
+  CHECK(queue[1].held == "client tim: sent more than 1 message per hour");
   SendingLimits one;
   one.connections = 1;
   const auto other = world.clients().admit("tim", one);

@@ -72,11 +72,12 @@ TEST_CASE("client holds: a spool of the version before takes them, and keeps its
 
 TEST_CASE("client holds: messages are held because of their own client") {
   const std::string held = held_for(full_hold());
-  CHECK(held == "client app1 sent more than 100 messages per hour");
+  CHECK(held == "client app1: sent more than 100 messages per hour");
   CHECK(is_held_for_client(held, "app1"));
   CHECK_FALSE(is_held_for_client(held, "app"));
   CHECK_FALSE(is_held_for_client(held, "app11"));
-  CHECK_FALSE(is_held_for_client("ticket 7: client app1 sent spam", "app1"));
+  CHECK_FALSE(is_held_for_client("ticket 7: client app1: sent spam", "app1"));
+  CHECK_FALSE(is_held_for_client("client app1 two: sent spam", "app1"));
   CHECK_FALSE(is_held_for_client("", "app1"));
 }
 
