@@ -4,11 +4,13 @@ the end: Postfix, chasquid and nginx, and one host that is down for hours; kille
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import gzip
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -325,10 +327,21 @@ def _stages(world: World, day: str) -> dict[tuple[str, str], str]:
             for report in reports for delivery in report["deliveries"]}
 
 
-def _run_killed(world: World, is_done: Callable[[], bool]) -> int:
+def _states_on_disk(world: World) -> frozenset[str]:
+    """How far the reports are, by what a daemon that is dead has left."""
+    with contextlib.closing(sqlite3.connect(
+            f"file:{world.folder}/spool/spool.db?mode=ro", uri=True)) as spool:
+        return frozenset(state for state, in spool.execute(
+            "SELECT state FROM reports WHERE state != 'rendered' "
+            "UNION SELECT stage FROM report_deliveries"))
+
+
+def _run_killed(world: World, is_done: Callable[[], bool]) -> list[frozenset[str]]:
     """Lets the daemon die by SIGKILL at one of its first syncs, again and again, until it has no
     more to write: so it dies after each kind of transaction, before anything follows from it. Not
-    always at the very first: then an attempt, which is noted before it is made, would never be."""
+    always at the very first: then an attempt, which is noted before it is made, would never be.
+    Answer: for each death, the states that reports and their deliveries were in."""
+    found = []
     for deaths in range(KILLS):
         last = deaths % 4 + 1
         world.daemon.start(wait=False, wrapper=[
@@ -337,8 +350,9 @@ def _run_killed(world: World, is_done: Callable[[], bool]) -> int:
         wait_until(lambda: world.daemon.process.poll() is not None or is_done(),
                    "the daemon to die, or to be done")
         if world.daemon.process.poll() is None:
-            return deaths
+            return found
         world.daemon.kill()
+        found.append(_states_on_disk(world))
     raise AssertionError(f"not done after {KILLS} kills")
 
 
@@ -396,7 +410,9 @@ def test_the_life_of_a_day(life):
             stages[key][1] > 0 for key in down)
 
     deaths = _run_killed(world, is_done)
-    assert deaths >= 10, "it has to die between the steps"
+    assert deaths[0] == frozenset(), "before anything was planned"
+    for state in ("planned", "rendered", "handed-over", "accepted"):
+        assert any(state in death for death in deaths), f"it never died with a report {state}"
 
     # One destination is down for hours, then it is back.
     for ahead in ("30h", "36h"):
