@@ -58,7 +58,7 @@ tl::expected<std::string, std::string> filled_in(std::string_view text,
     text.remove_prefix(opening + kOpening.size());
     const std::size_t closing = text.find('}');
     if (closing == std::string_view::npos) {
-      return tl::unexpected(std::string("has \"${\" without the \"}\" that ends it"));
+      return tl::unexpected(std::string(R"(has "${" without the "}" that ends it)"));
     }
     const auto value = value_of(text.substr(0, closing), environment);
     if (!value) {

@@ -14,7 +14,8 @@ namespace relay::reporting {
 namespace {
 
 constexpr std::size_t kLookupsAtOnce = 20;
-constexpr std::size_t kPlannedAtOnce = 100;
+// One commit, for which mail waits.
+constexpr std::size_t kPlannedAtOnce = 20;
 /// Reports of earlier days are too late for anyone.
 constexpr std::chrono::days kReportedDays{3};
 /// How long counts and reports are kept.
@@ -23,6 +24,8 @@ constexpr std::chrono::hours kPlanAgain{1};
 /// A clock that is years ahead for a moment makes nothing old.
 constexpr std::chrono::minutes kClockTrusted{30};
 constexpr std::chrono::seconds kLongestWait{30};
+// Looking at what is due costs more than a report does: what ends meanwhile is looked at once.
+constexpr std::chrono::milliseconds kBreath{10};
 constexpr std::chrono::minutes kPause{1};
 
 std::chrono::sys_days day_of(net::WallTime time) {
@@ -57,6 +60,7 @@ void Reporter::reconfigure(std::shared_ptr<const ReportSettings> settings) {
   settings_ = std::move(settings);
   https_.renew_trust(settings_->revocation);
   planned_at_.reset();
+  planned_last_.reset();
   wake();
 }
 
@@ -69,12 +73,13 @@ void Reporter::stop() {
 }
 
 void Reporter::wake() {
-  if (state_ == State::running) {
-    wake_.start(std::chrono::milliseconds(0));
+  if (state_ == State::running && !std::exchange(woken_, true)) {
+    wake_.start(kBreath);
   }
 }
 
 void Reporter::tick() {
+  woken_ = false;
   if (state_ != State::running || spool_.failed()) {
     return;
   }
@@ -112,11 +117,16 @@ void Reporter::plan() {
   if (planning_ || (fresh && open == planned_until_)) {
     return;
   }
-  const auto keys = reader_->unplanned_reports(open - kReportedDays, open, kPlannedAtOnce);
+  const auto keys = reader_->unplanned_reports(
+      planned_last_.value_or(spool::ReportKey{open - kReportedDays, ""}), open, kPlannedAtOnce);
   if (!keys) {
     return pause("planning", keys.error());
   }
   if (keys->empty()) {
+    planned_last_.reset();
+    if (const std::size_t count = std::exchange(planned_count_, 0); count > 0) {
+      log_.info("reports-planned", {{"count", std::to_string(count)}});
+    }
     planned_at_ = now;
     planned_until_ = open;
     return;
@@ -134,7 +144,7 @@ void Reporter::plan(const std::vector<spool::ReportKey>& keys) {
   }
   planning_ = true;
   spool_.write_report(std::move(write), loop_,
-                      [this, count = keys.size(),
+                      [this, last = keys.back(), count = keys.size(),
                        alive = std::weak_ptr<int>(alive_)](const spool::Stored<void>& stored) {
                         if (alive.expired()) {
                           return;
@@ -143,7 +153,8 @@ void Reporter::plan(const std::vector<spool::ReportKey>& keys) {
                         if (!stored) {
                           return pause("planning", stored.error());
                         }
-                        log_.info("reports-planned", {{"count", std::to_string(count)}});
+                        planned_last_ = last;
+                        planned_count_ += count;
                         wake();
                       });
 }

@@ -102,8 +102,11 @@ class Reporter {
   net::SideThread side_thread_{net::SideThread::Priority::idle};  ///< renders and signs
   ReportSender sender_;
   net::Timer wake_;
+  bool woken_ = false;                                    ///< wake_ is to go off soon
   std::map<spool::ReportKey, net::Operation> under_way_;  ///< asked for, rendered or being stored
   std::optional<net::WallTime> planned_at_;               ///< when nothing was left to be planned
+  std::optional<spool::ReportKey> planned_last_;          ///< of the days that are being planned
+  std::size_t planned_count_ = 0;                         ///< of them
   std::chrono::sys_days planned_until_{};
   std::chrono::sys_days tidied_on_{};
   std::chrono::sys_days today_{};  ///< as the wall clock says

@@ -214,19 +214,20 @@ Sql<DueReports> read_due(Database& database, net::WallTime now, std::size_t limi
   return with_value(std::move(done), std::move(due));
 }
 
-Sql<std::vector<ReportKey>> read_unplanned(Database& database, std::chrono::sys_days first,
+Sql<std::vector<ReportKey>> read_unplanned(Database& database, const ReportKey& after,
                                            std::chrono::sys_days end, std::size_t limit) {
   std::vector<ReportKey> keys;
   auto done = each_row(
       database,
       "SELECT DISTINCT c.day, report_domain, 1 + (SELECT coalesce(max(part), 0) FROM reports r "
       "WHERE r.day = c.day AND r.domain = report_domain) AS next FROM session_counts c "
-      "WHERE c.day >= ?1 AND c.day < ?2 "
+      "WHERE (c.day, report_domain) > (?1, ?5) AND c.day < ?2 "
       "AND (successful > closed_successful OR failed > closed_failed) AND next <= ?4 "
       "AND NOT EXISTS (SELECT 1 FROM reports r WHERE r.day = c.day AND r.domain = report_domain "
-      "AND state = 'planned') LIMIT ?3",
-      [&](const Row& row) { keys.push_back(read_report_key(row)); }, day_number(first),
-      day_number(end), static_cast<std::int64_t>(limit), std::int64_t{kMostParts});
+      "AND state = 'planned') ORDER BY c.day, report_domain LIMIT ?3",
+      [&](const Row& row) { keys.push_back(read_report_key(row)); }, day_number(after.day),
+      day_number(end), static_cast<std::int64_t>(limit), std::int64_t{kMostParts},
+      std::string_view(after.domain));
   return with_value(std::move(done), std::move(keys));
 }
 

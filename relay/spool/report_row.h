@@ -27,7 +27,7 @@ Sql<std::vector<ReportDelivery>> read_deliveries(Database& database, const Repor
 Sql<DueReports> read_due(Database& database, net::WallTime now, std::size_t limit);
 /// The reports to be planned next: of days from first on and before end of which something was
 /// counted that is in no report, unless one is planned already.
-Sql<std::vector<ReportKey>> read_unplanned(Database& database, std::chrono::sys_days first,
+Sql<std::vector<ReportKey>> read_unplanned(Database& database, const ReportKey& after,
                                            std::chrono::sys_days end, std::size_t limit);
 /// The destinations seen; empty: none.
 Sql<std::vector<std::string>> read_record(Database& database, const ReportKey& key);

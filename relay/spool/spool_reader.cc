@@ -343,10 +343,10 @@ Stored<DueReports> SpoolReader::due_reports(net::WallTime now, std::size_t limit
   return answer(read_due(state_->database, now, limit));
 }
 
-Stored<std::vector<ReportKey>> SpoolReader::unplanned_reports(std::chrono::sys_days first,
+Stored<std::vector<ReportKey>> SpoolReader::unplanned_reports(const ReportKey& after,
                                                               std::chrono::sys_days end,
                                                               std::size_t limit) {
-  return answer(read_unplanned(state_->database, first, end, limit));
+  return answer(read_unplanned(state_->database, after, end, limit));
 }
 
 Stored<std::vector<std::string>> SpoolReader::report_record(const ReportKey& key) {

@@ -79,9 +79,10 @@ class SpoolReader {
   Stored<std::vector<ReportDelivery>> report_deliveries(const ReportKey& key);
   /// The first so many of each kind.
   Stored<DueReports> due_reports(net::WallTime now, std::size_t limit);
-  /// The reports to be planned next: of days from first on and before end of which something was
-  /// counted that is in no report, unless one is planned already.
-  Stored<std::vector<ReportKey>> unplanned_reports(std::chrono::sys_days first,
+  /// The reports to be planned next, by day and domain: those that come after the given one (of
+  /// a day with an empty domain: all of it) and before end, of which something was counted that is
+  /// in no report, unless one is planned already.
+  Stored<std::vector<ReportKey>> unplanned_reports(const ReportKey& after,
                                                    std::chrono::sys_days end, std::size_t limit);
   /// Where a domain wanted its reports on a day.
   Stored<std::vector<std::string>> report_record(const ReportKey& key);

@@ -118,17 +118,14 @@ TEST_CASE(
 TEST_CASE("connections over the limit get 421, and a place when another one ends") {
   World world({}, limited({1, "", "", Over::hold}));
   Client first(world, "", [] {});
-  std::string second;
+  std::unique_ptr<Client> second;
   first.on_heard = [&] {
     first.on_heard = nullptr;
-    auto client = std::make_shared<std::unique_ptr<Client>>();
-    *client = std::make_unique<Client>(world, "QUIT\r\n", [&world, client, &second] {
-      second = (*client)->heard();
-      world.loop().stop();
-    });
+    second = std::make_unique<Client>(world, "QUIT\r\n", [&] { world.loop().stop(); });
   };
   world.loop().run();
-  CHECK(second ==
+  REQUIRE(second != nullptr);
+  CHECK(second->heard() ==
         "421 4.7.0 relay.example Too many connections: no more than 1 at once from you\r\n");
   CHECK(world.log().find("event=refused client=127.0.0.1 reason=listen.limits.connections") !=
         std::string::npos);

@@ -282,9 +282,8 @@ TEST_CASE("reports: a spool of the version before takes them, and keeps its mail
   const auto reader = open_reader(directory.spool());
   CHECK(reader->reports({})->empty());
   // What that version counted is reported.
-  CHECK(
-      reader->unplanned_reports(session_day(), session_day() + std::chrono::days(1), 10)->size() ==
-      1);
+  CHECK(reader->unplanned_reports({session_day(), ""}, session_day() + std::chrono::days(1), 10)
+            ->size() == 1);
   CHECK(reader->unreported_tally(session_day(), "a.example")->counts().size() == 1);
   CHECK(read_content(*reader, *id) == content_of(*id, 100));
 }

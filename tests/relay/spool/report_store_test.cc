@@ -170,7 +170,7 @@ TEST_CASE("reports: what a report says is in no further part, what is counted la
   world.write(write);
   world.open();
   const ReportKey second{kKey.day, "a.example", 2};
-  CHECK(*world.reader->unplanned_reports(kKey.day, kKey.day + std::chrono::days(1), 10) ==
+  CHECK(*world.reader->unplanned_reports({kKey.day, ""}, kKey.day + std::chrono::days(1), 10) ==
         std::vector{second});
   const auto late = *world.reader->unreported_tally(kKey.day, "a.example");
   REQUIRE(late.counts().size() == 1);
@@ -193,7 +193,8 @@ TEST_CASE("reports: what a report says is in no further part, what is counted la
   write.closed = {{kKey.day, late}};
   world.write(write);
   CHECK(world.reader->unreported_tally(kKey.day, "a.example")->counts().empty());
-  CHECK(world.reader->unplanned_reports(kKey.day, kKey.day + std::chrono::days(1), 10)->empty());
+  CHECK(world.reader->unplanned_reports({kKey.day, ""}, kKey.day + std::chrono::days(1), 10)
+            ->empty());
   CHECK(*world.reader->report(kKey) == rendered_report());
   CHECK(*world.reader->report(second) == part);
   CHECK(world.deliveries().empty());
@@ -212,7 +213,7 @@ TEST_CASE("reports: a day has so many parts and no more") {
   world.write(write);
   world.spool->count({session("a.example")});
   const auto unplanned = [&] {
-    return *world.reader->unplanned_reports(kKey.day, kKey.day + std::chrono::days(1), 10);
+    return *world.reader->unplanned_reports({kKey.day, ""}, kKey.day + std::chrono::days(1), 10);
   };
   world.write({});
   CHECK(unplanned() == std::vector{last.key});
@@ -274,10 +275,15 @@ TEST_CASE("reports: only closed days without a report are to be planned") {
   const auto day = session_day();
   const auto next_day = day + std::chrono::days(1);
   using Keys = std::vector<ReportKey>;
-  CHECK(*world.reader->unplanned_reports(day, next_day, 10) == Keys{{day, "b.example"}});
-  CHECK(world.reader->unplanned_reports(day, next_day + std::chrono::days(1), 10)->size() == 2);
-  CHECK(world.reader->unplanned_reports(day, next_day + std::chrono::days(1), 1)->size() == 1);
-  CHECK(world.reader->unplanned_reports(next_day, next_day, 10)->empty());
+  CHECK(*world.reader->unplanned_reports({day, ""}, next_day, 10) == Keys{{day, "b.example"}});
+  CHECK(world.reader->unplanned_reports({day, ""}, next_day + std::chrono::days(1), 10)->size() ==
+        2);
+  CHECK(world.reader->unplanned_reports({day, ""}, next_day + std::chrono::days(1), 1)->size() ==
+        1);
+  CHECK(world.reader->unplanned_reports({next_day, ""}, next_day, 10)->empty());
+  CHECK(world.reader->unplanned_reports({day, "b.example"}, next_day, 10)->empty());
+  CHECK(*world.reader->unplanned_reports({day, "b.example"}, next_day + std::chrono::days(1), 10) ==
+        Keys{{next_day, "c.example"}});
 }
 
 TEST_CASE("reports: what is due comes in order of time, and the next moment is known") {
