@@ -26,6 +26,7 @@ Envelope full_envelope() {
   envelope.client_ip = "2001:db8::1";
   envelope.client_helo = "client.example";
   envelope.user = "newsletter";
+  envelope.listener = "192.0.2.1:2525";
   envelope.priority = Priority::bulk;
   envelope.held = "too many messages";
   envelope.held_at = envelope.received_at;
@@ -49,6 +50,7 @@ void check_equal(const Envelope& left, const Envelope& right) {
   CHECK(left.client_ip == right.client_ip);
   CHECK(left.client_helo == right.client_helo);
   CHECK(left.user == right.user);
+  CHECK(left.listener == right.listener);
   CHECK(left.priority == right.priority);
   CHECK(left.held == right.held);
   CHECK(left.held_at == right.held_at);
@@ -153,7 +155,9 @@ TEST_CASE("spool: recipients of one domain, pending groups and pages of the list
   CHECK(groups[0].domain == "example.com");
   CHECK(groups[0].next_try == net::WallTime(std::chrono::seconds(40)));
   CHECK(groups[1].domain == "example.net");
+  CHECK(groups[1].listener == "192.0.2.1:2525");
   CHECK(groups[2].id == second);
+  CHECK(groups[2].listener.empty());
 
   const auto page = reader->list(std::nullopt, 1);
   REQUIRE(page);
@@ -162,6 +166,27 @@ TEST_CASE("spool: recipients of one domain, pending groups and pages of the list
   CHECK(page->at(0).recipients.size() == 3);
   CHECK(reader->list(first, 10)->at(0).id == second);
   CHECK(reader->list(second, 10)->empty());
+}
+
+TEST_CASE("listeners: a spool of the version before takes them, and keeps its mail") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  LoopThread thread;
+  MessageId id{0};
+  {
+    const auto spool = open_spool(directory.spool(), clock);
+    id = store(*spool, thread, full_envelope(), 100);
+  }
+  forget_listeners(directory.database());
+  CHECK_FALSE(SpoolReader::open(directory.spool()));
+  const auto spool = open_spool(directory.spool(), clock);
+  const auto later = store(*spool, thread, full_envelope(), 100);
+  const auto reader = open_reader(directory.spool());
+  auto before = full_envelope();
+  before.listener.clear();
+  check_equal(**reader->envelope(id, {}), before);
+  check_equal(**reader->envelope(later, {}), full_envelope());
+  CHECK(read_content(*reader, id) == content_of(id, 100));
 }
 
 TEST_CASE("spool: what arrives during a commit shares the next one, and is answered after it") {
