@@ -133,17 +133,16 @@ TEST_CASE("a route by a listener needs one of this file, written in any way that
   struct Row {
     std::string written, listener;
   };
-  for (const auto& [written, listener] :
-       std::vector<Row>{{"127.0.0.1", "127.0.0.1:25"},
-                        {"127.0.0.1:25", "127.0.0.1:25"},
-                        {"[::ffff:127.0.0.1]", "127.0.0.1:25"},
-                        {"[0:0::1]:2525", "[::1]:2525"},
-                        {"unix:/run/s.sock", "unix:/run/s.sock"}}) {
-    CAPTURE(written);
+  for (const Row& row : std::vector<Row>{{"127.0.0.1", "127.0.0.1:25"},
+                                         {"127.0.0.1:25", "127.0.0.1:25"},
+                                         {"[::ffff:127.0.0.1]", "127.0.0.1:25"},
+                                         {"[0:0::1]:2525", "[::1]:2525"},
+                                         {"unix:/run/s.sock", "unix:/run/s.sock"}}) {
+    CAPTURE(row.written);
     const auto config =
-        conf::parse(listen + "routes: [{listener: \"" + written + "\", host: a.example}]");
+        conf::parse(listen + "routes: [{listener: \"" + row.written + "\", host: a.example}]");
     REQUIRE(config);
-    CHECK(config->routes.at(0).listener == listener);
+    CHECK(config->routes.at(0).listener == row.listener);
     CHECK(conf::parse(conf::to_yaml(*config)) == config);
   }
   for (const std::string other : {"127.0.0.1:2525", "[::1]", "unix:/run/other.sock"}) {
