@@ -111,10 +111,10 @@ TEST_CASE("routes are chosen by the listener, too, and all that a route is given
     CAPTURE(row.path.listener);
     CHECK(host_for(row.path, {all, by_sender, by_domain, by_listener, rest}) == row.host);
   }
-  by_listener.host = "-";
+  by_listener.host = "no host";
   const auto found = next_hops({by_listener}, {"example.com", "", "192.0.2.1:2525"}, 25);
   CHECK(std::get<Undeliverable>(found).reason ==
-        "the route for 192.0.2.1:2525 names the unusable next hop -");
+        "the route for 192.0.2.1:2525 names the unusable next hop no host");
 }
 
 TEST_CASE("the upstreams of a route are its next hops in order, accounts apart") {
