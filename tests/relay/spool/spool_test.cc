@@ -168,27 +168,6 @@ TEST_CASE("spool: recipients of one domain, pending groups and pages of the list
   CHECK(reader->list(second, 10)->empty());
 }
 
-TEST_CASE("listeners: a spool of the version before takes them, and keeps its mail") {
-  const TemporaryDirectory directory;
-  const ManualClock clock;
-  LoopThread thread;
-  MessageId id{0};
-  {
-    const auto spool = open_spool(directory.spool(), clock);
-    id = store(*spool, thread, full_envelope(), 100);
-  }
-  forget_listeners(directory.database());
-  CHECK_FALSE(SpoolReader::open(directory.spool()));
-  const auto spool = open_spool(directory.spool(), clock);
-  const auto later = store(*spool, thread, full_envelope(), 100);
-  const auto reader = open_reader(directory.spool());
-  auto before = full_envelope();
-  before.listener.clear();
-  check_equal(**reader->envelope(id, {}), before);
-  check_equal(**reader->envelope(later, {}), full_envelope());
-  CHECK(read_content(*reader, id) == content_of(id, 100));
-}
-
 TEST_CASE("spool: what arrives during a commit shares the next one, and is answered after it") {
   const TemporaryDirectory directory;
   const ManualClock clock;
