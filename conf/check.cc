@@ -315,7 +315,7 @@ std::string default_socket(const Queue& queue) {
 
 void check(const Config& config, Findings& findings) {
   check_listeners(config, findings);
-  check_routes(config.routes, findings);
+  check_routes(config, findings);
   check_socket(config, findings);
   check_tls_policy(config.tls_policy, findings);
   check_dns(config.dns, findings);

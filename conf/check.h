@@ -12,7 +12,7 @@ namespace conf {
 void check_staging(const Config& config, Findings& findings);
 
 /// Adds an error for each fault of the routes.
-void check_routes(const std::vector<Route>& routes, Findings& findings);
+void check_routes(const Config& config, Findings& findings);
 
 /// Adds an error for each fault of a configuration that was read without one.
 void check(const Config& config, Findings& findings);

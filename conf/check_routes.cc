@@ -36,6 +36,17 @@ std::string_view domains_of(const Route& route) {
   return route.match.empty() ? std::string_view("*") : std::string_view(route.match);
 }
 
+bool covers(const Route& earlier, const Route& later) {
+  return covers(domains_of(earlier), domains_of(later)) &&
+         covers_sender(earlier.sender, later.sender) &&
+         (earlier.listener.empty() || earlier.listener == later.listener);
+}
+
+/// The key that says what the route is for.
+std::string_view main_key(const Route& route) {
+  return !route.match.empty() ? "match" : !route.sender.empty() ? "sender" : "listener";
+}
+
 void check_password(const UpstreamAuth& auth, const std::string& path, Findings& findings) {
   if (auth.user.empty()) {
     findings.fail(path + ".user", "is not given; name the account at the upstream");
@@ -92,10 +103,10 @@ void check_upstream(const Upstream& upstream, const std::string& path, Findings&
 }
 
 void check_route(const Route& route, const std::string& path, Findings& findings) {
-  if (route.match.empty() && route.sender.empty()) {
+  if (route.title().empty()) {
     findings.fail(path,
-                  "has neither match nor sender; write for example match: example.com, or match: "
-                  "\"*\" for all mail");
+                  "has neither match nor sender nor listener; write for example match: "
+                  "example.com, or match: \"*\" for all mail");
   }
   if ((route.mx.empty() ? 0 : 1) + (route.host.empty() ? 0 : 1) +
           (route.upstreams.empty() ? 0 : 1) !=
@@ -107,6 +118,25 @@ void check_route(const Route& route, const std::string& path, Findings& findings
   for (std::size_t i = 0; i < route.upstreams.size(); ++i) {
     check_upstream(route.upstreams[i], fmt::format("{}.upstreams[{}]", path, i), findings);
   }
+}
+
+/// A route by a listener that is not there would leave its mail to other routes, unnoticed.
+void check_listener(const Route& route, const std::vector<Listener>& listen,
+                    const std::string& path, Findings& findings) {
+  const auto is_named = [&route](const Listener& listener) {
+    return listener.address.text() == route.listener;
+  };
+  if (route.listener.empty() || listen.empty() || std::ranges::any_of(listen, is_named)) {
+    return;
+  }
+  std::vector<std::string> known;
+  known.reserve(listen.size());
+  for (const Listener& listener : listen) {
+    known.push_back(listener.address.text());
+  }
+  findings.fail(path + ".listener",
+                fmt::format("\"{}\" is no listener of this file; write one of those in listen: {}",
+                            route.listener, fmt::join(known, ", ")));
 }
 
 /// One account has one set of credentials, whichever route it stands in.
@@ -132,24 +162,22 @@ void check_accounts(const std::vector<Route>& routes, Findings& findings) {
 
 }  // namespace
 
-void check_routes(const std::vector<Route>& routes, Findings& findings) {
+void check_routes(const Config& config, Findings& findings) {
+  const std::vector<Route>& routes = config.routes;
   check_accounts(routes, findings);
   for (std::size_t i = 0; i < routes.size(); ++i) {
     const Route& route = routes[i];
     const std::string path = fmt::format("routes[{}]", i);
     check_route(route, path, findings);
+    check_listener(route, config.listen, path, findings);
     const auto end = routes.begin() + static_cast<std::ptrdiff_t>(i);
-    const auto covering = std::find_if(routes.begin(), end, [&route](const Route& earlier) {
-      return covers(domains_of(earlier), domains_of(route)) &&
-             covers_sender(earlier.sender, route.sender);
-    });
+    const auto covering = std::find_if(
+        routes.begin(), end, [&route](const Route& earlier) { return covers(earlier, route); });
     if (covering != end) {
-      findings.fail(
-          path + (route.match.empty() ? ".sender" : ".match"),
-          fmt::format("\"{}\" is never reached: the earlier route for \"{}\" matches all of it; "
-                      "put this one first or remove it",
-                      route.match.empty() ? route.sender : route.match,
-                      covering->match.empty() ? covering->sender : covering->match));
+      findings.fail(fmt::format("{}.{}", path, main_key(route)),
+                    fmt::format("\"{}\" is never reached: the earlier route for \"{}\" matches all "
+                                "of it; put this one first or remove it",
+                                route.title(), covering->title()));
     }
   }
 }

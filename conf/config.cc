@@ -101,6 +101,20 @@ void make_domain_lower(std::string& mailbox) {
   mailbox.replace(mailbox.size() - domain.size(), domain.size(), domain);
 }
 
+void make_comparable(Route& route) {
+  make_lower(route.match);
+  make_lower(route.mx);
+  make_lower(route.host);
+  make_lower(route.helo);
+  make_domain_lower(route.sender);
+  if (const auto address = parse_listen_address(route.listener, kListenPort)) {
+    route.listener = address->text();
+  }
+  for (Upstream& upstream : route.upstreams) {
+    make_lower(upstream.host);
+  }
+}
+
 Config read(const YAML::Node& root, Findings& findings) {
   Config config;
   if (!root.IsNull()) {
@@ -108,14 +122,7 @@ Config read(const YAML::Node& root, Findings& findings) {
   }
   make_lower(config.hostname);
   for (Route& route : config.routes) {
-    make_lower(route.match);
-    make_lower(route.mx);
-    make_lower(route.host);
-    make_lower(route.helo);
-    make_domain_lower(route.sender);
-    for (Upstream& upstream : route.upstreams) {
-      make_lower(upstream.host);
-    }
+    make_comparable(route);
   }
   make_lower(config.delivery.helo);
   for (ReplyRule& rule : config.delivery.reply_rules) {

@@ -26,6 +26,8 @@ struct ListenAddress : AddressLiteral {
 };
 [[nodiscard]] std::optional<ListenAddress> parse_listen_address(std::string_view text,
                                                                 std::uint16_t default_port);
+/// Where an address names no port.
+inline constexpr std::uint16_t kListenPort = 25;
 
 /// The file of a UNIX socket; whoever its permissions let connect may relay.
 struct ListenerSocket {

@@ -71,7 +71,7 @@ void visit(Visitor& visitor, SenderRewrite& rewrite) {
 
 template <class Visitor>
 void visit(Visitor& visitor, Listener& listener) {
-  visitor.value("address", listener.address, ListenPlace{25});
+  visitor.value("address", listener.address, ListenPlace{kListenPort});
   visitor.section("socket", listener.socket);
   visitor.section("tls", listener.tls);
   visitor.section("auth", listener.auth);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "conf/listener.h"
+
 namespace conf {
 namespace {
 
@@ -171,6 +173,11 @@ constexpr std::array kTextForms{
              },
              "is no sender; write an address, example.org, or *.example.org for all domains below "
              "it"},
+    TextForm{
+        TextKind::route_listener, kMayBeEmpty,
+        [](std::string_view text) { return parse_listen_address(text, kListenPort).has_value(); },
+        "is no address of a listener; write one as it stands in listen, for example "
+        "192.0.2.1:25 or unix:/run/stsrelay/smtp.sock"},
     TextForm{TextKind::ipv4, kMayBeEmpty,
              [](std::string_view text) {
                return is_ip(text) && text.find(':') == std::string_view::npos;

@@ -45,8 +45,8 @@ struct Upstream {
   friend bool operator==(const Upstream&, const Upstream&) = default;
 };
 
-/// Mail for matching recipient domains, from matching senders, goes to another next hop (RFC 8461
-/// §3.4: its name is then the policy domain).
+/// Mail for matching recipient domains, from matching senders, that came in by a listener goes to
+/// another next hop (RFC 8461 §3.4: its name is then the policy domain).
 struct Route {
   std::string match;  ///< "example.com", "*.example.com" or "*"; the first match counts
   std::string mx;     ///< look up the MX of this name; exclusive with host and upstreams
@@ -57,7 +57,11 @@ struct Route {
   std::string helo{};                 ///< name in EHLO; empty: delivery.helo
   std::string source_ipv4{};          ///< empty: delivery.source_ipv4
   std::string source_ipv6{};
-  std::string rate{};  ///< "100/h": recipients that go this way; empty: as many as it takes
+  std::string rate{};      ///< "100/h": recipients that go this way; empty: as many as it takes
+  std::string listener{};  ///< as ListenAddress::text() says; empty: all, and mail of our own
+
+  /// What it is for, in words: "example.com", "example.com and 192.0.2.1:2525".
+  [[nodiscard]] std::string title() const;
   friend bool operator==(const Route&, const Route&) = default;
 };
 

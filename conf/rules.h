@@ -40,6 +40,7 @@ enum class TextKind {
   sender_match,
   sender_target,
   route_sender,
+  route_listener,
   ipv4,
   ipv6,
   https_url,

@@ -42,6 +42,7 @@ template <class Visitor>
 void visit(Visitor& visitor, Route& route) {
   visitor.value("match", route.match, Text{TextKind::route_match});
   visitor.value("sender", route.sender, Text{TextKind::route_sender});
+  visitor.value("listener", route.listener, Text{TextKind::route_listener});
   visitor.value("mx", route.mx, Text{TextKind::domain});
   visitor.value("host", route.host, Text{TextKind::next_hop});
   visitor.value("port", route.port, kPort);

@@ -9,6 +9,7 @@
 #include "relay/control/queue_import.h"
 #include "relay/daemon_parts.h"
 #include "relay/delivery/destination.h"
+#include "relay/delivery/group.h"
 #include "relay/settings.h"
 #include "relay/staging/placement.h"
 
@@ -88,9 +89,9 @@ void Daemon::add_queue_facts(control::DaemonActions& actions) {
     return delivery::NoticeFacts{config_->hostname, spool_->new_id(), clock_.wall(),
                                  config_->queue.lifetime, config_->notices.return_size};
   };
-  actions.next_hop = [this](const std::string& domain) {
+  actions.next_hop = [this](const spool::Envelope& envelope, const std::string& domain) {
     const auto found =
-        delivery::next_hop(config_->routes, staging::true_domain(domain),
+        delivery::next_hop(config_->routes, delivery::path_of(envelope, domain),
                            config_->test_world ? config_->test_world->smtp_port : 25);
     const auto* const hop = std::get_if<delivery::NextHop>(&found);
     return hop != nullptr ? std::string(delivery::place_of(hop->key())) : std::string();

@@ -330,7 +330,7 @@ Expected<void, std::string> Daemon::load_queue() {
   auto read = reader_->each_pending([&](const spool::PendingGroup& group) {
     ++groups;
     const std::size_t owner =
-        delivery::Dispatcher::owner(config_->routes, {group.domain, group.sender}, threads_.size());
+        delivery::Dispatcher::owner(config_->routes, delivery::path_of(group), threads_.size());
     threads_[owner]->worker->add_pending(group);
   });
   if (!read) {

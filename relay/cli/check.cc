@@ -133,7 +133,7 @@ Expected<SurveySettings, std::string> survey_settings(
                       std::make_shared<const delivery::LocalRules>(
                           delivery::LocalRules::Sources{on.config.tls_policy, *preload, overrides}),
                       {});
-  auto hop = delivery::next_hop(on.config.routes, options.domain, settings.worker->smtp_port);
+  auto hop = delivery::next_hop(on.config.routes, {options.domain}, settings.worker->smtp_port);
   if (const auto* end = std::get_if<delivery::Undeliverable>(&hop)) {
     return Unexpected<std::string>(end->reason);
   }

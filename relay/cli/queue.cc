@@ -113,6 +113,9 @@ void print_message(const Json& message, net::WallTime time) {
   table.add({"tls", tls_text(text_of(message, "tls"))});
   table.add({"client",
              fmt::format("{} {}", text_of(message, "client_ip"), text_of(message, "client_helo"))});
+  if (message.contains("listener")) {
+    table.add({"listener", text_of(message, "listener")});
+  }
   print(table.text());
   for (const Json& recipient : message["recipients"]) {
     Table details({fmt::format("\nrecipient"), text_of(recipient, "address")});

@@ -114,8 +114,8 @@ struct DaemonActions {
   std::function<conf::Queue()> queue_settings;
   /// For a notice with an id of its own.
   std::function<delivery::NoticeFacts()> notice_facts;
-  /// Where mail for a recipient domain goes, as delivery::place_of() says; "" if nowhere.
-  std::function<std::string(const std::string& domain)> next_hop;
+  /// Where a message's recipients of one domain go, as delivery::place_of() says; "" if nowhere.
+  std::function<std::string(const spool::Envelope&, const std::string& domain)> next_hop;
   /// Records what an operator did to a message.
   std::function<void(const QueueChange&, const spool::Envelope&, std::size_t recipients)> audit;
   /// Calls it from the loop, after what waits there.

@@ -49,6 +49,10 @@ class Fields {
     }
     return member->get<std::string>();
   }
+  /// For a member that came later: "" in what was written before.
+  std::string later_text(const char* name) {
+    return find(name) == nullptr ? std::string() : text(name);
+  }
   std::int64_t number(const char* name, std::int64_t max) {
     const Json* const member = find(name);
     if (member == nullptr || !member->is_number_integer() || member->get<std::int64_t>() < 0 ||
@@ -127,6 +131,7 @@ ExportedMessage read_message(Fields& fields) {
   envelope.client_ip = fields.text("client_ip");
   envelope.client_helo = fields.text("client_helo");
   envelope.user = fields.text("user");
+  envelope.listener = fields.later_text("listener");
   envelope.priority = fields.choice<spool::Priority>("priority", kPriorities);
   envelope.held = fields.text("held");
   envelope.held_at = fields.moment("held_at_ms");
@@ -168,6 +173,7 @@ std::string to_json_text(const ExportedMessage& message) {
             {"client_ip", envelope.client_ip},
             {"client_helo", envelope.client_helo},
             {"user", envelope.user},
+            {"listener", envelope.listener},
             {"priority", name_in(kPriorities, envelope.priority)},
             {"held", envelope.held},
             {"held_at_ms", milliseconds(envelope.held_at)},

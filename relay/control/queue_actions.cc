@@ -198,7 +198,7 @@ void ControlActions::why(spool::MessageId id, Respond respond) {
   facts.queue = daemon_.queue_settings();
   facts.rules = daemon_.status().rules;
   for (const spool::Recipient& recipient : facts.envelope.recipients) {
-    const std::string hop = daemon_.next_hop(recipient.domain);
+    const std::string hop = daemon_.next_hop(facts.envelope, recipient.domain);
     facts.next_hops[recipient.domain] = hop;
     const std::string policy_domain = hop.substr(0, hop.rfind(':'));
     if (const auto policy = reader_.policy(policy_domain)) {

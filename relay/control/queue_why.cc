@@ -25,10 +25,11 @@ std::string because(const std::string& reason) {
 std::string summary(const WhyFacts& facts, net::WallTime now) {
   const spool::Envelope& envelope = facts.envelope;
   std::string text =
-      fmt::format("It arrived {} from {}{}, in class {}, and {} still to be reached.",
+      fmt::format("It arrived {} from {}{}{}, in class {}, and {} still to be reached.",
                   moment(envelope.received_at, now),
                   envelope.sender.empty() ? "the null sender" : envelope.sender,
                   envelope.user.empty() ? "" : fmt::format(" (user {})", envelope.user),
+                  envelope.listener.empty() ? "" : fmt::format(" by {}", envelope.listener),
                   spool::name(envelope.priority),
                   envelope.recipients.size() == 1
                       ? "1 recipient is"

@@ -156,6 +156,7 @@ Json message_details(const spool::Envelope& envelope) {
   put_known(json, "client_ip", envelope.client_ip);
   put_known(json, "client_helo", envelope.client_helo);
   put_known(json, "user", envelope.user);
+  put_known(json, "listener", envelope.listener);
   return json;
 }
 

@@ -38,17 +38,14 @@ bool sender_matches(const std::string& pattern, const std::string& sender) {
 
 bool route_matches(const conf::Route& route, const MailPath& path) {
   return (route.match.empty() || domain_matches(route.match, path.domain)) &&
-         sender_matches(route.sender, path.sender);
-}
-
-std::string_view title(const conf::Route& route) {
-  return route.match.empty() ? route.sender : route.match;
+         sender_matches(route.sender, path.sender) &&
+         (route.listener.empty() || route.listener == path.listener);
 }
 
 Undeliverable bad_route(const conf::Route& route, std::string_view name) {
   return Undeliverable{
       Undeliverable::Kind::temporary, "4.3.5",
-      fmt::format("the route for {} names the unusable next hop {}", title(route), name)};
+      fmt::format("the route for {} names the unusable next hop {}", route.title(), name)};
 }
 
 NextHop hop_of(const conf::Route& route, std::variant<MxLookup, FixedHost, FixedAddress> target,
@@ -250,9 +247,8 @@ bool leads_to(const conf::Route& route, const std::string& key, std::uint16_t mx
 }
 
 std::variant<NextHop, Undeliverable> next_hop(const std::vector<conf::Route>& routes,
-                                              const std::string& recipient_domain,
-                                              std::uint16_t mx_port) {
-  auto found = next_hops(routes, {recipient_domain}, mx_port);
+                                              const MailPath& path, std::uint16_t mx_port) {
+  auto found = next_hops(routes, path, mx_port);
   if (auto* end = std::get_if<Undeliverable>(&found)) {
     return std::move(*end);
   }

@@ -66,8 +66,9 @@ struct Undeliverable {
 
 /// What a message's way depends on.
 struct MailPath {
-  std::string domain;    ///< of its recipients: A-labels or an address literal in brackets
-  std::string sender{};  ///< reverse-path; empty: a bounce, which no route by sender takes
+  std::string domain;      ///< of its recipients: A-labels or an address literal in brackets
+  std::string sender{};    ///< reverse-path; empty: a bounce, which no route by sender takes
+  std::string listener{};  ///< where it came in; empty: no route by listener takes it
 };
 
 /// The next hops to try, in the order that the route gives; at least one. mx_port: for everything
@@ -77,9 +78,9 @@ struct MailPath {
 /// Whether the route's first next hop has this key.
 [[nodiscard]] bool leads_to(const conf::Route& route, const std::string& key,
                             std::uint16_t mx_port);
-/// The first of them, for mail that no route by sender takes.
+/// The first of them.
 [[nodiscard]] std::variant<NextHop, Undeliverable> next_hop(const std::vector<conf::Route>& routes,
-                                                            const std::string& recipient_domain,
+                                                            const MailPath& path,
                                                             std::uint16_t mx_port);
 
 struct MxHost {

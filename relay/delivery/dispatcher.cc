@@ -4,13 +4,11 @@
 #include <set>
 #include <utility>
 
-#include "relay/staging/placement.h"
-
 namespace relay::delivery {
 
 std::size_t Dispatcher::owner(const std::vector<conf::Route>& routes, const MailPath& path,
                               std::size_t count) {
-  const auto found = next_hops(routes, {staging::true_domain(path.domain), path.sender}, 0);
+  const auto found = next_hops(routes, path, 0);
   const auto* hops = std::get_if<std::vector<NextHop>>(&found);
   if (hops == nullptr) {
     return std::hash<std::string>{}(path.domain) % count;
@@ -31,7 +29,7 @@ void Dispatcher::stored(const std::shared_ptr<const spool::Envelope>& envelope) 
   std::set<std::string> domains;
   for (const spool::Recipient& recipient : envelope->recipients) {
     if (domains.insert(recipient.domain).second) {
-      const Place& place = places_[index_of({recipient.domain, envelope->sender})];
+      const Place& place = places_[index_of(path_of(*envelope, recipient.domain))];
       place.loop->post([worker = place.worker, envelope, domain = recipient.domain] {
         worker->add(envelope, domain);
       });
@@ -45,7 +43,7 @@ void Dispatcher::changed(const std::vector<spool::MessageId>& ids,
   const auto shares =
       std::make_shared<std::vector<std::vector<spool::PendingGroup>>>(places_.size());
   for (const spool::PendingGroup& group : groups) {
-    (*shares)[index_of({group.domain, group.sender})].push_back(group);
+    (*shares)[index_of(path_of(group))].push_back(group);
   }
   ask_all(
       [ids, shares](Worker& worker, std::size_t i) { return worker.replace(ids, (*shares)[i]); },

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "relay/delivery/destination.h"
 #include "relay/spool/message.h"
 #include "relay/spool/spool.h"
 
@@ -26,5 +27,9 @@ using GroupKey = std::pair<spool::MessageId, std::string>;
 [[nodiscard]] Group group_of(const std::shared_ptr<const spool::Envelope>& envelope,
                              const std::string& domain);
 [[nodiscard]] Group group_of(const spool::PendingGroup& pending);
+
+/// The way of a message's recipients of one domain, by where staging lets them go.
+[[nodiscard]] MailPath path_of(const spool::Envelope& envelope, const std::string& domain);
+[[nodiscard]] MailPath path_of(const spool::PendingGroup& pending);
 
 }  // namespace relay::delivery

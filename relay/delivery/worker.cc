@@ -9,7 +9,6 @@
 
 #include "relay/delivery/delivery_log.h"
 #include "relay/delivery/policy_lookup.h"
-#include "relay/staging/placement.h"
 
 namespace relay::delivery {
 namespace {
@@ -90,12 +89,12 @@ void Worker::add(const std::shared_ptr<const spool::Envelope>& envelope,
       next_try = std::min(next_try, recipient.next_try);
     }
   }
-  enqueue(group_of(envelope, domain), {staging::true_domain(domain), envelope->sender}, next_try);
+  enqueue(group_of(envelope, domain), path_of(*envelope, domain), next_try);
   pump();
 }
 
 void Worker::add_pending(const spool::PendingGroup& group) {
-  enqueue(group_of(group), {staging::true_domain(group.domain), group.sender}, group.next_try);
+  enqueue(group_of(group), path_of(group), group.next_try);
 }
 
 void Worker::begin() {
@@ -227,7 +226,7 @@ void Worker::start(PendingQueue::Ready ready) {
     return;
   }
   charge_rate(ready, envelope->recipients.size());
-  const MailPath path{staging::true_domain(ready.group.domain), envelope->sender};
+  const MailPath path = path_of(*envelope, ready.group.domain);
   auto found = next_hops(settings_->routes, path, settings_->smtp_port);
   if (auto* hops = std::get_if<std::vector<NextHop>>(&found)) {
     std::vector<Way> ways_there = ways(std::move(*hops), path.domain);

@@ -159,6 +159,7 @@ spool::Envelope Inbound::envelope() const {
   envelope.client_ip = client_.name;
   envelope.client_helo = session_.helo();
   envelope.user = session_.user();
+  envelope.listener = listener_.rules.address.text();
   envelope.priority = priority();
   for (const auto& recipient : transaction.recipients) {
     spool::Recipient stored;

@@ -70,6 +70,9 @@ struct Envelope {
   std::string client_ip;
   std::string client_helo;
   std::string user;  ///< who signed in with AUTH; empty: nobody
+  /// Where it came in, as conf::ListenAddress::text() says; empty: we made it, or it was accepted
+  /// before this was noted.
+  std::string listener;
   Priority priority = Priority::normal;
   std::string held;         ///< why nothing is tried until it is released; empty: it is not held
   net::WallTime held_at{};  ///< since when, if held

@@ -74,6 +74,7 @@ Envelope read_envelope(const Row& row) {
   envelope.held = row.text(13);
   envelope.held_at = read_time(row.integer(14));
   envelope.life_from = read_time(row.integer(15));
+  envelope.listener = row.text(16);
   return envelope;
 }
 

@@ -20,7 +20,7 @@ inline constexpr std::int64_t kDelayTold = std::int64_t{1} << 20;
 /// Columns for read_envelope(), in its order.
 constexpr const char* kEnvelopeColumns =
     "id, origin, flags, received_at, expires_at, size, sender, ret, envid, client_ip, client_helo, "
-    "priority, user, held, held_at, life_from";
+    "priority, user, held, held_at, life_from, listener";
 [[nodiscard]] Envelope read_envelope(const Row& row);
 
 /// Columns for read_recipient(), in its order.

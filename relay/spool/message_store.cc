@@ -43,7 +43,7 @@ Sql<std::unique_ptr<MessageStore>> MessageStore::open(Database& database) {
   auto prepared = database.prepare({
       {&s.insert_message_,
        "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-       "?15, ?16, ?17)"},
+       "?15, ?16, ?17, ?18)"},
       {&s.insert_recipient_, "INSERT INTO recipients VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
       {&s.insert_slice_, "INSERT INTO slices VALUES (?1, ?2, ?3)"},
       {&s.mark_loose_, "INSERT OR IGNORE INTO loose_slices VALUES (?1)"},
@@ -100,7 +100,8 @@ Sql<void> MessageStore::insert(const Envelope& envelope, std::uint32_t slices) {
       std::string_view(envelope.held),
       stored_time(envelope.held.empty() ? net::WallTime{} : envelope.held_at),
       stored_time(envelope.life_from == net::WallTime{} ? envelope.received_at
-                                                        : envelope.life_from));
+                                                        : envelope.life_from),
+      std::string_view(envelope.listener));
   if (!done) {
     return passed_on(done.error());
   }

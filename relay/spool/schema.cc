@@ -245,6 +245,8 @@ CREATE TABLE client_holds (
   set_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 )",
+    // 8: where messages came in.
+    "ALTER TABLE messages ADD COLUMN listener TEXT NOT NULL DEFAULT '';",
 };
 constexpr std::int64_t kVersion = 1 + std::int64_t{kSteps.size()};
 

@@ -108,8 +108,9 @@ struct PendingGroup {
   std::string domain;
   net::WallTime next_try{};
   Priority priority = Priority::normal;
-  std::string owner{};   ///< as owner_of() says
-  std::string sender{};  ///< reverse-path of the message; empty: a bounce
+  std::string owner{};     ///< as owner_of() says
+  std::string sender{};    ///< reverse-path of the message; empty: a bounce
+  std::string listener{};  ///< as in its envelope
 };
 
 class Spool {

@@ -83,7 +83,7 @@ std::vector<PendingGroup> pending_groups(const Envelope& envelope) {
   PendingGroups groups(visit);
   for (const Recipient& recipient : envelope.recipients) {
     groups.add({envelope.id, recipient.domain, recipient.next_try, envelope.priority,
-                owner_of(envelope.user, envelope.sender), envelope.sender});
+                owner_of(envelope.user, envelope.sender), envelope.sender, envelope.listener});
   }
   groups.flush();
   return found;
@@ -116,10 +116,11 @@ Expected<std::unique_ptr<SpoolReader>, std::string> SpoolReader::open(
       {&state->slice, "SELECT crc, content FROM slices WHERE key = ?1"},
       {&state->slice_count, "SELECT slices FROM messages WHERE id = ?1"},
       {&state->pending,
-       fmt::format("SELECT r.key >> {0}, r.domain, r.next_try, m.priority, m.user, m.sender "
-                   "FROM recipients r JOIN messages m ON m.id = r.key >> {0} "
-                   "WHERE m.held = '' ORDER BY r.key",
-                   kPositionBits)},
+       fmt::format(
+           "SELECT r.key >> {0}, r.domain, r.next_try, m.priority, m.user, m.sender, m.listener "
+           "FROM recipients r JOIN messages m ON m.id = r.key >> {0} "
+           "WHERE m.held = '' ORDER BY r.key",
+           kPositionBits)},
       {&state->list, envelopes + "WHERE id > ?1 ORDER BY id LIMIT ?2"},
       {&state->totals,
        "SELECT count(*), coalesce(sum(size), 0), min(received_at), "
@@ -190,7 +191,7 @@ Stored<void> SpoolReader::each_pending(const std::function<void(PendingGroup)>& 
   auto done = state_->pending.each([&](const Row& row) {
     groups.add({MessageId(row.integer(0)), std::string(row.text(1)), read_time(row.integer(2)),
                 read_priority(row.integer(3)), owner_of(row.text(4), row.text(5)),
-                std::string(row.text(5))});
+                std::string(row.text(5)), std::string(row.text(6))});
   });
   if (!done) {
     return store_fault(done.error());

@@ -325,8 +325,8 @@ TEST_CASE("an error names its line, its key, what was wrong and what is accepted
        "line 2: routes[0]: needs exactly one of mx (a domain whose MX records name the hosts), "
        "host (one host, no MX lookup) and upstreams (hosts with ports, TLS and credentials)"},
       {"routes:\n  - mx: a.example",
-       "line 2: routes[0]: has neither match nor sender; write for example match: example.com, "
-       "or match: \"*\" for all mail"},
+       "line 2: routes[0]: has neither match nor sender nor listener; write for example "
+       "match: example.com, or match: \"*\" for all mail"},
       {"routes:\n  - {match: \"*\", mx: a.example}\n  - {match: b.example, mx: a.example}",
        "line 3: routes[1].match: \"b.example\" is never reached: the earlier route for \"*\" "
        "matches all of it; put this one first or remove it"},

@@ -126,6 +126,66 @@ TEST_CASE("a route by sender hides only what it covers") {
             .size() == 1);
 }
 
+TEST_CASE("a route by a listener needs one of this file, written in any way that means it") {
+  const std::string listen =
+      "listen: [{address: 127.0.0.1}, {address: \"[::1]:2525\"}, {address: "
+      "\"unix:/run/s.sock\"}]\n";
+  struct Row {
+    std::string written, listener;
+  };
+  for (const Row& row : std::vector<Row>{{"127.0.0.1", "127.0.0.1:25"},
+                                         {"127.0.0.1:25", "127.0.0.1:25"},
+                                         {"[::ffff:127.0.0.1]", "127.0.0.1:25"},
+                                         {"[0:0::1]:2525", "[::1]:2525"},
+                                         {"unix:/run/s.sock", "unix:/run/s.sock"}}) {
+    CAPTURE(row.written);
+    const auto config =
+        conf::parse(listen + "routes: [{listener: \"" + row.written + "\", host: a.example}]");
+    REQUIRE(config);
+    CHECK(config->routes.at(0).listener == row.listener);
+    CHECK(conf::parse(conf::to_yaml(*config)) == config);
+  }
+  for (const std::string other : {"127.0.0.1:2525", "[::1]", "unix:/run/other.sock"}) {
+    CAPTURE(other);
+    const auto found = faults(listen +
+                              "routes: [{match: a.example, host: a.example}, {match: b.example, "
+                              "listener: \"" +
+                              other + "\", host: b.example}]");
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].starts_with("routes[1].listener: \"" + other));
+    CHECK(
+        found[0].ends_with("is no listener of this file; write one of those in listen: "
+                           "127.0.0.1:25, [::1]:2525, unix:/run/s.sock"));
+  }
+  CHECK(faults(listen + "routes: [{listener: submission, host: a.example}]") ==
+        std::vector<std::string>{
+            "routes[0].listener: \"submission\" is no address of a listener; write one as it "
+            "stands in listen, for example 192.0.2.1:25 or unix:/run/stsrelay/smtp.sock"});
+}
+
+TEST_CASE("a route by a listener hides only what it covers") {
+  const auto after = [](const std::string& earlier, const std::string& later) {
+    return faults("listen: [{address: 127.0.0.1:25}, {address: 127.0.0.1:26}]\nroutes: [{" +
+                  earlier + ", host: a.example}, {" + later + ", host: b.example}]");
+  };
+  const std::string one = "listener: 127.0.0.1:25";
+  const std::string other = "listener: 127.0.0.1:26";
+  CHECK(after(one, other).empty());
+  CHECK(after(one, "match: \"*\"").empty());
+  CHECK(after(one + ", match: a.example", one).empty());
+  CHECK(after(one + ", sender: a.example", one).empty());
+  CHECK(after(one + ", match: a.example", other + ", match: a.example").empty());
+  CHECK(after(one, one + ", match: a.example") ==
+        std::vector<std::string>{
+            "routes[1].match: \"a.example and 127.0.0.1:25\" is never reached: the earlier route "
+            "for \"127.0.0.1:25\" matches all of it; put this one first or remove it"});
+  CHECK(after(one, one + ", sender: a.example").size() == 1);
+  CHECK(after("match: \"*\"", one) ==
+        std::vector<std::string>{
+            "routes[1].listener: \"127.0.0.1:25\" is never reached: the earlier route for \"*\" "
+            "matches all of it; put this one first or remove it"});
+}
+
 TEST_CASE("rates and keys of relayed mail: what is written is read, what is wrong is named") {
   const auto config = conf::parse(R"(
 delivery: {domains: {a.example: {connections: 5, rate: 100/h, ipv6: false}}}

@@ -31,6 +31,7 @@ ExportedMessage exported_example(const std::string& content) {
   message.envelope.priority = spool::Priority::bulk;
   message.envelope.delay_told = true;
   message.envelope.user = "app";
+  message.envelope.listener = "192.0.2.1:2525";
   message.envelope.recipients[1].attempts = 3;
   message.envelope.recipients[1].last_result = "451 \"later\"";
   message.exported_at = message.envelope.received_at + hours(1);
@@ -74,6 +75,7 @@ TEST_CASE("an exported message comes back from its text, and its life goes on af
   CHECK(read->envelope.priority == spool::Priority::bulk);
   CHECK(read->envelope.delay_told);
   CHECK(read->envelope.user == "app");
+  CHECK(read->envelope.listener == "192.0.2.1:2525");
   REQUIRE(read->envelope.recipients.size() == 2);
   CHECK(read->envelope.recipients[1].index == 1);
   CHECK(read->envelope.recipients[1].attempts == 3);
@@ -85,6 +87,15 @@ TEST_CASE("an exported message comes back from its text, and its life goes on af
   held.envelope.held = "why";
   CHECK(held.envelope_at(message.exported_at + hours(48)).expires_at ==
         message.envelope.expires_at);
+}
+
+TEST_CASE("an export that was written before listeners were noted is read without one") {
+  auto json = nlohmann::ordered_json::parse(to_json_text(exported_example("content")));
+  json.erase("listener");
+  const auto read = parse_exported(json.dump());
+  REQUIRE(read);
+  CHECK(read->envelope.listener.empty());
+  CHECK(read->envelope.user == "app");
 }
 
 TEST_CASE("what is no exported message is refused with what is wrong") {
@@ -99,7 +110,7 @@ TEST_CASE("what is no exported message is refused with what is wrong") {
     nlohmann::ordered_json value;
   };
   for (const Row& row : {Row{"id", "?"}, Row{"sender", 7}, Row{"size", -1}, Row{"tls", "perhaps"},
-                         Row{"eight_bit", "yes"}, Row{"recipients", nullptr},
+                         Row{"eight_bit", "yes"}, Row{"listener", 25}, Row{"recipients", nullptr},
                          Row{"recipients", nlohmann::ordered_json::array({1})}}) {
     CAPTURE(row.member);
     json = nlohmann::ordered_json::parse(sound);

@@ -65,7 +65,9 @@ class Subject {
       return relay::delivery::NoticeFacts{"relay.example", spool->new_id(), clock.wall(),
                                           std::chrono::hours(96)};
     };
-    daemon.next_hop = [](const std::string& domain) { return domain + ":25"; };
+    daemon.next_hop = [](const relay::spool::Envelope& /*envelope*/, const std::string& domain) {
+      return domain + ":25";
+    };
     daemon.audit = [this](const QueueChange& request, const relay::spool::Envelope& envelope,
                           std::size_t recipients) {
       audit.push_back(std::string(name(request.action)) + " " + envelope.id.text() + " " +

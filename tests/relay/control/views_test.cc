@@ -15,5 +15,12 @@ TEST_CASE("a message's details name what it asks of TLS") {
   CHECK(message_details(envelope)["tls"] == "optional");
 }
 
+TEST_CASE("a message's details name the listener that it came in by, if there was one") {
+  spool::Envelope envelope;
+  CHECK_FALSE(message_details(envelope).contains("listener"));
+  envelope.listener = "192.0.2.1:2525";
+  CHECK(message_details(envelope)["listener"] == "192.0.2.1:2525");
+}
+
 }  // namespace
 }  // namespace relay::control

@@ -112,7 +112,7 @@ TEST_CASE("the first matching route decides the next hop and the policy domain")
                         {"other.example", "mx:other.example:2525", "other.example", 2525},
                         {"notexample.com", "mx:notexample.com:2525", "notexample.com", 2525}}) {
     CAPTURE(row.domain);
-    const auto found = next_hop(routes, row.domain, 2525);
+    const auto found = next_hop(routes, {row.domain}, 2525);
     const auto* hop = std::get_if<NextHop>(&found);
     REQUIRE(hop != nullptr);
     CHECK(hop->key() == row.key);
@@ -125,7 +125,7 @@ TEST_CASE("the first matching route decides the next hop and the policy domain")
 }
 
 TEST_CASE("a recipient domain that is an address literal is refused for good") {
-  const auto found = next_hop({}, "[192.0.2.1]", 25);
+  const auto found = next_hop({}, {"[192.0.2.1]"}, 25);
   REQUIRE(std::holds_alternative<Undeliverable>(found));
   CHECK(std::get<Undeliverable>(found).status == "5.1.2");
 }

@@ -169,7 +169,9 @@ struct DeliveryWorld {
 
   /// Stores a message to one recipient per domain.
   relay::spool::Envelope store(const std::vector<std::string>& domains, std::size_t size = 500) {
-    relay::spool::Envelope envelope = relay::spool::testing::envelope_to(domains);
+    return store(relay::spool::testing::envelope_to(domains), size);
+  }
+  relay::spool::Envelope store(relay::spool::Envelope envelope, std::size_t size = 500) {
     envelope.received_at = clock.wall();
     envelope.expires_at = clock.wall() + std::chrono::hours(96);
     envelope.size = size;

@@ -25,8 +25,9 @@ std::vector<conf::Route> sender_routes() {
   return {address, domain, below, rest};
 }
 
-std::string host_for(const MailPath& path) {
-  const auto found = next_hops(sender_routes(), path, 25);
+std::string host_for(const MailPath& path,
+                     const std::vector<conf::Route>& routes = sender_routes()) {
+  const auto found = next_hops(routes, path, 25);
   const auto& hops = std::get<std::vector<NextHop>>(found);
   return std::get<FixedHost>(hops.front().target).name.text();
 }
@@ -72,6 +73,48 @@ TEST_CASE("routes are chosen by the sender, too: an address, a domain, or all do
   CHECK(host_for({"example.net", "x@deep.below.example.org"}) == "three.example");
   CHECK(host_for({"example.net", "x@notexample.org"}) == "four.example");
   CHECK(host_for({"example.com", ""}) == "four.example");  // a bounce is nobody's
+}
+
+TEST_CASE("routes are chosen by the listener, too, and all that a route is given must fit") {
+  conf::Route all, by_sender, by_domain, by_listener, rest;
+  all.match = "example.com";
+  all.sender = "example.org";
+  all.listener = "192.0.2.1:2525";
+  all.host = "all.example";
+  by_sender.sender = "example.org";
+  by_sender.listener = "192.0.2.1:2525";
+  by_sender.host = "sender.example";
+  by_domain.match = "example.com";
+  by_domain.listener = "unix:/run/s.sock";
+  by_domain.host = "domain.example";
+  by_listener.listener = "192.0.2.1:2525";
+  by_listener.host = "listener.example";
+  rest.match = "*";
+  rest.host = "rest.example";
+  struct Row {
+    MailPath path;
+    const char* host;
+  };
+  for (const Row& row : std::vector<Row>{
+           {{"example.com", "a@example.org", "192.0.2.1:2525"}, "all.example"},
+           {{"example.net", "a@example.org", "192.0.2.1:2525"}, "sender.example"},
+           {{"example.com", "a@example.net", "192.0.2.1:2525"}, "listener.example"},
+           {{"example.com", "a@example.org", "unix:/run/s.sock"}, "domain.example"},
+           {{"example.net", "a@example.org", "unix:/run/s.sock"}, "rest.example"},
+           {{"example.com", "", "192.0.2.1:2525"}, "listener.example"},  // others' bounce
+           {{"example.com", "a@example.org", "192.0.2.1:25"}, "rest.example"},
+           {{"example.com", "a@example.org", ""}, "rest.example"},
+           {{"example.com", "", ""}, "rest.example"},  // our bounce
+       }) {
+    CAPTURE(row.path.domain);
+    CAPTURE(row.path.sender);
+    CAPTURE(row.path.listener);
+    CHECK(host_for(row.path, {all, by_sender, by_domain, by_listener, rest}) == row.host);
+  }
+  by_listener.host = "no host";
+  const auto found = next_hops({by_listener}, {"example.com", "", "192.0.2.1:2525"}, 25);
+  CHECK(std::get<Undeliverable>(found).reason ==
+        "the route for 192.0.2.1:2525 names the unusable next hop no host");
 }
 
 TEST_CASE("the upstreams of a route are its next hops in order, accounts apart") {

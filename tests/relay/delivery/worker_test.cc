@@ -250,7 +250,9 @@ namespace {
 /// Two workers on threads of their own, as in the daemon, and their peer on a third.
 class Threads {
  public:
-  explicit Threads(support::DeliveryWorld& world, const net::SocketAddress& peer) {
+  /// routes: that the dispatcher goes by.
+  explicit Threads(support::DeliveryWorld& world, const net::SocketAddress& peer,
+                   std::vector<conf::Route> routes = {}) {
     std::vector<Dispatcher::Place> places;
     for (auto& place : places_) {
       place.worker = std::make_unique<Worker>(
@@ -266,7 +268,7 @@ class Threads {
                         {}});
       places.push_back({&place.loop, place.worker.get()});
     }
-    dispatcher_ = std::make_unique<Dispatcher>(std::move(places), std::vector<conf::Route>{});
+    dispatcher_ = std::make_unique<Dispatcher>(std::move(places), std::move(routes));
     for (auto& place : places_) {
       place.thread = std::thread([&loop = place.loop] { loop.run(); });
     }
@@ -287,6 +289,9 @@ class Threads {
       place.loop.post([&] { place.worker->drain([&] { drained.set_value(); }); });
       drained.get_future().wait();
     }
+  }
+  [[nodiscard]] std::uint64_t delivered_by(std::size_t worker) const {
+    return places_.at(worker).worker->gauges().delivered;
   }
   [[nodiscard]] std::uint64_t delivered() const {
     std::uint64_t sum = 0;
@@ -327,5 +332,41 @@ TEST_CASE("messages are handed from thread to thread, delivered once and recorde
   const auto left = world.reader->list(std::nullopt, 100);
   REQUIRE(left);
   CHECK(left->empty());
+  threads.drain();
+}
+
+TEST_CASE(
+    "one listener's mail stays on its route's worker, fresh, changed or read from the spool") {
+  conf::Route route;
+  route.listener = "192.0.2.1:2525";
+  route.host = "mx.example";
+  support::DeliveryWorld world;
+  Threads threads(world, world.peer.address(), {route});
+  constexpr std::uint64_t kMessages = 20;
+  std::vector<spool::Envelope> messages;
+  for (std::uint64_t n = 0; n < kMessages; ++n) {
+    auto envelope = spool::testing::envelope_to({std::to_string(n) + ".example"});
+    envelope.listener = route.listener;
+    messages.push_back(world.store(std::move(envelope)));
+  }
+  const std::size_t owner = Dispatcher::owner({route}, {"any.example", "", route.listener}, 2);
+  std::size_t pending = 0;
+  REQUIRE(world.reader->each_pending([&](const spool::PendingGroup& group) {
+    ++pending;
+    CHECK(Dispatcher::owner({route}, path_of(group), 2) == owner);
+  }));
+  CHECK(pending == kMessages);
+  for (std::uint64_t n = 0; n < kMessages; ++n) {
+    if (n % 2 == 0) {
+      threads.dispatcher().stored(std::make_shared<const spool::Envelope>(messages[n]));
+    } else {
+      threads.dispatcher().changed({messages[n].id}, spool::pending_groups(messages[n]), world.loop,
+                                   [](const std::vector<GroupKey>& /*busy*/) {});
+    }
+  }
+  support::run_until(world.loop,
+                     [&] { return world.spool->statistics().settlements == kMessages; });
+  CHECK(threads.delivered_by(owner) == kMessages);
+  CHECK(threads.delivered_by(1 - owner) == 0);
   threads.drain();
 }

@@ -19,6 +19,7 @@ TEST_CASE("a message gets its 250 when it is in the spool, with one Received fie
   CHECK(envelope.sender == "a@b.example");
   CHECK(envelope.client_ip == "127.0.0.1");
   CHECK(envelope.client_helo == "client.example");
+  CHECK(envelope.listener == "127.0.0.1:25");  // as it is named, whatever is bound
   CHECK(envelope.eight_bit);
   CHECK(envelope.expires_at - envelope.received_at == 96h);
   REQUIRE(envelope.recipients.size() == 1);

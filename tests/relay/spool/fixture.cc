@@ -230,7 +230,13 @@ std::vector<std::size_t> change(Spool& spool, LoopThread& thread,
       .value_or(std::vector<std::size_t>{});
 }
 
+void forget_listeners(const std::string& database) {
+  run_sql(database, "ALTER TABLE messages DROP COLUMN listener");
+  run_sql(database, "PRAGMA user_version = 7");
+}
+
 void forget_client_holds(const std::string& database) {
+  forget_listeners(database);
   run_sql(database, "DROP TABLE client_holds");
   run_sql(database, "PRAGMA user_version = 6");
 }

@@ -114,6 +114,8 @@ std::string run_sql(const std::string& database, const std::string& sql);
 /// Changes messages from elsewhere; answers as Spool::change() does.
 std::vector<std::size_t> change(Spool& spool, LoopThread& thread,
                                 const std::vector<MessageChange>& changes);
+/// Takes a closed spool back to what version 7 made.
+void forget_listeners(const std::string& database);
 /// Takes a closed spool back to what version 6 made.
 void forget_client_holds(const std::string& database);
 /// Takes a closed spool back to what version 5 made.

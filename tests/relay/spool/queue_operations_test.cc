@@ -242,4 +242,32 @@ TEST_CASE("queue operations: a spool of the version before takes them, and keeps
         std::vector<std::size_t>{1});
 }
 
+TEST_CASE("listeners: a spool of the version before takes them, and keeps its mail") {
+  const TemporaryDirectory directory;
+  const ManualClock clock;
+  LoopThread thread;
+  auto envelope = timed_envelope(clock, {"a.example"});
+  envelope.listener = "192.0.2.1:2525";
+  envelope.user = "app";
+  MessageId before{0};
+  {
+    const auto spool = open_spool(directory.spool(), clock);
+    before = store(*spool, thread, envelope, 100);
+  }
+  forget_listeners(directory.database());
+  CHECK_FALSE(SpoolReader::open(directory.spool()));
+  const auto spool = open_spool(directory.spool(), clock);
+  const auto later = store(*spool, thread, envelope, 100);
+  const auto reader = open_reader(directory.spool());
+  const auto kept = *reader->envelope(before, {});
+  REQUIRE(kept);
+  CHECK(kept->listener.empty());
+  CHECK(kept->user == "app");
+  CHECK(kept->life_from == envelope.received_at);
+  CHECK(kept->recipients.size() == 1);
+  CHECK(read_content(*reader, before) == content_of(before, 100));
+  CHECK((*reader->envelope(later, {}))->listener == "192.0.2.1:2525");
+  CHECK(pending(directory.spool()) == 2);
+}
+
 }  // namespace relay::spool::testing

@@ -26,6 +26,7 @@ Envelope full_envelope() {
   envelope.client_ip = "2001:db8::1";
   envelope.client_helo = "client.example";
   envelope.user = "newsletter";
+  envelope.listener = "192.0.2.1:2525";
   envelope.priority = Priority::bulk;
   envelope.held = "too many messages";
   envelope.held_at = envelope.received_at;
@@ -49,6 +50,7 @@ void check_equal(const Envelope& left, const Envelope& right) {
   CHECK(left.client_ip == right.client_ip);
   CHECK(left.client_helo == right.client_helo);
   CHECK(left.user == right.user);
+  CHECK(left.listener == right.listener);
   CHECK(left.priority == right.priority);
   CHECK(left.held == right.held);
   CHECK(left.held_at == right.held_at);
@@ -153,7 +155,9 @@ TEST_CASE("spool: recipients of one domain, pending groups and pages of the list
   CHECK(groups[0].domain == "example.com");
   CHECK(groups[0].next_try == net::WallTime(std::chrono::seconds(40)));
   CHECK(groups[1].domain == "example.net");
+  CHECK(groups[1].listener == "192.0.2.1:2525");
   CHECK(groups[2].id == second);
+  CHECK(groups[2].listener.empty());
 
   const auto page = reader->list(std::nullopt, 1);
   REQUIRE(page);
