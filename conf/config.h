@@ -107,8 +107,9 @@ struct Delivery {
   std::string helo;                                              ///< name in EHLO; empty: hostname
   std::string source_ipv4;  ///< address that connections come from; empty: the system chooses
   std::string source_ipv6;
-  Duration upstream_retry{std::chrono::minutes(1)};  ///< a dead upstream is tried last for so long
-  std::map<std::string, DestinationRule> domains;    ///< recipient domains
+  /// A host that could not be reached is left alone, and a dead upstream tried last, for so long.
+  Duration host_retry{std::chrono::minutes(1)};
+  std::map<std::string, DestinationRule> domains;  ///< recipient domains
   /// The first that fits counts.
   std::vector<ReplyRule> reply_rules{{"", "421", "", "too many|rate|limit"},
                                      {"", "", "4.7", "too many|rate|limit"}};

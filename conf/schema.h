@@ -154,7 +154,7 @@ void visit(Visitor& visitor, Delivery& delivery) {
   visitor.value("helo", delivery.helo, Text{TextKind::host_name});
   visitor.value("source_ipv4", delivery.source_ipv4, Text{TextKind::ipv4});
   visitor.value("source_ipv6", delivery.source_ipv6, Text{TextKind::ipv6});
-  visitor.value("upstream_retry", delivery.upstream_retry, kTimeout);
+  visitor.value("host_retry", delivery.host_retry, Wait{Duration(0), std::chrono::hours(24)});
   visitor.map("domains", delivery.domains, ByDomain{ByDomain::Wildcards::allowed});
   visitor.list("reply_rules", delivery.reply_rules);
   visitor.section("timeouts", delivery.timeouts);

@@ -252,7 +252,7 @@ def test_the_next_upstream_takes_over_and_the_dead_one_is_left_alone_for_a_while
     dead, alive = site.upstream("one.provider.test"), site.upstream("two.provider.test")
     dead.script.rules["GREETING"] = "421 4.3.2 not now"
     world = site.start({"match": "*", "upstreams": [site.entry(dead), site.entry(alive)]},
-                       delivery={"upstream_retry": "1h", "connection_idle": "0s"})
+                       delivery={"host_retry": "1h", "connection_idle": "0s"})
     for _ in range(3):
         world.wait_for_delivery(world.send("bob@elsewhere.test"), "delivered")
     assert len(dead.sessions) == 1
@@ -270,11 +270,13 @@ def test_an_upstream_that_refuses_our_credentials_is_passed_over(site):
     assert len(site.held()) == 1
 
 
-def test_mail_waits_while_all_upstreams_are_down(site):
+@pytest.mark.parametrize("host_retry", ["0s", "1h"])
+def test_mail_waits_while_all_upstreams_are_down(site, host_retry):
     hosts = [site.upstream("one.provider.test"), site.upstream("two.provider.test")]
     for host in hosts:
         site.stop_host(host)
-    world = site.start({"match": "*", "upstreams": [site.entry(host) for host in hosts]})
+    world = site.start({"match": "*", "upstreams": [site.entry(host) for host in hosts]},
+                       delivery={"host_retry": host_retry})
     id = world.send("bob@elsewhere.test")
     reply = world.wait_for_delivery(id, "deferred")["reply"]
     assert "one.provider.test" in reply and "; then " in reply and "two.provider.test" in reply

@@ -90,7 +90,8 @@ class World:
             "listen": [{"address": "%s:%d" % self.listener}],
             "queue": {"path": str(self.folder / "spool"), "retry": ["0s", "1h"],
                       "min_free": "1MiB"},
-            "delivery": {"timeouts": {key: wait for key in (
+            # Hosts of tests die and come back within moments, and are to be tried each time.
+            "delivery": {"host_retry": "0s", "timeouts": {key: wait for key in (
                 "connect", "greeting", "ehlo", "starttls", "mail", "rcpt", "data", "body",
                 "final_dot", "rset")}},
             "dns": {"timeout": "1s", "rounds": 2},

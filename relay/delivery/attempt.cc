@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 namespace relay::delivery {
@@ -14,6 +15,12 @@ net::DnssecState dnssec_of(const net::DnsResult& result) {
   }
   const auto* none = std::get_if<net::DnsNoRecord>(&result);
   return none != nullptr ? none->dnssec : net::DnssecState::insecure;
+}
+
+/// "12:03:04 UTC".
+std::string time_of_day(net::WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  return fmt::format("{:%H:%M:%S} UTC", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)));
 }
 
 }  // namespace
@@ -36,8 +43,7 @@ Step DeliveryAttempt::start(net::WallTime now) {
     addresses_ = {fixed->address};
     const HostDane none;  // an address has no TLSA records
     decision_ = decide(inputs(), &none, fixed->address.ip());
-    return decision_.requirement ? converse(*decision_.requirement, ConnectionUse::pooled_or_new)
-                                 : walk_ended(now);
+    return decision_.requirement ? use_address(now) : walk_ended(now);
   }
   if (const auto* fixed = std::get_if<FixedHost>(&next_hop_.target)) {
     mx_origin_ = MxOrigin::route;
@@ -207,7 +213,7 @@ Step DeliveryAttempt::on_tlsa_step(TlsaStep step, net::WallTime now) {
   if (decision_.refusal_unenforced != Refusal::none) {
     count_would_refuse(nullptr);
   }
-  return converse(*decision_.requirement, ConnectionUse::pooled_or_new);
+  return use_address(now);
 }
 
 Step DeliveryAttempt::converse(smtp::TlsRequirement requirement, ConnectionUse use) {
@@ -220,11 +226,36 @@ Step DeliveryAttempt::converse(smtp::TlsRequirement requirement, ConnectionUse u
   return *conversation_;
 }
 
-Step DeliveryAttempt::next_address(net::WallTime now) {
-  if (++address_ < addresses_.size()) {
-    return converse(*decision_.requirement, ConnectionUse::pooled_or_new);
+/// Talks to the host at the address that the walk has come to, or the next that is not known to be
+/// dead.
+Step DeliveryAttempt::use_address(net::WallTime now) {
+  for (; address_ < addresses_.size(); ++address_) {
+    if (!known_dead(now)) {
+      return converse(*decision_.requirement, ConnectionUse::pooled_or_new);
+    }
   }
   return next_host(now);
+}
+
+Step DeliveryAttempt::next_address(net::WallTime now) {
+  ++address_;
+  return use_address(now);
+}
+
+bool DeliveryAttempt::known_dead(net::WallTime now) {
+  const auto mark =
+      settings_.find_dead ? settings_.find_dead(addresses_[address_], now) : std::nullopt;
+  if (!mark) {
+    return false;
+  }
+  const std::string host = host_name();
+  std::string why =
+      fmt::format("{} could not be reached at {} ({}) and is not tried again before {}",
+                  host.empty() ? ip() : fmt::format("{} ({})", host, ip()),
+                  time_of_day(mark->since), mark->why, time_of_day(mark->until));
+  note("recently-unreachable", why);
+  trouble(Trouble::Kind::temporary, "4.4.1", std::move(why));
+  return true;
 }
 
 bool DeliveryAttempt::leads_to_self() const {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "relay/delivery/dane.h"
+#include "relay/delivery/dead_addresses.h"
 #include "relay/delivery/destination.h"
 #include "relay/delivery/outcome.h"
 #include "relay/delivery/pending_recipients.h"
@@ -69,9 +71,13 @@ using Step =
 /// Something an operator wants to see about a host that ended without a conversation.
 struct AttemptNote {
   std::string host;
-  std::string reason_code;  ///< "mx-not-in-policy", "no-such-host", "policy-rechecked" …
+  std::string reason_code;  ///< "mx-not-in-policy", "no-such-host", "recently-unreachable" …
   std::string text;
 };
+
+/// Whether an address could not be reached a moment ago and is to be left alone.
+using FindDead =
+    std::function<std::optional<DeadAddresses::Mark>(const net::SocketAddress&, net::WallTime now)>;
 
 struct AttemptSettings {
   std::string own_name;
@@ -86,6 +92,7 @@ struct AttemptSettings {
   std::vector<conf::ReplyRule> reply_rules;
   std::uint16_t tlsa_port = 25;  ///< in the owner name of TLSA records (RFC 7672 §2.2.3)
   Shuffle shuffle;
+  FindDead find_dead{};  ///< empty: nothing is remembered
 };
 
 class DeliveryAttempt {
@@ -123,7 +130,9 @@ class DeliveryAttempt {
   Step hosts_known(net::WallTime now);
   Step first_host(net::WallTime now);
   Step next_host(net::WallTime now);
+  Step use_address(net::WallTime now);
   Step next_address(net::WallTime now);
+  bool known_dead(net::WallTime now);
   Step walk_ended(net::WallTime now);
   Step use_addresses(const net::DnsResult& a, const net::DnsResult& aaaa, net::WallTime now);
   Step on_tlsa_step(TlsaStep step, net::WallTime now);

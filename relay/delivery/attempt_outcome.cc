@@ -93,8 +93,7 @@ Step DeliveryAttempt::other_family(net::WallTime now) {
   std::erase_if(addresses_,
                 [&](const net::SocketAddress& address) { return address.family() == refused; });
   address_ = 0;
-  return addresses_.empty() ? next_host(now)
-                            : converse(*decision_.requirement, ConnectionUse::pooled_or_new);
+  return use_address(now);
 }
 
 Step DeliveryAttempt::after_session(const SessionUsed& session, net::WallTime now) {

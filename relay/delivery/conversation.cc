@@ -33,6 +33,13 @@ std::size_t ConversationCount::of(const std::string& destination) const {
   return found == by_destination_.end() ? 0 : found->second;
 }
 
+void ConversationCount::remove_open(const net::SocketAddress& address) {
+  const auto found = open_.find(address);
+  if (--found->second == 0) {
+    open_.erase(found);
+  }
+}
+
 std::string ConversationTarget::key() const {
   return fmt::format("{}|{}|{}|{}|{}|{}|{}", host ? host->text() : std::string{}, address.literal(),
                      requirement.key(), generation, source ? source->ip() : std::string{},
@@ -50,6 +57,13 @@ Conversation::Conversation(const ConversationContext& context, ConversationTarge
       deadline_(context.loop, [this] { on_deadline(); }),
       late_report_(context.loop, [this] { report(); }) {
   context_.count.add(target_.destination);
+}
+
+Conversation::~Conversation() {
+  context_.count.remove(target_.destination);
+  if (messages_ > 0) {
+    context_.count.remove_open(target_.address);
+  }
 }
 
 void Conversation::open(MessageJob job, Done done) {
@@ -113,7 +127,10 @@ void Conversation::connected(
     Expected<std::unique_ptr<net::Connection>, net::ConnectFailure> result) {
   if (!result) {
     const Done done = std::move(done_);
-    done(ConnectFailed{result.error().reason});
+    done(
+        ConnectFailed{result.error().reason, result.error().cause == net::ConnectFailure::Cause::own
+                                                 ? ConnectFailed::Cause::own
+                                                 : ConnectFailed::Cause::peer});
     return;
   }
   connection_ = std::move(*result);
@@ -208,7 +225,9 @@ void Conversation::begin() {
     session_.quit();
     return;
   }
-  ++messages_;
+  if (messages_++ == 0) {
+    context_.count.add_open(target_.address);
+  }
   message_ = job_->id;
   next_slice_ = 0;
   signature_ = std::move(job_->signature);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,10 +33,17 @@ class ConversationCount {
   void remove(const std::string& destination);
   [[nodiscard]] std::size_t total() const { return total_; }
   [[nodiscard]] std::size_t of(const std::string& destination) const;
+  /// Those that got past EHLO and are not over.
+  void add_open(const net::SocketAddress& address) { ++open_[address]; }
+  void remove_open(const net::SocketAddress& address);
+  [[nodiscard]] bool any_open(const net::SocketAddress& address) const {
+    return open_.contains(address);
+  }
 
  private:
   std::size_t total_ = 0;
   std::unordered_map<std::string, std::size_t> by_destination_;
+  std::map<net::SocketAddress, std::size_t> open_;
 };
 
 /// What every conversation of a worker shares; outlives them.
@@ -84,7 +92,7 @@ class Conversation final : private net::Connection::Observer {
 
   Conversation(const ConversationContext& context, ConversationTarget target,
                const smtp::ClientSettings& settings);
-  ~Conversation() { context_.count.remove(target_.destination); }
+  ~Conversation();
   Conversation(const Conversation&) = delete;
   Conversation& operator=(const Conversation&) = delete;
 

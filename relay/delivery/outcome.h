@@ -18,6 +18,8 @@ namespace relay::delivery {
 /// No TCP connection came about.
 struct ConnectFailed {
   std::string reason;
+  /// own: for want of something here, and no word about the peer.
+  enum class Cause { peer, own } cause = Cause::peer;
 };
 
 /// A session was used, a new one or one from the pool.

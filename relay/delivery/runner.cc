@@ -50,7 +50,15 @@ Runner::Runner(const RunnerContext& context, std::vector<Way> ways,
       failover_(envelope_),
       deadline_after_(deadline),
       done_(std::move(done)),
-      deadline_(context.loop, [this] { pass_deadline(); }) {}
+      deadline_(context.loop, [this] { pass_deadline(); }) {
+  for (Way& way : ways_) {
+    way.settings.find_dead = [&context](const net::SocketAddress& address, net::WallTime now) {
+      return context.conversations.count.any_open(address)
+                 ? std::nullopt
+                 : context.dead_addresses.find(address, now);
+    };
+  }
+}
 
 void Runner::start() {
   started_at_ = context_.clock.wall();
@@ -243,6 +251,26 @@ void Runner::note_credentials(const ConversationReport& report) {
   }
 }
 
+void Runner::note_reachability(const ConversationReport& report) {
+  const net::SocketAddress& address = converse_->address;
+  Reachability shown = reachability(report);
+  switch (shown.kind) {
+    case Reachability::Kind::unknown:
+      return;
+    case Reachability::Kind::reached:
+      context_.dead_addresses.worked(address);
+      return;
+    case Reachability::Kind::not_reached:
+      break;
+  }
+  // A host that takes only so many connections at a time is not dead; and what our own deadline has
+  // ended might have worked.
+  if (!context_.conversations.count.any_open(address) && deadline_state_ == Deadline::ahead) {
+    const net::WallTime now = context_.clock.wall();
+    context_.dead_addresses.failed(address, {std::move(shown.why), now, now + context_.host_retry});
+  }
+}
+
 void Runner::refused(const std::string& words) {
   const std::string key = way().next_hop.key();
   if (way().credentials != nullptr) {
@@ -263,6 +291,7 @@ void Runner::refused(const std::string& words) {
 void Runner::conversation_over(const ConversationReport& report) {
   log_session(report);
   note_credentials(report);
+  note_reachability(report);
   if (const auto* session = std::get_if<SessionUsed>(&report);
       session != nullptr && session->mail_at) {
     mail_at_ = session->mail_at;
@@ -284,7 +313,7 @@ void Runner::conversed(const ConversationReport& report) {
 void Runner::perform(Finished finished) {
   const std::string key = way().next_hop.key();
   if (feedback_ == WindowFeedback::failure) {
-    context_.upstreams.failed(key, context_.clock.wall() + context_.upstream_retry);
+    context_.upstreams.failed(key, context_.clock.wall() + context_.host_retry);
   } else if (feedback_ == WindowFeedback::success) {
     context_.upstreams.worked(key);
   }

@@ -14,6 +14,7 @@
 #include "relay/delivery/attempt.h"
 #include "relay/delivery/connection_pool.h"
 #include "relay/delivery/conversation.h"
+#include "relay/delivery/dead_addresses.h"
 #include "relay/delivery/dialogue_trace.h"
 #include "relay/delivery/failover.h"
 #include "relay/delivery/message_signer.h"
@@ -39,9 +40,11 @@ struct RunnerContext {
   Log& log;
   TokenSource& tokens;
   UpstreamStates& upstreams;
+  DeadAddresses& dead_addresses;
   MessageSigner& signer;
-  std::chrono::milliseconds upstream_retry;  ///< how long a dead upstream is tried last
-  DialogueTrace* trace = nullptr;            ///< null: nothing is traced
+  /// How long a dead address is left alone and a dead upstream tried last; 0: not at all.
+  std::chrono::milliseconds host_retry;
+  DialogueTrace* trace = nullptr;  ///< null: nothing is traced
 };
 
 /// One next hop, and all that differs by it.
@@ -107,6 +110,7 @@ class Runner {
   void conversation_over(const ConversationReport& report);
   void conversed(const ConversationReport& report);
   void note_credentials(const ConversationReport& report);
+  void note_reachability(const ConversationReport& report);
   void refused(const std::string& words);
   [[nodiscard]] ConversationTarget target() const;
   [[nodiscard]] const Way& way() const { return ways_[way_]; }

@@ -56,17 +56,9 @@ Worker::Worker(Parts parts)
       conversations_{loop_,         clock_,   std::move(parts.tls),
                      tls_sessions_, *reader_, conversation_count_},
       pool_(conversations_, pool_limits()),
-      runners_{loop_,
-               clock_,
-               dns_,
-               policies_,
-               pool_,
-               conversations_,
-               log_,
-               tokens_,
-               upstreams_,
-               signer_,
-               settings_->delivery.upstream_retry,
+      runners_{loop_,      clock_,          dns_,    policies_,
+               pool_,      conversations_,  log_,    tokens_,
+               upstreams_, dead_addresses_, signer_, settings_->delivery.host_retry,
                parts.trace},
       queue_(queue_limits()),
       wake_(loop_, [this] { pump(); }),
@@ -110,6 +102,10 @@ void Worker::begin() {
 std::vector<GroupKey> Worker::replace(const std::vector<spool::MessageId>& ids,
                                       const std::vector<spool::PendingGroup>& groups) {
   const std::unordered_set<spool::MessageId> known(ids.begin(), ids.end());
+  const net::WallTime now = clock_.wall();
+  if (std::ranges::any_of(groups, [now](const auto& group) { return group.next_try <= now; })) {
+    dead_addresses_.forget_all();
+  }
   queue_.forget([&](const Group& group) { return known.contains(group.id); });
   for (const spool::PendingGroup& group : groups) {
     if (!busy_.contains({group.id, group.domain})) {
@@ -145,7 +141,8 @@ void Worker::reconfigure(std::shared_ptr<const WorkerSettings> settings,
   pool_.close_all();
   pool_.set_limits(pool_limits());
   queue_.set_limits(queue_limits());
-  runners_.upstream_retry = settings_->delivery.upstream_retry;
+  runners_.host_retry = settings_->delivery.host_retry;
+  dead_addresses_.forget_all();
   signer_.set_keys(settings_->signing_keys);
   tokens_.forget_all();
   for (const std::string& destination : upstreams_.release_all()) {
@@ -381,18 +378,6 @@ void Worker::count(const Fate& fate) {
       ++gauges_.failed;
       return;
   }
-}
-
-PoolLimits Worker::pool_limits() const {
-  const conf::Delivery& delivery = settings_->delivery;
-  const QueueLimits limits = queue_limits();
-  return {delivery.connection_idle, delivery.connection_age, delivery.messages_per_connection,
-          static_cast<std::size_t>(limits.total), static_cast<std::size_t>(limits.per_destination)};
-}
-
-QueueLimits Worker::queue_limits() const {
-  return {settings_->delivery.connections_per_destination,
-          std::max(1, settings_->delivery.connections / settings_->workers)};
 }
 
 }  // namespace relay::delivery

@@ -108,7 +108,8 @@ class Worker {
   void begin();
   /// What the spool now says of messages takes the place of what was known of them: groups are the
   /// pending ones of those that are not held. Answer: which of their recipients' domains are being
-  /// tried; those attempts go on, and what they leave is taken up again from the spool.
+  /// tried; those attempts go on, and what they leave is taken up again from the spool. What is due
+  /// now is really tried, even at hosts that were dead a moment ago.
   std::vector<GroupKey> replace(const std::vector<spool::MessageId>& ids,
                                 const std::vector<spool::PendingGroup>& groups);
   /// Those domains alone.
@@ -198,6 +199,7 @@ class Worker {
   PolicyResolver policies_;
   TokenSource tokens_;
   UpstreamStates upstreams_;
+  DeadAddresses dead_addresses_;
   MessageSigner signer_;
   RateLimits rates_;
   ReportRecords report_records_;

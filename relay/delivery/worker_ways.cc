@@ -148,4 +148,16 @@ void Worker::enqueue(Group group, const MailPath& path, net::WallTime next_try) 
   queue_.add(std::move(group), std::move(key), next_try, clock_.wall());
 }
 
+PoolLimits Worker::pool_limits() const {
+  const conf::Delivery& delivery = settings_->delivery;
+  const QueueLimits limits = queue_limits();
+  return {delivery.connection_idle, delivery.connection_age, delivery.messages_per_connection,
+          static_cast<std::size_t>(limits.total), static_cast<std::size_t>(limits.per_destination)};
+}
+
+QueueLimits Worker::queue_limits() const {
+  return {settings_->delivery.connections_per_destination,
+          std::max(1, settings_->delivery.connections / settings_->workers)};
+}
+
 }  // namespace relay::delivery

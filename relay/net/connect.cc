@@ -61,6 +61,7 @@ class ConnectTask final : public Operation::Task {
     if (source && ::bind(fd_.get(), source->get(), source->length()) != 0) {
       return errno;
     }
+    bound_ = Bound::yes;
     if (::connect(fd_.get(), address.get(), address.length()) != 0 && errno != EINPROGRESS) {
       return errno;
     }
@@ -75,7 +76,7 @@ class ConnectTask final : public Operation::Task {
       error = errno;
     }
     if (error != 0) {
-      task->finish(ConnectFailure{system_message(error)});
+      task->finish(ConnectFailure{system_message(error), task->cause_of(error)});
       return;
     }
     event_del(task->writable_.get());
@@ -83,6 +84,13 @@ class ConnectTask final : public Operation::Task {
     auto connection = Connection::adopt(task->loop_, task->fd_.release());
     const ConnectDone done = std::move(task->done_);
     done(std::move(connection));
+  }
+
+  /// Without socket or source address nobody was asked; nor was anybody without a free port.
+  [[nodiscard]] ConnectFailure::Cause cause_of(int error) const {
+    const bool own = bound_ == Bound::no || error == EADDRNOTAVAIL || error == EAGAIN ||
+                     error == ENOBUFS || error == ENOMEM;
+    return own ? ConnectFailure::Cause::own : ConnectFailure::Cause::peer;
   }
 
   void finish(ConnectFailure failure) {
@@ -97,6 +105,7 @@ class ConnectTask final : public Operation::Task {
   ConnectDone done_;
   Timer deadline_;
   int error_ = 0;
+  enum class Bound { no, yes } bound_ = Bound::no;
   Descriptor fd_;
   EventHandle writable_;
 };

@@ -97,6 +97,8 @@ class Connection {
 
 struct ConnectFailure {
   std::string reason;  ///< "Connection refused", "timed out after 30 s"
+  /// own: for want of something here, and no word about the peer.
+  enum class Cause { peer, own } cause = Cause::peer;
 };
 
 /// Connects to address (from source, if given), giving up after timeout.

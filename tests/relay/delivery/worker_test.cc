@@ -156,6 +156,48 @@ TEST_CASE("conversations are used again within one generation") {
   test.drain();
 }
 
+TEST_CASE("a dead host costs one message its time, until an operator or new settings ask again") {
+  WorkerWorld test("worker_dead");
+  auto settings = std::make_shared<WorkerSettings>(*settings_for(test.world.peer.address()));
+  settings->delivery.timeouts.greeting = std::chrono::milliseconds(1);
+  test.worker->reconfigure(settings, test.world.tls);
+  test.world.peer.replies[""] = "";
+  const spool::Envelope message = test.world.store({"a.example"});
+  std::uint64_t settled = 0;
+  const auto wait = [&] {
+    test.run_until([&] { return test.world.spool->statistics().settlements == settled; });
+    test.run_until([&] { return test.worker->busy({message.id}).empty(); });
+    return test.world.peer.connections();
+  };
+  const auto send = [&](const spool::Envelope& what) {
+    test.add(what);
+    ++settled;
+    return wait();
+  };
+  CHECK(send(message) == 1);
+  CHECK(send(test.world.store({"a.example"})) == 1);
+  // What an operator changes and does not want tried changes nothing about that.
+  auto later = spool::pending_groups(message);
+  later.front().next_try += std::chrono::hours(1);
+  test.worker->replace({message.id}, later);
+  CHECK(send(test.world.store({"a.example"})) == 1);
+
+  test.worker->replace({message.id}, spool::pending_groups(message));
+  ++settled;
+  CHECK(wait() == 2);
+  CHECK(send(test.world.store({"a.example"})) == 2);
+
+  test.worker->reconfigure(settings, test.world.tls);
+  CHECK(send(test.world.store({"a.example"})) == 3);
+
+  auto without = std::make_shared<WorkerSettings>(*settings);
+  without->delivery.host_retry = std::chrono::milliseconds(0);
+  test.worker->reconfigure(without, test.world.tls);
+  CHECK(send(test.world.store({"a.example"})) == 4);
+  CHECK(send(test.world.store({"a.example"})) == 5);
+  test.drain();
+}
+
 TEST_CASE("a first wait is kept before the first attempt") {
   WorkerWorld test("worker_first_wait");
   spool::Envelope message = test.world.store({"a.example"});

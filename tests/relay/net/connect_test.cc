@@ -48,6 +48,7 @@ TEST_CASE("connect: a refusal names the system's reason") {
   address = *SocketAddress::from_sockaddr(reinterpret_cast<const sockaddr*>(&bound), length);
   const auto failure = failure_of(loop, address, std::nullopt, seconds(20));
   CHECK(failure.reason == "Connection refused");
+  CHECK(failure.cause == ConnectFailure::Cause::peer);
   ::close(fd);
 }
 
@@ -56,6 +57,7 @@ TEST_CASE("connect: a source address that is not ours fails, after connect() has
   const auto failure = failure_of(loop, *SocketAddress::from_ip("127.0.0.1", 1),
                                   SocketAddress::from_ip("203.0.113.1", 0), seconds(20));
   CHECK(failure.reason == "Cannot assign requested address");
+  CHECK(failure.cause == ConnectFailure::Cause::own);
 }
 
 TEST_CASE("connect: no answer within the time given is a timeout and says how long it waited") {
