@@ -53,7 +53,7 @@ Reporter::Reporter(Parts parts)
 
 void Reporter::begin() {
   state_ = State::running;
-  wake();
+  wake_.start(std::chrono::milliseconds(0));
 }
 
 void Reporter::reconfigure(std::shared_ptr<const ReportSettings> settings) {

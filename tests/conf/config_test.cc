@@ -123,7 +123,7 @@ TEST_CASE("the shipped example's optional settings are right, too") {
   REQUIRE(config.listen.size() == 2);
   CHECK(config.listen[1].address.path == "/run/stsrelay/smtp.sock");
   CHECK(config.listen[0].client_rules.size() == 1);
-  CHECK(config.routes.size() == 3);
+  CHECK(config.routes.size() == 4);
   CHECK(config.delivery.domains.size() == 1);
   CHECK(config.queue.domains.size() == 1);
   CHECK(config.queue.users.at("newsletter").priority == conf::Priority::bulk);

@@ -169,7 +169,8 @@ TEST_CASE("of a host's addresses only the dead ones are passed over, in either f
                                 a({"2001:db8::1", "2001:db8::2"}), kNow);
   };
   for (const Row& row : std::vector<Row>{
-           {{"2001:db8::1"}, "2001:db8::2"},
+           {{"2001:db8::1"}, "203.0.113.1"},
+           {{"2001:db8::1", "203.0.113.1"}, "2001:db8::2"},
            {{"2001:db8::1", "2001:db8::2"}, "203.0.113.1"},
            {{"2001:db8::1", "2001:db8::2", "203.0.113.1"}, "203.0.113.2"},
        }) {

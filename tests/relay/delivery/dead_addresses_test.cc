@@ -13,7 +13,7 @@ namespace net = relay::net;
 namespace smtp = relay::smtp;
 using std::chrono::minutes;
 
-constexpr net::WallTime kNow{std::chrono::seconds(1'800'000'000)};
+constexpr net::WallTime kNoon{std::chrono::seconds(1'800'000'000)};
 
 net::SocketAddress address(const std::string& ip, std::uint16_t port = 25) {
   return *net::SocketAddress::from_ip(ip, port);
@@ -27,58 +27,58 @@ DeadAddresses::Mark mark(net::WallTime since, std::chrono::milliseconds lasts = 
 
 TEST_CASE("a dead address is remembered with its port, for a while or until it works") {
   DeadAddresses dead;
-  dead.failed(address("192.0.2.1"), mark(kNow));
-  const auto found = dead.find(address("192.0.2.1"), kNow);
+  dead.failed(address("192.0.2.1"), mark(kNoon));
+  const auto found = dead.find(address("192.0.2.1"), kNoon);
   REQUIRE(found);
   CHECK(found->why == "Connection refused");
-  CHECK(found->since == kNow);
-  CHECK(found->until == kNow + minutes(1));
-  CHECK_FALSE(dead.find(address("192.0.2.1", 587), kNow));
-  CHECK_FALSE(dead.find(address("192.0.2.2"), kNow));
-  CHECK_FALSE(dead.find(address("192.0.2.1"), kNow + minutes(1)));
+  CHECK(found->since == kNoon);
+  CHECK(found->until == kNoon + minutes(1));
+  CHECK_FALSE(dead.find(address("192.0.2.1", 587), kNoon));
+  CHECK_FALSE(dead.find(address("192.0.2.2"), kNoon));
+  CHECK_FALSE(dead.find(address("192.0.2.1"), kNoon + minutes(1)));
   dead.worked(address("192.0.2.2"));
-  CHECK(dead.find(address("192.0.2.1"), kNow));
+  CHECK(dead.find(address("192.0.2.1"), kNoon));
   dead.worked(address("192.0.2.1"));
-  CHECK_FALSE(dead.find(address("192.0.2.1"), kNow));
+  CHECK_FALSE(dead.find(address("192.0.2.1"), kNoon));
 }
 
 TEST_CASE("a newer failure of an address takes the place of the older") {
   DeadAddresses dead;
-  dead.failed(address("192.0.2.1"), mark(kNow));
-  dead.failed(address("192.0.2.1"), mark(kNow + minutes(1)));
-  CHECK(dead.find(address("192.0.2.1"), kNow + minutes(1)));
+  dead.failed(address("192.0.2.1"), mark(kNoon));
+  dead.failed(address("192.0.2.1"), mark(kNoon + minutes(1)));
+  CHECK(dead.find(address("192.0.2.1"), kNoon + minutes(1)));
   CHECK(dead.size() == 1);
 }
 
 TEST_CASE("dead addresses: with a time of zero nothing is remembered, and all can be forgotten") {
   DeadAddresses dead;
-  dead.failed(address("192.0.2.1"), mark(kNow, minutes(0)));
+  dead.failed(address("192.0.2.1"), mark(kNoon, minutes(0)));
   CHECK(dead.size() == 0);
-  dead.failed(address("192.0.2.1"), mark(kNow));
-  dead.failed(address("2001:db8::1"), mark(kNow));
+  dead.failed(address("192.0.2.1"), mark(kNoon));
+  dead.failed(address("2001:db8::1"), mark(kNoon));
   dead.forget_all();
   CHECK(dead.size() == 0);
 }
 
 TEST_CASE("a clock that was set back does not make an address dead for as long as that") {
   DeadAddresses dead;
-  dead.failed(address("192.0.2.1"), mark(kNow));
-  CHECK_FALSE(dead.find(address("192.0.2.1"), kNow - std::chrono::hours(24)));
+  dead.failed(address("192.0.2.1"), mark(kNoon));
+  CHECK_FALSE(dead.find(address("192.0.2.1"), kNoon - std::chrono::hours(24)));
 }
 
 TEST_CASE("dead addresses: memory is bounded, and what is over makes room") {
   DeadAddresses dead;
   for (std::uint16_t port = 1; port <= DeadAddresses::kMost; ++port) {
-    dead.failed(address("192.0.2.1", port), mark(kNow));
+    dead.failed(address("192.0.2.1", port), mark(kNoon));
   }
-  dead.failed(address("192.0.2.2"), mark(kNow));
-  CHECK_FALSE(dead.find(address("192.0.2.2"), kNow));
+  dead.failed(address("192.0.2.2"), mark(kNoon));
+  CHECK_FALSE(dead.find(address("192.0.2.2"), kNoon));
   CHECK(dead.size() == DeadAddresses::kMost);
-  dead.failed(address("192.0.2.1", 1), mark(kNow + std::chrono::seconds(30)));
-  CHECK(dead.find(address("192.0.2.1", 1), kNow + minutes(1)));
+  dead.failed(address("192.0.2.1", 1), mark(kNoon + std::chrono::seconds(30)));
+  CHECK(dead.find(address("192.0.2.1", 1), kNoon + minutes(1)));
 
-  dead.failed(address("192.0.2.2"), mark(kNow + minutes(1)));
-  CHECK(dead.find(address("192.0.2.2"), kNow + minutes(1)));
+  dead.failed(address("192.0.2.2"), mark(kNoon + minutes(1)));
+  CHECK(dead.find(address("192.0.2.2"), kNoon + minutes(1)));
   CHECK(dead.size() == 2);
 }
 
